@@ -1,0 +1,1 @@
+"""Clearhold: an AI cybersecurity clearinghouse."""
