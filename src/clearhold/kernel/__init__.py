@@ -1,0 +1,1 @@
+"""Pure building blocks: no input, no output, no clock of their own."""

@@ -1,0 +1,89 @@
+"""One family of errors: each has a code for programs, a sentence and a next step for people."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ClearholdError(Exception):
+    """Something the caller must be told, safe to show to whoever made the call.
+
+    `message` says what happened in one sentence; `next_step` says what to do about it; `facts` are
+    what a program needs to do that. None may hold a secret, embargoed text or anything of another
+    party.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    usual_next_step: ClassVar[str] = "Tell the hub's coordinator."
+
+    def __init__(
+        self, message: str, *, next_step: str = "", facts: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step or self.usual_next_step
+        self.facts = facts or {}
+
+
+class InvalidError(ClearholdError):
+    """The input cannot be accepted as it is."""
+
+    code = "invalid"
+    status = 422
+    usual_next_step = "Correct what the sentence names and try again."
+
+
+class NotFoundError(ClearholdError):
+    """Nothing the caller may see has this name: absent and invisible are the same answer."""
+
+    code = "not_found"
+    status = 404
+    usual_next_step = "Check the id; what you may not see is answered like what is not there."
+
+
+class UnauthenticatedError(ClearholdError):
+    """The caller did not show who they are."""
+
+    code = "unauthenticated"
+    status = 401
+    usual_next_step = "Ask your coordinator for a token."
+
+
+class DeniedError(ClearholdError):
+    """The caller is known and may not do this at all, whatever the object."""
+
+    code = "denied"
+    status = 403
+    usual_next_step = "Ask your coordinator who may do this."
+
+
+class ConflictError(ClearholdError):
+    """The state of things does not allow this now."""
+
+    code = "conflict"
+    status = 409
+    usual_next_step = "Look at how things stand now, then decide again."
+
+
+class TooLargeError(ClearholdError):
+    """The input exceeds a stated limit."""
+
+    code = "too_large"
+    status = 413
+    usual_next_step = "Send less at a time."
+
+
+class IntegrityError(ClearholdError):
+    """Recorded evidence does not verify: a signature, hash, chain or proof is wrong."""
+
+    code = "integrity"
+    status = 500
+
+
+class UnavailableError(ClearholdError):
+    """Something the machine must provide is missing: network, disk, compiler, sandbox."""
+
+    code = "unavailable"
+    status = 503
+    usual_next_step = "Run `clearhold doctor` to see what is missing."
