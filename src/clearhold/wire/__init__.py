@@ -1,0 +1,1 @@
+"""Foreign formats, pure: bytes in, typed values out, and back."""
