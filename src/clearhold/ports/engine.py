@@ -1,0 +1,51 @@
+"""Work that outlives a request: queued with the transaction that asks for it, run at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Protocol
+
+from sqlalchemy import Connection
+
+Flow = Callable[[Mapping[str, str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of work: which flow, a key that makes it happen once, and ids as arguments.
+
+    Two tasks with one key are the same task. Arguments hold ids and plain settings, never content.
+    The heavy queue is for what builds, fuzzes or replays; it runs a few tasks at a time.
+    """
+
+    flow: str
+    key: str
+    arguments: Mapping[str, str]
+    queue: Literal["light", "heavy"] = "light"
+
+
+class TaskEngine(Protocol):
+    """Runs flows after the transaction that queued them has committed, again after a crash."""
+
+    def register(self, name: str, flow: Flow) -> None:
+        """Say what runs for tasks of this name; before `start`."""
+        ...
+
+    def enqueue(
+        self, connection: Connection, task: Task, *, delay: timedelta
+    ) -> Callable[[], None]:
+        """Queue `task` inside the caller's transaction.
+
+        Returns what the caller must call once that transaction has committed.
+        """
+        ...
+
+    def start(self) -> None:
+        """Begin to run queued work."""
+        ...
+
+    def stop(self) -> None:
+        """Stop taking work; what is unfinished is taken up by the next start."""
+        ...

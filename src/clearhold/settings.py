@@ -1,0 +1,103 @@
+"""Every setting there is, read from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from clearhold.kernel.errors import InvalidError
+from clearhold.ports.sandbox import Tier
+
+PREFIX = "CLEARHOLD_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one hub is set up; each field is `CLEARHOLD_` and its name in capitals.
+
+    data_directory: everything the hub keeps: database, sealed artefacts, published repository.
+    key_directory: the key ring and signing keys; never inside `data_directory` or its backups.
+    cache_directory: fetched sources and builds, safe to delete at any time.
+    database: a database address; empty means SQLite in `data_directory`.
+    host, port: where `clearhold serve` listens.
+    executor: this process's name among several workers on one database, stable over restarts.
+    heavy_slots: how many builds, replays or fuzzers run at once.
+    least_tier: the weakest sandbox accepted for our own recipes with data-only proofs.
+    public_url: the https address readers reach the public feeds at; it stands in advisories.
+    publisher: the name advisories are issued under.
+    cve_organisation, cve_short_name: the hub's identity in the CVE programme. The default UUID is
+        nobody's; a hub that is a CVE numbering authority sets its own.
+    """
+
+    data_directory: Path = Path("/var/lib/clearhold")
+    key_directory: Path = Path("/etc/clearhold/keys")
+    cache_directory: Path = Path("/var/cache/clearhold")
+    database: str = ""
+    host: str = "127.0.0.1"
+    port: int = 4409
+    executor: str = "hub"
+    heavy_slots: int = 2
+    least_tier: Tier = Tier.NAMESPACES
+    public_url: str = "https://clearhold.invalid"
+    publisher: str = "Clearhold hub"
+    cve_organisation: str = "00000000-0000-4000-8000-000000000000"
+    cve_short_name: str = "clearhold"
+
+    @property
+    def database_url(self) -> str:
+        """The address the database is opened with."""
+        return self.database or f"sqlite:///{self.data_directory / 'clearhold.db'}"
+
+    @property
+    def repository_directory(self) -> Path:
+        """Where the published TUF repository lies, readable by everybody."""
+        return self.data_directory / "published"
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; raises `InvalidError` naming the variable that is wrong."""
+    values: dict[str, object] = {}
+    for field in fields(Settings):
+        name = PREFIX + field.name.upper()
+        text = environment.get(name)
+        if text is None or text == "":
+            continue
+        try:
+            values[field.name] = _READERS[str(field.type)](text)
+        except (ValueError, KeyError) as error:
+            raise InvalidError(
+                f"The setting {name} cannot be read.",
+                next_step=f"It must be of the kind {field.type}; see docs/operations.md.",
+            ) from error
+    settings = Settings(**values)  # type: ignore[arg-type]  # readers give each field its type
+    if settings.heavy_slots < 1:
+        raise InvalidError(
+            "CLEARHOLD_HEAVY_SLOTS must be at least 1.", next_step="Set it to the number of cores."
+        )
+    if not 0 <= settings.port < 1 << 16:
+        raise InvalidError(
+            "CLEARHOLD_PORT must be from 0 to 65535.", next_step="Choose a free port, such as 4409."
+        )
+    if settings.least_tier is Tier.NONE:
+        raise InvalidError(
+            "CLEARHOLD_LEAST_TIER cannot be none: nothing runs outside a sandbox.",
+            next_step="Set it to namespaces, namespaces_cgroup or gvisor.",
+        )
+    return settings
+
+
+def _path(text: str) -> Path:
+    if "\0" in text:
+        message = "no path holds a NUL"
+        raise ValueError(message)
+    return Path(text).absolute()
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "Path": _path,
+    "str": str,
+    "int": int,
+    "Tier": lambda text: Tier[text.upper()],
+}
