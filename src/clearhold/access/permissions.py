@@ -1,0 +1,112 @@
+"""Every permission there is, and which kind of party holds which.
+
+Names read module:resource:action. A permission lets a caller try; what they then see is decided
+row by row by each module's `visible_to`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class PartyKind(StrEnum):
+    """What a party is in the clearinghouse."""
+
+    LAB = "lab"
+    FINDER = "finder"
+    MAINTAINER = "maintainer"
+    OPERATOR = "operator"
+    COORDINATOR = "coordinator"
+
+
+class Permission(StrEnum):
+    """What a token may be allowed to do."""
+
+    ADVISORIES_PUBLISH = "advisories:advisory:publish"
+    ADVISORIES_READ = "advisories:advisory:read"
+    ADVISORIES_WRITE = "advisories:advisory:write"
+    CASES_CONSENT = "cases:embargo:consent"
+    CASES_OPEN = "cases:case:open"
+    CASES_READ = "cases:case:read"
+    CASES_READ_IN = "cases:participant:read-in"
+    CATALOGUE_READ = "catalogue:target:read"
+    CATALOGUE_WRITE = "catalogue:target:write"
+    DISCOVERY_READ = "discovery:campaign:read"
+    DISCOVERY_RUN = "discovery:campaign:run"
+    FINDINGS_QUEUE = "findings:queue:read"
+    FINDINGS_READ = "findings:finding:read"
+    FINDINGS_SUBMIT = "findings:finding:submit"
+    INVENTORY_READ = "inventory:inventory:read"
+    INVENTORY_WRITE = "inventory:inventory:write"
+    LEDGER_READ = "ledger:leaf:read"
+    LEDGER_VERIFY = "ledger:chain:verify"
+    PARTIES_READ = "parties:party:read"
+    PARTIES_WRITE = "parties:party:write"
+    PATCHES_READ = "patches:candidate:read"
+    PATCHES_SUBMIT = "patches:candidate:submit"
+    REMEDIATION_READ = "remediation:action:read"
+    REMEDIATION_REPORT = "remediation:receipt:submit"
+    SCANNING_CLAIM = "scanning:lease:claim"
+    SCANNING_READ = "scanning:lease:read"
+    SCANNING_REVOKE = "scanning:lease:revoke"
+    VALIDATION_READ = "validation:validation:read"
+
+
+_EVERYBODY: Final = frozenset(
+    {
+        Permission.ADVISORIES_READ,
+        Permission.CASES_CONSENT,
+        Permission.CASES_READ,
+        Permission.CATALOGUE_READ,
+        Permission.LEDGER_READ,
+        Permission.PARTIES_READ,
+    }
+)
+_FINDERS: Final = _EVERYBODY | {
+    Permission.DISCOVERY_READ,
+    Permission.DISCOVERY_RUN,
+    Permission.FINDINGS_READ,
+    Permission.FINDINGS_SUBMIT,
+    Permission.PATCHES_READ,
+    Permission.PATCHES_SUBMIT,
+    Permission.SCANNING_CLAIM,
+    Permission.SCANNING_READ,
+    Permission.VALIDATION_READ,
+}
+
+PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
+    PartyKind.LAB: _FINDERS,
+    PartyKind.FINDER: _FINDERS,
+    PartyKind.MAINTAINER: _EVERYBODY
+    | {
+        Permission.FINDINGS_READ,
+        Permission.PATCHES_READ,
+        Permission.PATCHES_SUBMIT,
+        Permission.VALIDATION_READ,
+    },
+    PartyKind.OPERATOR: _EVERYBODY
+    | {
+        Permission.INVENTORY_READ,
+        Permission.INVENTORY_WRITE,
+        Permission.REMEDIATION_READ,
+        Permission.REMEDIATION_REPORT,
+    },
+    PartyKind.COORDINATOR: _EVERYBODY
+    | {
+        Permission.ADVISORIES_PUBLISH,
+        Permission.ADVISORIES_WRITE,
+        Permission.CASES_OPEN,
+        Permission.CASES_READ_IN,
+        Permission.CATALOGUE_WRITE,
+        Permission.FINDINGS_QUEUE,
+        Permission.FINDINGS_READ,
+        Permission.LEDGER_VERIFY,
+        Permission.PARTIES_WRITE,
+        Permission.PATCHES_READ,
+        Permission.PATCHES_SUBMIT,
+        Permission.REMEDIATION_READ,
+        Permission.SCANNING_REVOKE,
+        Permission.VALIDATION_READ,
+    },
+}

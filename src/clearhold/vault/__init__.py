@@ -1,0 +1,1 @@
+"""Encryption per compartment: one key for each submission, scope or case."""
