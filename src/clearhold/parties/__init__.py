@@ -1,0 +1,1 @@
+"""Who takes part: AI labs, finders, maintainers, operators, coordinators."""

@@ -1,0 +1,158 @@
+"""The register: one entry per handle, seen by those who may."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
+from clearhold.assembly import Hub
+from clearhold.kernel.errors import (
+    ClearholdError,
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+)
+from clearhold.kernel.ids import PartyId
+from clearhold.ledger.records import leaves
+from clearhold.parties import records
+
+Parties = Callable[..., Actor]
+WATER = "water-and-wastewater"
+
+
+@pytest.fixture
+def coordinator(party_of: Parties) -> Actor:
+    return party_of(PartyKind.COORDINATOR, "coordinator")
+
+
+def test_registering_again_is_the_same_party_and_is_told_once(hub: Hub, coordinator: Actor) -> None:
+    wish = {"handle": "st-anna", "name": "St. Anna", "kind": PartyKind.OPERATOR, "sector": WATER}
+    first = hub.parties.register(coordinator, **wish)  # type: ignore[arg-type]
+    again = hub.parties.register(coordinator, **wish)  # type: ignore[arg-type]
+    assert again == first
+    with hub.sessions.transaction() as unit:
+        told = [leaf.action for leaf in leaves(unit.connection) if leaf.subject == first.id]
+    assert told == ["parties:party:register"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "Other"}, {"kind": PartyKind.FINDER}, {"kind": PartyKind.COORDINATOR}]
+)
+def test_a_handle_belongs_to_one_party(
+    hub: Hub, coordinator: Actor, change: dict[str, object]
+) -> None:
+    wish = {"handle": "aurora", "name": "Aurora", "kind": PartyKind.LAB}
+    hub.parties.register(coordinator, **wish)  # type: ignore[arg-type]
+    with pytest.raises(ConflictError):
+        hub.parties.register(coordinator, **(wish | change))  # type: ignore[arg-type]
+
+
+def test_registrations_at_once_make_one_party(hub: Hub, coordinator: Actor) -> None:
+    made, failed = [], []
+
+    def register() -> None:
+        try:
+            party = hub.parties.register(
+                coordinator, handle="aurora", name="Aurora", kind=PartyKind.LAB
+            )
+            token = hub.parties.issue_token(coordinator, party.id, life=timedelta(days=1))
+            made.append((party.id, hub.authenticate(token.secret).principal))
+        except ClearholdError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=register) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(made) == 4
+    assert len(set(made)) == 1
+
+
+@pytest.mark.parametrize(
+    ("handle", "name", "kind", "sector"),
+    [
+        ("Aurora", "Aurora", PartyKind.LAB, None),
+        ("ab", "Too short", PartyKind.LAB, None),
+        ("a" * 41, "Too long", PartyKind.LAB, None),
+        ("aurora\n", "A line more", PartyKind.LAB, None),
+        ("-aurora", "Hyphen", PartyKind.LAB, None),
+        ("аurora", "A Cyrillic letter", PartyKind.LAB, None),  # noqa: RUF001  (the point)
+        ("aurora", "", PartyKind.LAB, None),
+        ("aurora", " ", PartyKind.LAB, None),
+        ("aurora", "x" * 201, PartyKind.LAB, None),
+        ("aurora", "Au\x00rora", PartyKind.LAB, None),
+        ("aurora", "Au\u202erora", PartyKind.LAB, None),
+        ("aurora", "Aurora", PartyKind.LAB, WATER),
+        ("aurora", "Aurora", PartyKind.OPERATOR, "casinos"),
+    ],
+)
+def test_what_cannot_describe_a_party_is_refused(
+    hub: Hub, coordinator: Actor, *, handle: str, name: str, kind: PartyKind, sector: str | None
+) -> None:
+    with pytest.raises(InvalidError) as told:
+        hub.parties.register(coordinator, handle=handle, name=name, kind=kind, sector=sector)
+    assert told.value.next_step
+
+
+def test_a_coordinator_lists_everybody_and_others_list_themselves(
+    hub: Hub, party_of: Parties, coordinator: Actor
+) -> None:
+    actors = {kind: party_of(kind) for kind in PartyKind}
+    everybody = {party.id for party in hub.parties.list(coordinator)}
+    assert everybody >= {actor.party for actor in actors.values()}
+    for kind, actor in actors.items():
+        seen = [party.id for party in hub.parties.list(actor)]
+        if kind is PartyKind.COORDINATOR:
+            assert set(seen) == everybody
+        else:
+            assert seen == [actor.party]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PartyKind if kind is not PartyKind.COORDINATOR])
+def test_only_a_coordinator_registers_and_issues_tokens(
+    hub: Hub, party_of: Parties, kind: PartyKind
+) -> None:
+    actor = party_of(kind)
+    with pytest.raises(DeniedError):
+        hub.parties.register(actor, handle="another", name="Another", kind=PartyKind.LAB)
+    with pytest.raises(DeniedError):
+        hub.parties.issue_token(actor, actor.party, life=timedelta(days=1))
+
+
+def test_a_token_for_no_party_is_refused(hub: Hub, coordinator: Actor) -> None:
+    with pytest.raises(NotFoundError):
+        hub.parties.issue_token(coordinator, PartyId("nobody"), life=timedelta(days=1))
+
+
+def test_founding_again_gives_the_same_hub_another_token(hub: Hub) -> None:
+    first, one = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=1))
+    again, two = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=1))
+    assert again == first
+    assert one.secret != two.secret
+    assert hub.authenticate(one.secret) == hub.authenticate(two.secret)
+
+
+def test_a_key_is_added_once_and_belongs_to_one_party(hub: Hub, party_of: Parties) -> None:
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    one, other = party_of(PartyKind.OPERATOR), party_of(PartyKind.OPERATOR)
+    assert hub.parties.add_key(one, key) == hub.parties.add_key(one, key)
+    with pytest.raises(ConflictError):
+        hub.parties.add_key(other, key)
+    with hub.sessions.transaction() as unit:
+        assert list(records.keys_of(unit, one.party).values()) == [key]
+        assert records.keys_of(unit, other.party) == {}
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+def test_what_is_no_key_is_refused(hub: Hub, party_of: Parties, size: int) -> None:
+    with pytest.raises(InvalidError):
+        hub.parties.add_key(party_of(PartyKind.OPERATOR), bytes(size))
