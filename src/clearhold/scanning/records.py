@@ -1,0 +1,241 @@
+"""Queries on lanes, leases and coverage; scopes stay sealed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from clearhold.access.grants import compartments_of
+from clearhold.access.model import Actor
+from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
+from clearhold.scanning.model import LIVE, Lease, Mode, State
+from clearhold.scanning.tables import scan_coverage as coverage
+from clearhold.scanning.tables import scan_lane as lane
+from clearhold.scanning.tables import scan_lease as lease
+from clearhold.store.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A package's lane; `register` is sealed, and None before the first lease."""
+
+    package: bytes
+    fence: int
+    compartment: CompartmentId | None
+    register: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLease:
+    """A lease with its lane, its sealed scope and the request that made it."""
+
+    lease: Lease
+    lane: bytes
+    scope: bytes
+    idempotency_key: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCoverage:
+    """A coverage record, sealed in its lease's compartment."""
+
+    id: str
+    lease: LeaseId
+    compartment: CompartmentId
+    recorded_at: datetime
+    body: bytes
+
+
+def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """A lease is seen by the party read in to its compartment: its holder."""
+    return lease.c.compartment.in_(compartments_of(actor, now))
+
+
+def advance_lane(unit: UnitOfWork, package: bytes) -> Lane:
+    """Take a package's next fencing token and hold its lane until this transaction ends.
+
+    Claims on one package therefore happen one after the other, on either database.
+    """
+    insertion = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
+    row = unit.connection.execute(
+        insertion(lane)
+        .values(package=package, fence=1)
+        .on_conflict_do_update(index_elements=["package"], set_={"fence": lane.c.fence + 1})
+        .returning(*lane.c)
+    ).one()
+    return _lane(row)
+
+
+def hold_lane(unit: UnitOfWork, package: bytes) -> None:
+    """Hold an existing lane until this transaction ends, without taking a token."""
+    unit.connection.execute(select(lane.c.fence).where(lane.c.package == package).with_for_update())
+
+
+def lanes(unit: UnitOfWork, packages: Iterable[bytes]) -> tuple[Lane, ...]:
+    """The lanes of some packages, without holding them."""
+    rows = unit.connection.execute(select(lane).where(lane.c.package.in_(tuple(packages))))
+    return tuple(_lane(row) for row in rows)
+
+
+def write_register(
+    unit: UnitOfWork, package: bytes, *, compartment: CompartmentId, register: bytes
+) -> None:
+    """Replace a lane's sealed register."""
+    unit.connection.execute(
+        update(lane)
+        .where(lane.c.package == package)
+        .values(compartment=compartment, register=register)
+    )
+
+
+def lapse_overdue(unit: UnitOfWork, package: bytes) -> None:
+    """Write down as expired what has expired in a lane.
+
+    Another machine's clock may be behind; what is written cannot be brought back by its heartbeat.
+    """
+    unit.connection.execute(
+        update(lease)
+        .where(lease.c.lane == package, lease.c.state.in_(LIVE), lease.c.expires_at <= unit.now)
+        .values(state=State.EXPIRED)
+    )
+
+
+def live_in(unit: UnitOfWork, packages: Iterable[bytes]) -> tuple[StoredLease, ...]:
+    """The leases in force on some packages, whoever holds them: for services alone."""
+    rows = unit.connection.execute(
+        select(lease)
+        .where(
+            lease.c.lane.in_(tuple(packages)),
+            lease.c.state.in_(LIVE),
+            lease.c.expires_at > unit.now,
+        )
+        .order_by(lease.c.fence)
+    )
+    return tuple(_lease(row) for row in rows)
+
+
+def add(unit: UnitOfWork, new: StoredLease) -> None:
+    """Insert a lease; the database refuses a second one of that party and key."""
+    unit.connection.execute(
+        insert(lease).values(
+            id=new.lease.id,
+            party=new.lease.party,
+            compartment=new.lease.compartment,
+            lane=new.lane,
+            mode=new.lease.mode,
+            state=new.lease.state,
+            fence=new.lease.fence,
+            scope=new.scope,
+            budget_s=new.lease.budget_s,
+            granted_at=new.lease.granted_at,
+            expires_at=new.lease.expires_at,
+            window_ends_at=new.lease.window_ends_at,
+            idempotency_key=new.idempotency_key,
+            request=new.request,
+        )
+    )
+
+
+def by_key(unit: UnitOfWork, party: PartyId, key: str) -> StoredLease | None:
+    """A party's own earlier lease under an idempotency key."""
+    return _one(unit, lease.c.party == party, lease.c.idempotency_key == key)
+
+
+def seen(unit: UnitOfWork, actor: Actor, identity: LeaseId) -> StoredLease | None:
+    """One lease, if the actor may see it."""
+    return _one(unit, visible_to(actor, unit.now), lease.c.id == identity)
+
+
+def of_party(unit: UnitOfWork, party: PartyId, identity: LeaseId) -> StoredLease | None:
+    """One lease of a party, for services that act for it."""
+    return _one(unit, lease.c.party == party, lease.c.id == identity)
+
+
+def by_id(unit: UnitOfWork, identity: LeaseId) -> StoredLease | None:
+    """One lease, whoever holds it: for services alone."""
+    return _one(unit, lease.c.id == identity)
+
+
+def listing(unit: UnitOfWork, actor: Actor, *, limit: int) -> tuple[StoredLease, ...]:
+    """The leases the actor may see, the newest first."""
+    rows = unit.connection.execute(
+        select(lease).where(visible_to(actor, unit.now)).order_by(lease.c.id.desc()).limit(limit)
+    )
+    return tuple(_lease(row) for row in rows)
+
+
+def set_state(unit: UnitOfWork, identity: LeaseId, *, state: State, expires_at: datetime) -> None:
+    """Write where a lease stands and when it lapses."""
+    unit.connection.execute(
+        update(lease).where(lease.c.id == identity).values(state=state, expires_at=expires_at)
+    )
+
+
+def add_coverage(unit: UnitOfWork, identity: str, within: LeaseId, *, body: bytes) -> None:
+    """Insert a sealed coverage record."""
+    unit.connection.execute(
+        insert(coverage).values(id=identity, lease=within, recorded_at=unit.now, body=body)
+    )
+
+
+def coverage_listing(unit: UnitOfWork, actor: Actor, *, limit: int) -> tuple[StoredCoverage, ...]:
+    """Coverage recorded under leases the actor may see, the newest first."""
+    rows = unit.connection.execute(
+        select(coverage, lease.c.compartment)
+        .join(lease, lease.c.id == coverage.c.lease)
+        .where(visible_to(actor, unit.now))
+        .order_by(coverage.c.id.desc())
+        .limit(limit)
+    )
+    return tuple(
+        StoredCoverage(
+            row.id,
+            LeaseId(row.lease),
+            CompartmentId(row.compartment),
+            row.recorded_at,
+            bytes(row.body),
+        )
+        for row in rows
+    )
+
+
+def _one(unit: UnitOfWork, *conditions: ColumnElement[bool]) -> StoredLease | None:
+    row = unit.connection.execute(select(lease).where(*conditions)).one_or_none()
+    return None if row is None else _lease(row)
+
+
+def _lane(row: Row[Any]) -> Lane:
+    return Lane(
+        package=bytes(row.package),
+        fence=row.fence,
+        compartment=None if row.compartment is None else CompartmentId(row.compartment),
+        register=None if row.register is None else bytes(row.register),
+    )
+
+
+def _lease(row: Row[Any]) -> StoredLease:
+    return StoredLease(
+        lease=Lease(
+            id=LeaseId(row.id),
+            party=PartyId(row.party),
+            compartment=CompartmentId(row.compartment),
+            mode=Mode(row.mode),
+            state=State(row.state),
+            fence=row.fence,
+            granted_at=row.granted_at,
+            expires_at=row.expires_at,
+            window_ends_at=row.window_ends_at,
+            budget_s=row.budget_s,
+        ),
+        lane=bytes(row.lane),
+        scope=bytes(row.scope),
+        idempotency_key=row.idempotency_key,
+        request=bytes(row.request),
+    )

@@ -1,0 +1,328 @@
+"""Leases: claiming, keeping and ending the right to look at something for a while."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from sqlalchemy.exc import IntegrityError as BrokenConstraintError
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.catalogue.model import Technique
+from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.ids import LeaseId, PartyId, new_id
+from clearhold.kernel.purl import Purl
+from clearhold.scanning import records
+from clearhold.scanning.claims import Claims, Wanted
+from clearhold.scanning.lanes import READER, Lanes
+from clearhold.scanning.model import (
+    LIVE,
+    Coverage,
+    Mode,
+    Outcome,
+    Scope,
+    State,
+    StopReason,
+    check_window,
+    expiry,
+)
+from clearhold.scanning.scopes import LeaseView, SealedScopes
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.vault.service import Vault
+
+MOST_LISTED: Final = 100
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class _CoverageBody(msgspec.Struct, frozen=True):
+    """What is sealed with a coverage record."""
+
+    technique: Technique
+    outcome: Outcome
+    effort: dict[str, int]
+    result_sha256: str
+
+
+class ScanningService:
+    """The register of scan leases."""
+
+    def __init__(self, sessions: Sessions, vault: Vault) -> None:
+        self._sessions = sessions
+        self._vault = vault
+        self._lanes = Lanes(vault)
+        self._scopes = SealedScopes(vault)
+        self._claims = Claims(vault, self._lanes, self._scopes)
+
+    def claim(
+        self,
+        actor: Actor,
+        scope: Scope,
+        *,
+        mode: Mode,
+        window: timedelta,
+        budget_s: int,
+        key: str,
+    ) -> LeaseView:
+        """Lease a scope from now for `window`; it lapses an hour after the last heartbeat.
+
+        The same `key` and request answer the same lease again. Raises `ConflictError` when another
+        lease stands against it; its facts tell which of the asker's own paths are taken, until
+        when at the latest, which own leases are among the causes, and what is free instead. They
+        never tell whose the other lease is or how far it reaches.
+        """
+        actor.need(Permission.SCANNING_CLAIM)
+        check_window(window, budget_s)
+        asked = msgspec.json.encode(
+            (scope.to_plain(), mode, window.total_seconds(), budget_s), order="sorted"
+        )
+        request = self._vault.matching_hash("lease", asked.decode())
+        wanted = Wanted(scope, mode, window, budget_s, key, request)
+        try:
+            answer = self._decide(actor, wanted)
+        except BrokenConstraintError:
+            # The same key came in for another package at the same instant.
+            answer = self._decide(actor, wanted)
+        # Raised after the commit, so that the look into the lane stays in the ledger.
+        if isinstance(answer, ConflictError):
+            raise answer
+        return answer
+
+    def heartbeat(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
+        """Keep a lease from lapsing. Raises `ConflictError` when it is over or the fence is old."""
+        actor.need(Permission.SCANNING_CLAIM)
+        with self._sessions.transaction() as unit:
+            held = self._own(unit, actor, lease, fence=fence)
+            if held.lease.state_at(unit.now) not in LIVE:
+                raise ConflictError(
+                    f"The lease is {held.lease.state_at(unit.now)}.",
+                    next_step="Claim the scope again; what was found may still be submitted.",
+                )
+            expires_at = expiry(unit.now, held.lease.window_ends_at)
+            records.set_state(unit, lease, state=State.ACTIVE, expires_at=expires_at)
+            kept = replace(held.lease, state=State.ACTIVE, expires_at=expires_at)
+            return self._scopes.view(unit, actor, replace(held, lease=kept))
+
+    def release(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
+        """Give a lease back; releasing one that is over changes nothing."""
+        actor.need(Permission.SCANNING_CLAIM)
+        with self._sessions.transaction() as unit:
+            held = self._own(unit, actor, lease, fence=fence)
+            if held.lease.state_at(unit.now) in LIVE:
+                self._end(unit, held, State.RELEASED, by=actor.principal)
+                held = replace(held, lease=replace(held.lease, state=State.RELEASED))
+            return self._scopes.view(unit, actor, held)
+
+    def revoke(self, actor: Actor, package: str, *, reason: StopReason) -> None:
+        """End every lease on a package; the coordinator learns neither whose nor how many."""
+        actor.need(Permission.SCANNING_REVOKE)
+        name = self._lanes.of(Purl.parse(package))
+        with self._sessions.transaction() as unit:
+            records.hold_lane(unit, name)
+            for held in records.live_in(unit, (name,)):
+                self._end(unit, held, State.REVOKED, by=actor.principal, reason=reason)
+
+    def get(self, actor: Actor, lease: LeaseId) -> LeaseView:
+        """One of the actor's own leases. Raises `NotFoundError`."""
+        actor.need(Permission.SCANNING_READ)
+        with self._sessions.transaction() as unit:
+            return self._scopes.view(unit, actor, _found(records.seen(unit, actor, lease)))
+
+    def list(self, actor: Actor) -> tuple[LeaseView, ...]:
+        """The actor's own leases, the newest first."""
+        actor.need(Permission.SCANNING_READ)
+        with self._sessions.transaction() as unit:
+            held = records.listing(unit, actor, limit=MOST_LISTED)
+            return tuple(self._scopes.view(unit, actor, each) for each in held)
+
+    def report_coverage(
+        self,
+        actor: Actor,
+        lease: LeaseId,
+        *,
+        fence: int,
+        outcome: Outcome,
+        effort: Mapping[str, int],
+        result_sha256: str,
+    ) -> str:
+        """Tell what a scan under one's own lease covered, also when nothing was found."""
+        actor.need(Permission.SCANNING_CLAIM)
+        with self._sessions.transaction() as unit:
+            held = self._own(unit, actor, lease, fence=fence)
+            technique = self._scopes.view(unit, actor, held).scope.technique
+            return self.record_coverage(
+                unit,
+                lease,
+                technique=technique,
+                outcome=outcome,
+                effort=effort,
+                result_sha256=result_sha256,
+            )
+
+    def coverage(self, actor: Actor) -> tuple[Coverage, ...]:
+        """What the actor's own scans covered, the newest first."""
+        actor.need(Permission.SCANNING_READ)
+        with self._sessions.transaction() as unit:
+            rows = records.coverage_listing(unit, actor, limit=MOST_LISTED)
+            return tuple(self._coverage(unit, actor, row) for row in rows)
+
+    def holds(
+        self,
+        unit: UnitOfWork,
+        party: PartyId,
+        lease: LeaseId,
+        *,
+        fence: int,
+        package: Purl,
+        version: str,
+        technique: Technique | None,
+    ) -> bool:
+        """Whether a party holds this lease now and it covers a version of a package.
+
+        Without a technique, any will do. A lease of somebody else, one that is over, and one that
+        never was are the same answer.
+        """
+        scope = self._held_scope(unit, party, lease, fence=fence)
+        return scope is not None and _covers(scope, package, version, technique)
+
+    def covers(
+        self,
+        unit: UnitOfWork,
+        party: PartyId,
+        lease: LeaseId,
+        *,
+        fence: int,
+        packages: Iterable[str],
+    ) -> bool:
+        """Whether a party holds this lease now and it covers all of these package URLs."""
+        scope = self._held_scope(unit, party, lease, fence=fence)
+        if scope is None:
+            return False
+        purls = [Purl.parse(package) for package in packages]
+        return all(_covers(scope, purl, purl.version or "", None) for purl in purls)
+
+    def record_coverage(
+        self,
+        unit: UnitOfWork,
+        lease: LeaseId,
+        *,
+        technique: Technique,
+        outcome: Outcome,
+        effort: Mapping[str, int],
+        result_sha256: str,
+    ) -> str:
+        """Record what a scan covered, for services that scanned under the lease; returns its id."""
+        if len(effort) > 16 or any(
+            not re.fullmatch(r"[a-z_]{1,40}", name) or not 0 <= count < 1 << 63
+            for name, count in effort.items()
+        ):
+            raise InvalidError(
+                "Effort is at most 16 counts with short lower-case names.",
+                next_step='Write it as {"seconds": 60, "executions": 100000}.',
+            )
+        if not _SHA256.fullmatch(result_sha256):
+            raise InvalidError(
+                "A result is named by its SHA-256 in lower-case hexadecimal.",
+                next_step="Send the digest of the log you keep.",
+            )
+        held = _found(records.by_id(unit, lease))
+        identity = new_id(unit.now)
+        body = _CoverageBody(technique, outcome, dict(effort), result_sha256)
+        sealed = self._vault.seal(
+            unit,
+            held.lease.compartment,
+            place=("scan_coverage", "body", identity),
+            content=msgspec.json.encode(body, order="sorted"),
+        )
+        records.add_coverage(unit, identity, lease, body=sealed)
+        unit.record(
+            "scanning:coverage:record",
+            actor=READER,
+            subject=identity,
+            compartment=held.lease.compartment,
+            detail={"lease": lease},
+        )
+        return identity
+
+    def _decide(self, actor: Actor, wanted: Wanted) -> LeaseView | ConflictError:
+        with self._sessions.transaction() as unit:
+            return self._claims.decide(unit, actor, wanted)
+
+    def _own(
+        self, unit: UnitOfWork, actor: Actor, lease: LeaseId, *, fence: int
+    ) -> records.StoredLease:
+        """One of the actor's own leases, read again after its lane was held."""
+        records.hold_lane(unit, _found(records.seen(unit, actor, lease)).lane)
+        held = _found(records.seen(unit, actor, lease))
+        if held.lease.fence != fence:
+            raise ConflictError(
+                "The fencing token is not that of this lease.",
+                next_step="Send the token that came with the lease.",
+            )
+        return held
+
+    def _end(
+        self,
+        unit: UnitOfWork,
+        held: records.StoredLease,
+        state: State,
+        *,
+        by: str,
+        reason: StopReason | None = None,
+    ) -> None:
+        records.set_state(unit, held.lease.id, state=state, expires_at=held.lease.expires_at)
+        unit.record(
+            f"scanning:lease:{'release' if reason is None else 'revoke'}",
+            actor=by,
+            subject=held.lease.id,
+            compartment=held.lease.compartment,
+            detail={} if reason is None else {"reason": reason},
+        )
+
+    def _held_scope(
+        self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int
+    ) -> Scope | None:
+        held = records.of_party(unit, party, lease)
+        if held is None or held.lease.fence != fence:
+            return None
+        if held.lease.state_at(unit.now) not in LIVE:
+            return None
+        return self._scopes.open(unit, held, reader=READER).scope
+
+    def _coverage(self, unit: UnitOfWork, actor: Actor, row: records.StoredCoverage) -> Coverage:
+        content = self._vault.unseal(
+            unit,
+            row.compartment,
+            place=("scan_coverage", "body", row.id),
+            sealed=row.body,
+            reader=actor.principal,
+        )
+        body = msgspec.json.decode(content, type=_CoverageBody)
+        return Coverage(
+            row.id,
+            row.lease,
+            row.recorded_at,
+            body.technique,
+            body.outcome,
+            body.effort,
+            body.result_sha256,
+        )
+
+
+def _covers(scope: Scope, package: Purl, version: str, technique: Technique | None) -> bool:
+    try:
+        return scope.covers(package, version, technique)
+    except InvalidError:
+        return False  # a version that cannot be placed is not within the scope
+
+
+def _found(held: records.StoredLease | None) -> records.StoredLease:
+    if held is None:
+        raise NotFoundError(
+            "There is no such lease.", next_step="See `clearhold scan list` for yours."
+        )
+    return held
