@@ -1,0 +1,300 @@
+"""Findings, what their finders are told, and which of them are one vulnerability.
+
+A cluster is computed from assertions and never stored. `same` joins two findings; `different`
+keeps them apart however many others would join them: joins are taken in a fixed order (a person's
+before behaviour before signature before fingerprint, then by time) and one that would bring two
+findings asserted different into one cluster is passed over, which marks the cluster contested.
+So the outcome depends on the assertions in force alone, and withdrawing one leaves no trace of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from clearhold.kernel.errors import ConflictError
+from clearhold.kernel.ids import (
+    ArtifactId,
+    CaseId,
+    CompartmentId,
+    FindingId,
+    PartyId,
+    SubmissionId,
+    VulnerabilityId,
+)
+from clearhold.kernel.purl import Purl
+
+HIGHEST_LEVEL: Final = 4
+
+
+class State(StrEnum):
+    """Where a finding stands."""
+
+    RECEIVED = "received"
+    VALIDATING = "validating"
+    REPRODUCED = "reproduced"
+    REFUSED = "refused"
+    NOT_VALIDATED = "not_validated"
+
+
+_DECIDED: Final = frozenset({State.REPRODUCED, State.REFUSED, State.NOT_VALIDATED})
+_NEXT: Final[Mapping[State, frozenset[State]]] = {
+    State.RECEIVED: _DECIDED | {State.VALIDATING},
+    State.VALIDATING: _DECIDED,
+    State.REPRODUCED: frozenset({State.VALIDATING}),
+    State.REFUSED: frozenset({State.VALIDATING}),
+    State.NOT_VALIDATED: frozenset({State.VALIDATING}),
+}
+
+
+def check_step(now: State, then: State) -> None:
+    """Raise `ConflictError` unless a finding may go from one state to the other, or stays."""
+    if then is not now and then not in _NEXT[now]:
+        raise ConflictError(
+            f"A finding that is {now} cannot become {then}.",
+            next_step="Start a new validation of it first.",
+        )
+
+
+class Match(StrEnum):
+    """What is asserted of two findings."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    RELATED = "related"
+
+
+class Method(StrEnum):
+    """How an assertion was come by, the most trusted first."""
+
+    PERSON = "person"
+    BEHAVIOUR = "behaviour"
+    SIGNATURE = "signature"
+    FINGERPRINT = "fingerprint"
+
+
+_TRUST: Final = {method: rank for rank, method in enumerate(Method)}
+
+
+@dataclass(frozen=True, slots=True)
+class FindingHead:
+    """What stands in plain columns: ids, states and times. `received_at` is the priority time.
+
+    `level` is the level of evidence from 0 (text) to 4; `proof` the artefact of the proof.
+    """
+
+    id: FindingId
+    submission: SubmissionId
+    position: int
+    party: PartyId
+    compartment: CompartmentId
+    received_at: datetime
+    state: State
+    verdict: str
+    level: int
+    proof: ArtifactId | None
+    case: CaseId | None
+
+
+class FindingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of a finding, which is sealed; empty means not given.
+
+    `package` is a package URL with its version; `claim` the kind of violation claimed and
+    `signature` the frames claimed, innermost first; `proof`, `patch` and `tests` are artefact ids;
+    `provenance` says of each field where it came from.
+    """
+
+    package: str
+    title: str
+    description: str
+    weakness: str
+    target: str
+    claim: str
+    signature: tuple[str, ...]
+    severity: str
+    locations: tuple[str, ...]
+    references: tuple[str, ...]
+    proof: str
+    patch: str
+    tests: str
+    provenance: dict[str, str]
+
+    @property
+    def purl(self) -> Purl:
+        """The package with its version."""
+        return Purl.parse(self.package)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        return msgspec.json.encode(self, order="sorted")
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> FindingBody:
+        """From what `to_bytes` wrote."""
+        return msgspec.json.decode(content, type=cls)
+
+
+class FindingReceipt(msgspec.Struct, frozen=True):
+    """What a finder is told at once of one finding.
+
+    `missing` names the parts not given of the six maintainers ask for; `own_duplicates` are earlier
+    findings of the same party with the same content; `public` are public vulnerabilities the report
+    itself names and whose versions include the one reported; `perhaps_public` are others that
+    affect that version.
+    """
+
+    finding: str
+    missing: tuple[str, ...]
+    own_duplicates: tuple[str, ...]
+    public: tuple[str, ...]
+    perhaps_public: tuple[str, ...]
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a finder is told at once of a submission; `received_at` is its priority time.
+
+    `under_lease` says whether the lease named was held and covered every finding; None without one.
+    """
+
+    submission: str
+    received_at: datetime
+    findings: tuple[FindingReceipt, ...]
+    under_lease: bool | None
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        return msgspec.json.encode(self, order="sorted")
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Receipt:
+        """From what `to_bytes` wrote."""
+        return msgspec.json.decode(content, type=cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a finder learns of the vulnerability once the own proof has reproduced.
+
+    `independent_finders` counts the parties whose own proofs reproduced, this one included;
+    `first` says whether this finding has priority.
+    """
+
+    vulnerability: VulnerabilityId
+    independent_finders: int
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindingView:
+    """A finding as someone who may see it sees it; lists leave out `body`.
+
+    `standing` is None until its own proof has reproduced.
+    """
+
+    head: FindingHead
+    body: FindingBody | None
+    standing: Standing | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """A vulnerability as the coordinator's queue shows it: no content, no names.
+
+    `states` are the distinct states of its findings; `contested` says that assertions disagree.
+    """
+
+    vulnerability: VulnerabilityId
+    findings: int
+    independent_finders: int
+    best_level: int
+    first_received_at: datetime
+    states: tuple[State, ...]
+    case: CaseId | None
+    contested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What was asserted of two findings, how and when. `evidence` holds ids and digests alone."""
+
+    id: str
+    a: FindingId
+    b: FindingId
+    verdict: Match
+    method: Method
+    evidence: Mapping[str, str]
+    asserted_by: str
+    asserted_at: datetime
+
+    @property
+    def pair(self) -> tuple[FindingId, FindingId]:
+        """The two findings in the order of their ids."""
+        return (self.a, self.b) if self.a < self.b else (self.b, self.a)
+
+    @property
+    def _precedence(self) -> tuple[Any, ...]:
+        return (_TRUST[self.method], self.asserted_at, self.pair, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The findings of one vulnerability in the order of priority; the first gives it its id."""
+
+    id: VulnerabilityId
+    members: tuple[FindingId, ...]
+    contested: bool
+
+
+def clusters(
+    received: Mapping[FindingId, datetime], assertions: Iterable[Assertion]
+) -> tuple[Cluster, ...]:
+    """Group findings, given with their priority times, by the assertions in force.
+
+    Assertions on findings that are not in `received` say nothing. The outcome is independent of
+    the order of either argument; clusters come in the order of priority.
+    """
+    parent = {finding: finding for finding in received}
+    apart: dict[FindingId, set[FindingId]] = {finding: set() for finding in received}
+
+    def root(finding: FindingId) -> FindingId:
+        while parent[finding] != finding:
+            parent[finding] = parent[parent[finding]]
+            finding = parent[finding]
+        return finding
+
+    known = [each for each in assertions if each.a in received and each.b in received]
+    for each in known:
+        if each.verdict is Match.DIFFERENT:
+            apart[each.a].add(each.b)
+            apart[each.b].add(each.a)
+    contested: set[FindingId] = set()
+    joins = (each for each in known if each.verdict is Match.SAME)
+    for each in sorted(joins, key=lambda join: join._precedence):  # noqa: SLF001  # own module
+        left, right = root(each.a), root(each.b)
+        if left == right:
+            continue
+        if any(root(other) == right for other in apart[left]):
+            contested |= {each.a, each.b}
+            continue
+        parent[right] = left
+        apart[left] |= apart[right]
+    return _grouped(received, {finding: root(finding) for finding in received}, contested)
+
+
+def _grouped(
+    received: Mapping[FindingId, datetime],
+    roots: Mapping[FindingId, FindingId],
+    contested: set[FindingId],
+) -> tuple[Cluster, ...]:
+    groups: dict[FindingId, list[FindingId]] = {}
+    for finding in sorted(received, key=lambda each: (received[each], each)):
+        groups.setdefault(roots[finding], []).append(finding)
+    return tuple(
+        Cluster(VulnerabilityId(members[0]), tuple(members), not contested.isdisjoint(members))
+        for members in groups.values()
+    )

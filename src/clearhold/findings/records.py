@@ -1,0 +1,336 @@
+"""Queries on findings; what they say stays sealed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, or_, select, update
+
+from clearhold.access.grants import compartments_of
+from clearhold.access.model import Actor
+from clearhold.findings.model import Assertion, FindingHead, Match, Method, State
+from clearhold.findings.tables import finding, match_assertion, match_key, submission
+from clearhold.kernel.ids import (
+    ArtifactId,
+    CaseId,
+    CompartmentId,
+    FindingId,
+    PartyId,
+    SubmissionId,
+)
+from clearhold.store.unit_of_work import UnitOfWork
+
+PACKAGE = "package"
+FINGERPRINT = "fingerprint"
+SIGNATURE = "signature"
+FRAME = "frame"
+
+_WEIGHT = {SIGNATURE: 10_000, FINGERPRINT: 1_000, FRAME: 1}
+_HEAD = tuple(column for column in finding.c if column.name != "body")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubmission:
+    """A submission's row; `receipt` is sealed."""
+
+    id: SubmissionId
+    party: PartyId
+    compartment: CompartmentId
+    received_at: datetime
+    format: str
+    raw: ArtifactId
+    lease: str | None
+    idempotency_key: str
+    request: bytes
+    receipt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Findings and everything joined to them, with the assertions in force among all these."""
+
+    heads: Mapping[FindingId, FindingHead]
+    assertions: tuple[Assertion, ...]
+
+    @property
+    def received(self) -> dict[FindingId, datetime]:
+        """The priority time of each finding."""
+        return {identity: head.received_at for identity, head in self.heads.items()}
+
+
+def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """A finding is seen by the parties read in to its compartment, and by nobody else."""
+    return finding.c.compartment.in_(compartments_of(actor, now))
+
+
+def submission_visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """A submission is seen by the parties read in to its compartment: its sender."""
+    return submission.c.compartment.in_(compartments_of(actor, now))
+
+
+def add_submission(unit: UnitOfWork, new: StoredSubmission) -> None:
+    """Insert a submission; the database refuses a second one of that party and key."""
+    unit.connection.execute(
+        insert(submission).values({name: getattr(new, name) for name in submission.c.keys()})  # noqa: SIM118  # columns, not a dictionary
+    )
+
+
+def submission_by_key(unit: UnitOfWork, party: PartyId, key: str) -> StoredSubmission | None:
+    """A party's own earlier submission under an idempotency key."""
+    row = unit.connection.execute(
+        select(submission).where(submission.c.party == party, submission.c.idempotency_key == key)
+    ).one_or_none()
+    return None if row is None else _submission(row)
+
+
+def submission_seen(
+    unit: UnitOfWork, actor: Actor, identity: SubmissionId
+) -> StoredSubmission | None:
+    """One submission, if the actor may see it."""
+    row = unit.connection.execute(
+        select(submission).where(
+            submission.c.id == identity, submission_visible_to(actor, unit.now)
+        )
+    ).one_or_none()
+    return None if row is None else _submission(row)
+
+
+def add(unit: UnitOfWork, new: FindingHead, *, body: bytes) -> None:
+    """Insert a finding with its sealed body."""
+    unit.connection.execute(
+        insert(finding).values(
+            id=new.id,
+            submission=new.submission,
+            position=new.position,
+            party=new.party,
+            compartment=new.compartment,
+            received_at=new.received_at,
+            state=new.state,
+            verdict=new.verdict,
+            level=new.level,
+            proof=new.proof,
+            case_id=new.case,
+            body=body,
+        )
+    )
+
+
+def listing(
+    unit: UnitOfWork, actor: Actor, *, after: FindingId | None = None, limit: int
+) -> tuple[FindingHead, ...]:
+    """The findings the actor may see, in the order they came, after one of them."""
+    later = finding.c.id > after if after is not None else finding.c.id.is_not(None)
+    rows = unit.connection.execute(
+        select(*_HEAD).where(visible_to(actor, unit.now), later).order_by(finding.c.id).limit(limit)
+    )
+    return tuple(_head(row) for row in rows)
+
+
+def seen(unit: UnitOfWork, actor: Actor, identity: FindingId) -> FindingHead | None:
+    """One finding, if the actor may see it."""
+    row = unit.connection.execute(
+        select(*_HEAD).where(visible_to(actor, unit.now), finding.c.id == identity)
+    ).one_or_none()
+    return None if row is None else _head(row)
+
+
+def head(unit: UnitOfWork, identity: FindingId, *, lock: bool = False) -> FindingHead | None:
+    """One finding, whoever asks: for services, never for an answer to a caller."""
+    query = select(*_HEAD).where(finding.c.id == identity)
+    row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _head(row)
+
+
+def sealed_body(unit: UnitOfWork, identity: FindingId) -> bytes:
+    """The sealed content of a finding that is known to exist."""
+    return bytes(
+        unit.connection.execute(select(finding.c.body).where(finding.c.id == identity)).scalar_one()
+    )
+
+
+def all_heads(unit: UnitOfWork) -> dict[FindingId, FindingHead]:
+    """Every finding, for the coordinator's queue."""
+    rows = unit.connection.execute(select(*_HEAD))
+    return {FindingId(row.id): _head(row) for row in rows}
+
+
+def set_state(
+    unit: UnitOfWork, identity: FindingId, *, state: State, verdict: str, level: int
+) -> None:
+    """Write where a finding stands."""
+    unit.connection.execute(
+        update(finding)
+        .where(finding.c.id == identity)
+        .values(state=state, verdict=verdict, level=level)
+    )
+
+
+def set_case(unit: UnitOfWork, members: Iterable[FindingId], case_id: CaseId | None) -> None:
+    """Write which case findings belong to."""
+    unit.connection.execute(
+        update(finding).where(finding.c.id.in_(tuple(members))).values(case_id=case_id)
+    )
+
+
+def add_keys(unit: UnitOfWork, identity: FindingId, keys: Iterable[tuple[str, bytes]]) -> None:
+    """Index a finding under keyed values."""
+    rows = [{"kind": kind, "value": value, "finding": identity} for kind, value in set(keys)]
+    if rows:
+        unit.connection.execute(insert(match_key), rows)
+
+
+def drop_keys(unit: UnitOfWork, identity: FindingId, kinds: Sequence[str]) -> None:
+    """Take a finding out of the index under these kinds."""
+    unit.connection.execute(
+        delete(match_key).where(match_key.c.finding == identity, match_key.c.kind.in_(kinds))
+    )
+
+
+def own_with_fingerprint(
+    unit: UnitOfWork, party: PartyId, values: Iterable[bytes]
+) -> dict[bytes, list[FindingId]]:
+    """A party's own findings under each fingerprint, the earliest first."""
+    rows = unit.connection.execute(
+        select(match_key.c.value, match_key.c.finding)
+        .join(finding, finding.c.id == match_key.c.finding)
+        .where(
+            match_key.c.kind == FINGERPRINT,
+            match_key.c.value.in_(tuple(values)),
+            finding.c.party == party,
+        )
+        .order_by(finding.c.received_at, finding.c.id)
+    )
+    found: dict[bytes, list[FindingId]] = {}
+    for row in rows:
+        found.setdefault(bytes(row.value), []).append(FindingId(row.finding))
+    return found
+
+
+def alike(unit: UnitOfWork, identity: FindingId, *, limit: int) -> tuple[FindingId, ...]:
+    """Other findings of the same package, the most keyed values in common first."""
+    mine, theirs = match_key.alias("mine"), match_key.alias("theirs")
+    weight = func.sum(
+        case(*((theirs.c.kind == kind, value) for kind, value in _WEIGHT.items()), else_=0)
+    )
+    same_package = func.max(case((theirs.c.kind == PACKAGE, 1), else_=0))
+    rows = unit.connection.execute(
+        select(finding.c.id)
+        .select_from(mine)
+        .join(theirs, and_(theirs.c.kind == mine.c.kind, theirs.c.value == mine.c.value))
+        .join(finding, finding.c.id == theirs.c.finding)
+        .where(mine.c.finding == identity, theirs.c.finding != identity)
+        .group_by(finding.c.id, finding.c.received_at)
+        .having(same_package == 1)
+        .order_by(weight.desc(), finding.c.received_at, finding.c.id)
+        .limit(limit)
+    )
+    return tuple(FindingId(other) for other in rows.scalars())
+
+
+def add_assertion(unit: UnitOfWork, new: Assertion) -> None:
+    """Insert an assertion on a pair of findings."""
+    unit.connection.execute(
+        insert(match_assertion).values(
+            id=new.id,
+            a=new.pair[0],
+            b=new.pair[1],
+            verdict=new.verdict,
+            method=new.method,
+            evidence=dict(new.evidence),
+            asserted_by=new.asserted_by,
+            asserted_at=new.asserted_at,
+        )
+    )
+
+
+def assertion(unit: UnitOfWork, identity: str) -> Assertion | None:
+    """One assertion that is in force."""
+    row = unit.connection.execute(
+        select(match_assertion).where(_in_force(), match_assertion.c.id == identity)
+    ).one_or_none()
+    return None if row is None else _assertion(row)
+
+
+def withdraw(unit: UnitOfWork, identity: str, *, by: str) -> None:
+    """End an assertion."""
+    unit.connection.execute(
+        update(match_assertion)
+        .where(match_assertion.c.id == identity)
+        .values(withdrawn_at=unit.now, withdrawn_by=by)
+    )
+
+
+def assertions(unit: UnitOfWork, among: Iterable[FindingId] | None = None) -> tuple[Assertion, ...]:
+    """Assertions in force: all of them, or those with at least one finding of `among`."""
+    query = select(match_assertion).where(_in_force()).order_by(match_assertion.c.id)
+    if among is not None:
+        wanted = tuple(among)
+        query = query.where(or_(match_assertion.c.a.in_(wanted), match_assertion.c.b.in_(wanted)))
+    return tuple(_assertion(row) for row in unit.connection.execute(query))
+
+
+def neighbourhood(unit: UnitOfWork, start: Iterable[FindingId]) -> Neighbourhood:
+    """Everything that assertions of `same` join, directly or not, to the findings of `start`."""
+    reached: set[FindingId] = set()
+    frontier = set(start)
+    known: dict[str, Assertion] = {}
+    while frontier:
+        reached |= frontier
+        touching = assertions(unit, frontier)
+        known |= {each.id: each for each in touching}
+        joined = (each for each in touching if each.verdict is Match.SAME)
+        frontier = {end for each in joined for end in each.pair} - reached
+    rows = unit.connection.execute(select(*_HEAD).where(finding.c.id.in_(tuple(reached))))
+    heads = {FindingId(row.id): _head(row) for row in rows}
+    return Neighbourhood(heads, tuple(known.values()))
+
+
+def _in_force() -> ColumnElement[bool]:
+    return match_assertion.c.withdrawn_at.is_(None)
+
+
+def _submission(row: Row[Any]) -> StoredSubmission:
+    return StoredSubmission(
+        id=SubmissionId(row.id),
+        party=PartyId(row.party),
+        compartment=CompartmentId(row.compartment),
+        received_at=row.received_at,
+        format=row.format,
+        raw=ArtifactId(row.raw),
+        lease=row.lease,
+        idempotency_key=row.idempotency_key,
+        request=bytes(row.request),
+        receipt=bytes(row.receipt),
+    )
+
+
+def _head(row: Row[Any]) -> FindingHead:
+    return FindingHead(
+        id=FindingId(row.id),
+        submission=SubmissionId(row.submission),
+        position=row.position,
+        party=PartyId(row.party),
+        compartment=CompartmentId(row.compartment),
+        received_at=row.received_at,
+        state=State(row.state),
+        verdict=row.verdict,
+        level=row.level,
+        proof=None if row.proof is None else ArtifactId(row.proof),
+        case=None if row.case_id is None else CaseId(row.case_id),
+    )
+
+
+def _assertion(row: Row[Any]) -> Assertion:
+    return Assertion(
+        id=row.id,
+        a=FindingId(row.a),
+        b=FindingId(row.b),
+        verdict=Match(row.verdict),
+        method=Method(row.method),
+        evidence=row.evidence,
+        asserted_by=row.asserted_by,
+        asserted_at=row.asserted_at,
+    )

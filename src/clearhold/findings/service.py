@@ -1,0 +1,374 @@
+"""Taking findings in, showing them to those who may see them, and telling which are one bug.
+
+Methods that take an actor are use cases of their own; those that take a unit of work are for
+modules to the right, which call them inside their own transaction and name the reader on whose
+behalf plaintext is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError as BrokenConstraintError
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.findings import records
+from clearhold.findings.intake import Format, read
+from clearhold.findings.model import (
+    HIGHEST_LEVEL,
+    Assertion,
+    Cluster,
+    FindingBody,
+    FindingHead,
+    FindingView,
+    Match,
+    Method,
+    QueueEntry,
+    Receipt,
+    Standing,
+    State,
+    check_step,
+    clusters,
+)
+from clearhold.findings.reception import Sent, body_place, receipt_place, receive
+from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.events import Event
+from clearhold.kernel.ids import CaseId, FindingId, LeaseId, SubmissionId, VulnerabilityId, new_id
+from clearhold.scanning.service import ScanningService
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.vault.service import Vault
+
+MOST_LISTED: Final = 200
+MOST_CANDIDATES: Final = 50
+_MOST_FRAMES: Final = 64
+
+
+class FindingService:
+    """The register of findings."""
+
+    def __init__(self, sessions: Sessions, vault: Vault, scanning: ScanningService) -> None:
+        self._sessions = sessions
+        self._vault = vault
+        self._scanning = scanning
+
+    def submit(
+        self,
+        actor: Actor,
+        raw: bytes,
+        *,
+        form: Format,
+        key: str,
+        package: str = "",
+        lease: LeaseId | None = None,
+        fence: int | None = None,
+    ) -> Receipt:
+        """Take in a submission and answer at once; the time of receipt is its priority.
+
+        `package`, with a version, is needed for SARIF and text. `lease` and `fence` name the scan
+        lease it was found under; a lapsed or foreign one does not lose the finding, the receipt
+        says so. The same `key` and content answer the same receipt again.
+
+        Raises `InvalidError` or `TooLargeError` for what cannot be read, and `ConflictError` when
+        the key was used for something else.
+        """
+        actor.need(Permission.FINDINGS_SUBMIT)
+        if (lease is None) is not (fence is None):
+            raise InvalidError(
+                "A lease and its fencing token are given together.",
+                next_step="Give both as `clearhold scan claim` answered them, or neither.",
+            )
+        reports = read(raw, form, package=package)
+        asked = "\0".join((hashlib.sha256(raw).hexdigest(), form, package, str(lease), str(fence)))
+        request = self._vault.matching_hash("submission", asked)
+        sent = Sent(raw, form, reports, lease, fence, key, request)
+        try:
+            return self._submit(actor, sent)
+        except BrokenConstraintError:
+            # The same key came in at the same instant; now there is an answer to give again.
+            return self._submit(actor, sent)
+
+    def receipt(self, actor: Actor, submission: SubmissionId) -> Receipt:
+        """The receipt of a submission the actor may see. Raises `NotFoundError`."""
+        actor.need(Permission.FINDINGS_READ)
+        with self._sessions.transaction() as unit:
+            return self._receipt(unit, actor, _seen_submission(unit, actor, submission))
+
+    def raw(self, actor: Actor, submission: SubmissionId) -> bytes:
+        """A submission as it was received, byte for byte. Raises `NotFoundError`."""
+        actor.need(Permission.FINDINGS_READ)
+        with self._sessions.transaction() as unit:
+            known = _seen_submission(unit, actor, submission)
+            return self._vault.fetch(unit, known.raw, reader=actor.principal)
+
+    def get(self, actor: Actor, finding: FindingId) -> FindingView:
+        """A finding the actor may see. Raises `NotFoundError`."""
+        actor.need(Permission.FINDINGS_READ)
+        with self._sessions.transaction() as unit:
+            head = _seen(unit, actor, finding)
+            body = self._open(unit, head, reader=actor.principal)
+            return FindingView(head, body, _standings(unit, [head]).get(head.id))
+
+    def list(
+        self, actor: Actor, *, after: FindingId | None = None, limit: int = MOST_LISTED
+    ) -> tuple[FindingView, ...]:
+        """The findings the actor may see in the order they came, without their content."""
+        actor.need(Permission.FINDINGS_READ)
+        with self._sessions.transaction() as unit:
+            heads = records.listing(unit, actor, after=after, limit=min(max(limit, 1), MOST_LISTED))
+            standings = _standings(unit, heads)
+            return tuple(FindingView(head, None, standings.get(head.id)) for head in heads)
+
+    def proof(self, actor: Actor, finding: FindingId) -> bytes:
+        """The proof of concept of a finding the actor may see. Raises `NotFoundError`."""
+        actor.need(Permission.FINDINGS_READ)
+        with self._sessions.transaction() as unit:
+            head = _seen(unit, actor, finding)
+            if head.proof is None:
+                raise NotFoundError(
+                    "The finding came without a proof.", next_step="Ask its finder for one."
+                )
+            return self._vault.fetch(unit, head.proof, reader=actor.principal)
+
+    def queue(self, actor: Actor) -> tuple[QueueEntry, ...]:
+        """Every vulnerability reported, as metadata alone, for the coordinator."""
+        actor.need(Permission.FINDINGS_QUEUE)
+        with self._sessions.transaction() as unit:
+            heads = records.all_heads(unit)
+            received = {identity: head.received_at for identity, head in heads.items()}
+            grouped = clusters(received, records.assertions(unit))
+            return tuple(
+                _entry(cluster, [heads[member] for member in cluster.members])
+                for cluster in grouped
+            )
+
+    def head(self, unit: UnitOfWork, finding: FindingId) -> FindingHead:
+        """Ids, state and times of a finding. Raises `NotFoundError`."""
+        return _found(records.head(unit, finding))
+
+    def open_for(self, unit: UnitOfWork, finding: FindingId, *, reader: str) -> FindingBody:
+        """The content of a finding, released to `reader`. Raises `NotFoundError`."""
+        return self._open(unit, self.head(unit, finding), reader=reader)
+
+    def proof_of(self, unit: UnitOfWork, finding: FindingId, *, reader: str) -> bytes | None:
+        """The proof of a finding, released to `reader`; None when it came without one."""
+        head = self.head(unit, finding)
+        return None if head.proof is None else self._vault.fetch(unit, head.proof, reader=reader)
+
+    def set_verdict(
+        self,
+        unit: UnitOfWork,
+        finding: FindingId,
+        *,
+        state: State,
+        verdict: str,
+        level: int,
+        by: str = "service:validation",
+    ) -> None:
+        """Write where a finding stands; the same again changes nothing.
+
+        `level` is the level of evidence from 0 to 4. Raises `ConflictError` for a step that is
+        not allowed and `InvalidError` for a level or verdict that is none.
+        """
+        if not 0 <= level <= HIGHEST_LEVEL or len(verdict) > 200 or not verdict.isprintable():
+            raise InvalidError("A verdict is a short name and a level from 0 to 4.")
+        head = _found(records.head(unit, finding, lock=True))
+        check_step(head.state, state)
+        if (head.state, head.verdict, head.level) == (state, verdict, level):
+            return
+        records.set_state(unit, finding, state=state, verdict=verdict, level=level)
+        unit.record(
+            "findings:finding:verdict",
+            actor=by,
+            subject=finding,
+            compartment=head.compartment,
+            detail={"state": state, "verdict": verdict, "level": str(level)},
+        )
+
+    def index_signature(self, unit: UnitOfWork, finding: FindingId, frames: Sequence[str]) -> None:
+        """Index a finding under the frames of its observed crash, in place of earlier ones."""
+        head = self.head(unit, finding)
+        kept = tuple(frames[:_MOST_FRAMES])
+        records.drop_keys(unit, head.id, (records.SIGNATURE, records.FRAME))
+        if kept:
+            whole = self._vault.matching_hash(records.SIGNATURE, "\0".join(kept))
+            each = [self._vault.matching_hash(records.FRAME, frame) for frame in kept]
+            keys = [(records.SIGNATURE, whole), *((records.FRAME, value) for value in each)]
+            records.add_keys(unit, head.id, keys)
+
+    def candidates(
+        self, unit: UnitOfWork, finding: FindingId, *, limit: int = MOST_CANDIDATES
+    ) -> tuple[FindingId, ...]:
+        """Other findings of the same package, whoever sent them, the most alike first."""
+        return records.alike(unit, finding, limit=limit)
+
+    def assert_match(
+        self,
+        unit: UnitOfWork,
+        a: FindingId,
+        b: FindingId,
+        *,
+        verdict: Match,
+        method: Method,
+        evidence: Mapping[str, str],
+        by: str,
+    ) -> str:
+        """Assert that two findings are the same, different or related; returns its id.
+
+        `evidence` holds ids and digests alone. What stands already, said by the same method, is
+        returned as it is; a changed mind of one method withdraws what it said before.
+        """
+        if a == b:
+            raise InvalidError("A finding cannot be matched with itself.")
+        for end in sorted((a, b)):
+            _found(records.head(unit, end, lock=True))
+        for each in records.assertions(unit, (a,)):
+            if each.pair == (min(a, b), max(a, b)) and each.method is method:
+                if each.verdict is verdict:
+                    return each.id
+                self.withdraw_match(unit, each.id, by=by)
+        new = Assertion(
+            id=new_id(unit.now),
+            a=a,
+            b=b,
+            verdict=Match(verdict),
+            method=Method(method),
+            evidence=evidence,
+            asserted_by=by,
+            asserted_at=unit.now,
+        )
+        records.add_assertion(unit, new)
+        unit.record(
+            "findings:match:assert",
+            actor=by,
+            subject=new.id,
+            detail={"a": a, "b": b, "verdict": new.verdict, "method": new.method},
+        )
+        unit.publish(
+            Event("finding.matched", new.id, {"a": a, "b": b, "verdict": str(new.verdict)})
+        )
+        return new.id
+
+    def withdraw_match(self, unit: UnitOfWork, assertion: str, *, by: str) -> None:
+        """Take an assertion back; clusters are then as if it had never been made.
+
+        Raises `NotFoundError` when none of that id is in force.
+        """
+        if records.assertion(unit, assertion) is None:
+            raise NotFoundError("There is no such assertion in force.")
+        records.withdraw(unit, assertion, by=by)
+        unit.record("findings:match:withdraw", actor=by, subject=assertion)
+
+    def cluster_of(self, unit: UnitOfWork, finding: FindingId) -> Cluster:
+        """The vulnerability a finding belongs to, with all its findings. Raises `NotFoundError`."""
+        self.head(unit, finding)
+        around = records.neighbourhood(unit, [finding])
+        grouped = clusters(around.received, around.assertions)
+        return next(cluster for cluster in grouped if finding in cluster.members)
+
+    def note_case(
+        self, unit: UnitOfWork, findings: Iterable[FindingId], case: CaseId | None
+    ) -> None:
+        """Note which case findings belong to, or with None that they belong to none."""
+        records.set_case(unit, findings, case)
+
+    def _open(self, unit: UnitOfWork, head: FindingHead, *, reader: str) -> FindingBody:
+        content = self._vault.unseal(
+            unit,
+            head.compartment,
+            place=body_place(head.id),
+            sealed=records.sealed_body(unit, head.id),
+            reader=reader,
+        )
+        return FindingBody.from_bytes(content)
+
+    def _receipt(self, unit: UnitOfWork, actor: Actor, known: records.StoredSubmission) -> Receipt:
+        content = self._vault.unseal(
+            unit,
+            known.compartment,
+            place=receipt_place(known.id),
+            sealed=known.receipt,
+            reader=actor.principal,
+        )
+        return Receipt.from_bytes(content)
+
+    def _submit(self, actor: Actor, sent: Sent) -> Receipt:
+        with self._sessions.transaction() as unit:
+            known = records.submission_by_key(unit, actor.party, sent.key)
+            if known is None:
+                return receive(
+                    unit, self._vault, actor, sent, under_lease=self._under_lease(unit, actor, sent)
+                )
+            if known.request != sent.request:
+                raise ConflictError(
+                    "This idempotency key was used for another submission.",
+                    next_step="Use a new key for each submission.",
+                )
+            return self._receipt(unit, actor, known)
+
+    def _under_lease(self, unit: UnitOfWork, actor: Actor, sent: Sent) -> bool | None:
+        if sent.lease is None or sent.fence is None:
+            return None
+        packages = sorted({str(report.document.package) for report in sent.reports})
+        return self._scanning.covers(
+            unit, actor.party, sent.lease, fence=sent.fence, packages=packages
+        )
+
+
+def _found(head: FindingHead | None) -> FindingHead:
+    if head is None:
+        raise NotFoundError(
+            "There is no such finding.", next_step="See `clearhold finding list` for yours."
+        )
+    return head
+
+
+def _seen(unit: UnitOfWork, actor: Actor, finding: FindingId) -> FindingHead:
+    return _found(records.seen(unit, actor, finding))
+
+
+def _seen_submission(
+    unit: UnitOfWork, actor: Actor, identity: SubmissionId
+) -> records.StoredSubmission:
+    known = records.submission_seen(unit, actor, identity)
+    if known is None:
+        raise NotFoundError("There is no such submission.")
+    return known
+
+
+def _standings(unit: UnitOfWork, heads: Sequence[FindingHead]) -> dict[FindingId, Standing]:
+    """What may be told of the vulnerabilities of those findings whose own proof reproduced."""
+    shown = [head.id for head in heads if head.state is State.REPRODUCED]
+    if not shown:
+        return {}
+    around = records.neighbourhood(unit, shown)
+    standings = {}
+    for cluster in clusters(around.received, around.assertions):
+        proven = [
+            each
+            for each in (around.heads[member] for member in cluster.members)
+            if each.state is State.REPRODUCED
+        ]
+        for member in proven:
+            standings[member.id] = Standing(
+                vulnerability=cluster.id,
+                independent_finders=len({each.party for each in proven}),
+                first=member.id == proven[0].id,
+            )
+    return {identity: standings[identity] for identity in shown}
+
+
+def _entry(cluster: Cluster, heads: Sequence[FindingHead]) -> QueueEntry:
+    proven = {head.party for head in heads if head.state is State.REPRODUCED}
+    return QueueEntry(
+        vulnerability=VulnerabilityId(cluster.id),
+        findings=len(heads),
+        independent_finders=len(proven),
+        best_level=max(head.level for head in heads),
+        first_received_at=heads[0].received_at,
+        states=tuple(sorted({head.state for head in heads})),
+        case=next((head.case for head in heads if head.case is not None), None),
+        contested=cluster.contested,
+    )
