@@ -1,0 +1,6 @@
+"""The sandbox of bubblewrap, seccomp, control groups and resource limits (tiers 1 and 2)."""
+
+from clearhold.adapters.sandbox_bwrap.probes import Probe
+from clearhold.adapters.sandbox_bwrap.sandbox import BubblewrapSandbox
+
+__all__ = ["BubblewrapSandbox", "Probe"]

@@ -1,0 +1,153 @@
+"""Measuring the sandbox: its tier is what hostile behaviour met on this very machine.
+
+The probe program tries what an exploit would try and reports what was denied. It refuses to try
+anything unless it sees that none of its namespaces is the hub's.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearhold.adapters.sandbox_bwrap.cgroup import Hierarchy
+from clearhold.adapters.sandbox_bwrap.slot import SetupError
+from clearhold.kernel.errors import ClearholdError
+from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+EXPECTED = (
+    *("separate namespaces", "no network", "no environment of the hub", "no files of the hub"),
+    *("no capabilities", "no new privileges", "system call filter", "no mounting"),
+    *("no namespaces within", "no io_uring", "no tracing", "no kernel keys", "no foreign sockets"),
+    *("core pattern is closed", "system is read-only", "bounded scratch", "bounded processes"),
+    "no leaked descriptors",
+)
+_PYTHON = "/usr/bin/python3"
+_SCRIPT = Path(__file__).with_name("probe_inside.py")
+_MEMORY_MB = 64
+_GUARD = "import os,sys\nif os.readlink('/proc/self/ns/pid')==sys.argv[1]: sys.exit(3)\n"
+_GREEDY = _GUARD + (
+    "import time\nheld=[]\n"
+    "for _ in range(64): held.append(bytearray(b'x')*(4<<20)); time.sleep(.005)\n"
+    "time.sleep(2)\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One protection: whether it holds here, what was seen, and what would help when it does not."""
+
+    name: str
+    passed: bool
+    detail: str
+    next_step: str = ""
+
+
+MISSING = Probe(
+    "bubblewrap",
+    passed=False,
+    detail="the program bwrap is not installed",
+    next_step="install bubblewrap (apt-get install bubblewrap)",
+)
+
+
+def measure(
+    attempt: Callable[[Job, Hierarchy | None], Outcome], hierarchy: Hierarchy | None
+) -> tuple[tuple[Probe, ...], Tier]:
+    """Run the probes through `attempt` and derive the tier: everything must hold for any tier.
+
+    Control groups raise the tier when a run could join one and its memory limit was seen to work.
+    """
+    inside = _inside(attempt)
+    if not all(each.passed for each in inside):
+        return inside, Tier.NONE
+    if hierarchy is not None:
+        counted = _memory(attempt, hierarchy, "control group")
+        if counted.passed:
+            return (*inside, counted), Tier.NAMESPACES_CGROUP
+    else:
+        counted = Probe(
+            "control group",
+            passed=False,
+            detail="no control group of this machine can be written",
+            next_step="run the hub as root, or delegate a control group to it, for the higher tier",
+        )
+    watched = _memory(attempt, None, "memory limit")
+    return (*inside, watched, counted), Tier.NAMESPACES if watched.passed else Tier.NONE
+
+
+def _inside(attempt: Callable[[Job, Hierarchy | None], Outcome]) -> tuple[Probe, ...]:
+    with tempfile.NamedTemporaryFile(prefix="clearhold-canary-", mode="w") as canary:
+        canary.write("canary")
+        canary.flush()
+        Path(canary.name).chmod(0o644)
+        facts = {
+            "namespaces": {each: _namespace(each) for each in NAMESPACES},
+            "canary": canary.name,
+            "scratch_mb": 8,
+        }
+        limits = Limits(processes=12, scratch_mb=8, memory_mb=512)
+        job = Job(
+            argv=(_PYTHON, "-I", "-S", "/in/probe.py", "/in/facts.json"),
+            files={
+                "/in/probe.py": _SCRIPT.read_bytes(),
+                "/in/facts.json": json.dumps(facts).encode(),
+            },
+            limits=limits,
+        )
+        try:
+            outcome = attempt(job, None)
+        except SetupError as problem:
+            return (_cannot_start(problem.detail),)
+        except ClearholdError as problem:
+            return (Probe("bubblewrap", False, problem.message, problem.next_step),)
+    try:
+        answers = json.loads(outcome.stdout)
+        return tuple(
+            Probe(name, answers[name][0] is True, str(answers[name][1])) for name in EXPECTED
+        )
+    except (ValueError, KeyError, TypeError, IndexError):
+        text = outcome.stderr.decode("utf-8", "replace").strip().splitlines() or ["no output"]
+        detail = f"the probe ended with {outcome.exit_code or outcome.signal}: {text[-1][:200]}"
+        step = "" if Path(_PYTHON).exists() else "install python3 (apt-get install python3)"
+        return (Probe("probe program", False, detail, step),)
+
+
+def _namespace(name: str) -> str:
+    return str(Path("/proc/self/ns", name).readlink())
+
+
+def _cannot_start(detail: str) -> Probe:
+    first = (detail.strip().splitlines() or ["no reason given"])[0][:200]
+    return Probe(
+        "bubblewrap",
+        passed=False,
+        detail=f"bubblewrap cannot set a sandbox up here ({first})",
+        next_step="allow user namespaces: in a container run it with a seccomp profile that permits "
+        "unshare and mount, on a host see kernel.unprivileged_userns_clone and "
+        "kernel.apparmor_restrict_unprivileged_userns",
+    )
+
+
+def _memory(
+    attempt: Callable[[Job, Hierarchy | None], Outcome], hierarchy: Hierarchy | None, name: str
+) -> Probe:
+    job = Job(
+        argv=(_PYTHON, "-I", "-S", "-c", _GREEDY, _namespace("pid")),
+        limits=Limits(memory_mb=_MEMORY_MB, wall_s=20),
+    )
+    try:
+        outcome = attempt(job, hierarchy)
+    except SetupError as problem:
+        return Probe(
+            name, False, f"a run could not be started in it: {problem.detail.strip()[:200]}"
+        )
+    except ClearholdError as problem:
+        return Probe(name, False, problem.message, problem.next_step)
+    seen = f"256 MB asked under a limit of {_MEMORY_MB}: " + (
+        "ended" if outcome.out_of_memory else f"allowed (exit {outcome.exit_code})"
+    )
+    return Probe(name, outcome.out_of_memory, seen)

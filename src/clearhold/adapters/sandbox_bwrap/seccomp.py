@@ -1,0 +1,113 @@
+"""The system call filter of the sandbox, as a BPF program that bubblewrap loads (seccomp(2)).
+
+What is denied is what a program under test never needs and what kernel exploits begin with: other
+namespaces and mounts, io_uring, userfaultfd, keys, BPF, tracing, modules, clocks, and every socket
+family but UNIX and IP. An unknown newer call answers ENOSYS, which C libraries understand.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import struct
+
+import pyseccomp
+
+from clearhold.kernel.errors import UnavailableError
+
+LAST_KNOWN_CALL = 456  # futex_requeue, Linux 6.7; calls above 423 have one number on every machine
+
+DENIED = (
+    *("io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"),
+    *("keyctl", "add_key", "request_key", "bpf", "perf_event_open", "syslog", "acct", "quotactl"),
+    *("mount", "umount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen"),
+    *("fsconfig", "fsmount", "fspick", "mount_setattr", "setns", "unshare", "quotactl_fd"),
+    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module"),
+    *("create_module", "query_module", "get_kernel_syms", "nfsservctl", "uselib", "vhangup"),
+    *("process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp"),
+    *("open_by_handle_at", "name_to_handle_at", "fanotify_init", "fanotify_mark", "lookup_dcookie"),
+    *("iopl", "ioperm", "modify_ldt", "vm86", "vm86old", "reboot", "swapon", "swapoff"),
+    *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "stime", "sethostname"),
+    *("setdomainname", "mbind", "migrate_pages", "move_pages", "set_mempolicy", "memfd_secret"),
+)
+# Memory that belongs to no process, so that watching processes cannot count it.
+UNCOUNTED = ("memfd_create", "shmget")
+# clone(2): the flags of cgroup, uts, ipc, user, pid, net and mount namespaces
+NEW_NAMESPACES = (
+    0x02000000,
+    0x04000000,
+    0x08000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+    0x00020000,
+)
+FIRST_32_BITS = 0xFFFFFFFF
+TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
+AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+
+
+@functools.cache
+def program(*, ptrace: bool, uncounted_memory: bool) -> bytes:
+    """The filter as an array of `struct sock_filter`.
+
+    `ptrace` leaves tracing open, which LeakSanitizer needs; `uncounted_memory` leaves memory files
+    and System V segments open, for runs whose memory a control group counts. Raises
+    `UnavailableError` when libseccomp refuses a rule.
+    """
+    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    refuse = pyseccomp.ERRNO(errno.EPERM)
+    try:
+        for name in (*DENIED, *(() if ptrace else ("ptrace",))):
+            _deny(rules, refuse, name)
+        if not uncounted_memory:
+            for name in UNCOUNTED:
+                _deny(rules, refuse, name)
+        # Only the low 32 bits of an argument reach the kernel here; comparing 64 could be dodged.
+        for flag in NEW_NAMESPACES:
+            rules.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
+        _deny(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+        for request in (TIOCSTI, TIOCLINUX, TIOCSETD):
+            rules.add_rule(
+                refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, FIRST_32_BITS, request)
+            )
+        for call in ("socket", "socketpair"):
+            for family in range(AF_INET6 + 1):
+                if family not in {AF_UNIX, AF_INET, AF_INET6}:
+                    rules.add_rule(refuse, call, pyseccomp.Arg(0, pyseccomp.EQ, family))
+            rules.add_rule(refuse, call, pyseccomp.Arg(0, pyseccomp.GT, AF_INET6))
+        return _no_newer_calls() + _exported(rules)
+    except OSError as problem:
+        raise UnavailableError(
+            f"The system call filter of the sandbox could not be built: {problem}.",
+            next_step="Install libseccomp 2.5 or later (apt-get install libseccomp2).",
+        ) from problem
+
+
+def _deny(rules: pyseccomp.SyscallFilter, action: int, name: str) -> None:
+    try:
+        rules.add_rule(action, name)
+    except OSError as problem:
+        # Other machines have fewer calls: what libseccomp does not know, it cannot filter, and the
+        # kernel of such a machine does not have, or it is above LAST_KNOWN_CALL.
+        if problem.errno not in {errno.EINVAL, errno.EDOM, errno.EFAULT}:
+            raise
+
+
+def _exported(rules: pyseccomp.SyscallFilter) -> bytes:
+    with os.fdopen(os.memfd_create("seccomp"), "w+b") as file:
+        rules.export_bpf(file)
+        file.seek(0)
+        return file.read()
+
+
+def _no_newer_calls() -> bytes:
+    """Three instructions ahead of libseccomp's: load the number; above the last known, ENOSYS."""
+    load_number, greater, answer = 0x20, 0x25, 0x06  # BPF_LD|W|ABS, BPF_JMP|JGT|K, BPF_RET|K
+    seccomp_ret_errno = 0x00050000
+    return (
+        struct.pack("HBBI", load_number, 0, 0, 0)
+        + struct.pack("HBBI", greater, 0, 1, LAST_KNOWN_CALL)
+        + struct.pack("HBBI", answer, 0, 0, seccomp_ret_errno | errno.ENOSYS)
+    )

@@ -1,0 +1,491 @@
+"""The process between the hub and hostile code: it starts bubblewrap, watches it and cleans up.
+
+Run as a script by an isolated interpreter (`python -I -S`) with an empty environment, so it uses
+the standard library alone. One supervisor serves one slot for as long as the hub lives and runs one
+job at a time. Started by root it first becomes the slot's own user and keeps no privilege at all.
+
+Messages travel over one SOCK_SEQPACKET socket. The hub sends one per job, with descriptors: the
+request (eight bytes of big-endian length, that many bytes of JSON, then the seccomp program and the
+files one after the other), the control groups' `cgroup.procs`, and perhaps the memory events. The
+answers begin with one letter: `E` and `O` carry standard error and output, `F` begins an artefact
+(eight bytes of size, then its name), `D` continues it, and `R` (result) or `X` (bubblewrap could not
+set the sandbox up) ends the job.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from collections import deque
+from typing import Any, NoReturn
+
+PIECE = 65536
+SETUP_S = 30.0
+TICK_S = 0.025
+FLOOD = 64  # output is read on, and thrown away, up to this many times its limit
+SCRATCH = ("out", "work", "tmp", "dev/shm")
+SCRATCH_INODES = 65536  # bubblewrap cannot pass nr_inodes=, so tmpfs inodes are counted here
+ARTEFACT_FILES = 4096
+ARTEFACT_DEPTH = 32
+NAME_BYTES = 1024
+GATE = 3
+# The shell tells the supervisor that everything is set up, waits for leave, and becomes the program.
+STAGE = f'echo >&{GATE}; read -r _ <&{GATE}; exec "$@" {GATE}>&-'
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+ADDR_NO_RANDOMIZE = 0x0040000
+CLONE_NEWUSER = 0x10000000
+PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, struct pidfd_info), linux/pidfd.h
+PIDFD_INFO_EXIT = 1 << 3  # since Linux 6.15
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name: str, *arguments: int) -> None:
+    """Call a C library function that answers -1 for failure."""
+    if getattr(libc, name)(*[ctypes.c_ulong(each) for each in arguments]) == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+
+
+def become(identity: str) -> None:
+    """Give up every privilege: `keep`, `map` (root of a user namespace with no other user) or `UID`."""
+    if identity == "map":
+        # Root here is an ordinary user outside. Below root, bubblewrap starts without capabilities.
+        call("unshare", CLONE_NEWUSER)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", "65534 0 1"),
+            ("gid_map", "65534 0 1"),
+        ):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 (pathlib is a slow import)
+                file.write(text)
+    elif identity != "keep":
+        uid, gid = (int(each) for each in identity.split(":"))
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.umask(0o022)
+
+
+def sealed(blob: bytes) -> int:
+    """A memory file that nobody can change any more, positioned at its start."""
+    fd = os.memfd_create("input", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(blob)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def read_proc(path: str) -> str:
+    """The text of a file under /proc, empty when its process is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, PIECE).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def resident_kb(root: int) -> int:
+    """Memory that cannot be dropped, in KiB, of a process and all below it."""
+    total, found, waiting = 0, {root}, [root]
+    while waiting:
+        pid = waiting.pop()
+        for line in read_proc(f"/proc/{pid}/status").splitlines():
+            if line.startswith(("RssAnon:", "RssShmem:")):
+                total += int(line.split()[1])
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 (pathlib is a slow import)
+        except OSError:
+            continue
+        for thread in threads:
+            for child in read_proc(f"/proc/{pid}/task/{thread}/children").split():
+                if int(child) not in found:
+                    found.add(int(child))
+                    waiting.append(int(child))
+    return total
+
+
+class HubGone(Exception):  # noqa: N818 (an event, not an error; never leaves this process)
+    """The hub ended or withdrew the job."""
+
+
+class Run:
+    """One job, from its request to its result."""
+
+    def __init__(self, link: socket.socket, hub: int, request: bytes, fds: list[int]) -> None:
+        self.link, self.hub = link, hub
+        length = int.from_bytes(request[:8], "big")
+        self.job: dict[str, Any] = json.loads(request[8 : 8 + length])
+        self.blobs: list[bytes] = []
+        start = 8 + length
+        for size in self.job["blobs"]:
+            self.blobs.append(request[start : start + size])
+            start += size
+        self.watch = fds.pop() if self.job["watch"] else -1
+        self.joins = fds
+        self.waiting: deque[bytes] = deque()
+        self.seen = {b"O": 0, b"E": 0}
+        self.clipped = False
+        self.ended_by: str | None = None
+        self.complaint = b""
+        self.outer = self.init = self.program = -1
+        self.scratch: list[int] = []
+        self.peak_kb = 0
+        self.began: float | None = None
+
+    # The child between fork and exec ---------------------------------------------------------
+
+    def start(self, out: int, err: int, info: int, gate: int) -> NoReturn:
+        """Become bubblewrap; runs in the forked child and never returns."""
+        try:
+            parent = os.getppid()
+            # Python ignores these two, and what is ignored stays so across exec.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+            for fd in self.joins:
+                os.write(fd, b"0")
+            if not self.job["randomise"]:
+                call("personality", ADDR_NO_RANDOMIZE)
+            keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (info, *map(sealed, self.blobs))]
+            low = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (out, err, gate)]
+            for number, fd in enumerate(low, start=1):
+                os.dup2(fd, number)
+            argv = [self.job["bwrap"], "--info-fd", str(keep[0]), "--seccomp", str(keep[1])]
+            argv += self.job["options"]
+            for fd, name in zip(keep[2:], self.job["files"], strict=True):
+                argv += ["--perms", "0555", "--ro-bind-data", str(fd), name]
+            argv += ["--remount-ro", "/", "--chdir", "/work", "--"]
+            argv += ["/bin/sh", "-c", STAGE, "sh", *self.job["argv"]]
+            os.execve(argv[0], argv, {})  # noqa: S606 (no shell is the point)
+        except BaseException as problem:  # noqa: BLE001 (the child must never return into the loop)
+            os.write(err, f"{problem}\n".encode("utf-8", "replace"))
+        os._exit(1)
+
+    # The supervisor --------------------------------------------------------------------------
+
+    def carry_out(self) -> None:
+        """Run the job to its end and send everything that follows from it."""
+        out, out_child = os.pipe2(os.O_CLOEXEC)
+        err, err_child = os.pipe2(os.O_CLOEXEC)
+        info, info_child = os.pipe2(os.O_CLOEXEC)
+        gate, gate_child = socket.socketpair()
+        gate.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        pid = os.fork()
+        if pid == 0:
+            self.start(out_child, err_child, info_child, gate_child.fileno())
+        self.outer = os.pidfd_open(pid)
+        for fd in (out_child, err_child, info_child, *self.joins):
+            os.close(fd)
+        gate_child.close()
+        os.set_blocking(out, False)
+        os.set_blocking(err, False)
+        try:
+            self.attend(out, err, info, gate)
+        finally:
+            statuses = self.end()
+        wall = time.monotonic() - self.began if self.began is not None else 0.0
+        self.pump(out, b"O")
+        self.pump(err, b"E")
+        self.judge_memory()
+        if self.began is None:
+            text = self.complaint.decode("utf-8", "replace")
+            last = b"X" + json.dumps({"detail": text[:500]}).encode()
+        else:
+            status, spent = self.verdict(pid, statuses)
+            if self.ended_by is None:
+                Harvest(self.say, self.job["artefact_bytes"]).take(self.scratch[0], self)
+            result = {"status": status, "ended_by": self.ended_by, "clipped": self.clipped}
+            measured = {"wall_s": wall, "cpu_s": spent, "peak_kb": self.peak_kb}
+            last = b"R" + json.dumps({**result, **measured}).encode()
+        gate.close()
+        for fd in (out, err, info, self.outer, self.init, self.program, *self.scratch, self.watch):
+            if fd >= 0:
+                os.close(fd)
+        self.say(last)  # whoever reads it finds nothing of the job left
+
+    def attend(self, out: int, err: int, info: int, gate: socket.socket) -> None:  # noqa: C901 (one loop)
+        """Pump output and keep the limits until the program ends or must be ended."""
+        poll = select.poll()
+        streams = {out: b"O", err: b"E"}
+        for fd in (out, err, gate.fileno(), self.outer, self.hub):
+            poll.register(fd, select.POLLIN)
+        deadline = time.monotonic() + SETUP_S
+        look = time.monotonic() + TICK_S
+        while self.ended_by is None:
+            poll.register(self.link, select.POLLIN | (select.POLLOUT if self.waiting else 0))
+            pause = max(0.0, min(deadline, look) - time.monotonic())
+            for fd, _ in poll.poll(pause * 1000 + 1):
+                if fd == self.outer:
+                    return
+                if fd == gate.fileno():
+                    poll.unregister(fd)
+                    if self.open_gate(gate, info):
+                        self.began = time.monotonic()
+                        deadline = self.began + self.job["wall_s"]
+                elif fd not in streams:
+                    self.flush()
+                elif not self.pump(fd, streams[fd]):
+                    poll.unregister(fd)
+            now = time.monotonic()
+            if now >= deadline:
+                self.ended_by = "wall"
+            elif now >= look:
+                self.judge_memory()
+                look = now + TICK_S
+
+    def open_gate(self, gate: socket.socket, info: int) -> bool:
+        """Take hold of the sandbox before the program starts, bound its resources, then let it go."""
+        space = socket.CMSG_SPACE(struct.calcsize("3i"))
+        data, ancillary, _, _ = gate.recvmsg(16, space)
+        if not data:
+            return False
+        # The kernel wrote the sender's number as this process sees it: no other race-free way to it.
+        pid = next(
+            struct.unpack("3i", content[:12])[0]
+            for _, kind, content in ancillary
+            if kind == socket.SCM_CREDENTIALS
+        )
+        self.program = os.pidfd_open(pid)
+        init = int(json.loads(os.read(info, 4096).partition(b"}")[0] + b"}")["child-pid"])
+        self.init = os.pidfd_open(init)
+        self.init_pid = init
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.scratch = [os.open(f"/proc/{pid}/root/{name}", flags) for name in SCRATCH]
+        for name, bound in self.job["rlimits"].items():
+            resource.prlimit(pid, getattr(resource, name), tuple(bound))
+        gate.send(b"\n")
+        return True
+
+    def pump(self, fd: int, stream: bytes) -> bool:
+        """Take what a stream has to give, keep what its limit allows; False at its end."""
+        cap = self.job["output_bytes"]
+        while True:
+            try:
+                data = os.read(fd, PIECE)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            kept = data[: max(0, cap - self.seen[stream])]
+            self.seen[stream] += len(data)
+            if kept:
+                self.waiting.append(stream + kept)
+            if self.began is None:
+                self.complaint = (self.complaint + data)[:4096]
+            if len(kept) < len(data):
+                self.clipped = True
+            if self.seen[stream] > FLOOD * cap:
+                self.ended_by = self.ended_by or "output"
+                return False
+            if len(data) < PIECE:
+                return True
+
+    def judge_memory(self) -> None:
+        """End the job when it took more memory, or more inodes, than it was given."""
+        if self.watch >= 0:
+            events = os.pread(self.watch, 4096, 0).split()
+            if int(events[events.index(b"oom_kill") + 1]) > 0:
+                self.ended_by = "memory"
+        elif self.init >= 0:
+            used = resident_kb(self.init_pid)
+            self.peak_kb = max(self.peak_kb, used)
+            if used > self.job["memory_kb"]:
+                self.ended_by = self.ended_by or "memory"
+        for fd in self.scratch:
+            held = os.fstatvfs(fd)
+            if held.f_files - held.f_ffree > SCRATCH_INODES:
+                self.ended_by = self.ended_by or "memory"
+
+    def end(self) -> dict[int, tuple[int, resource.struct_rusage]]:
+        """Kill whatever of the job is left and reap all of it, so that no zombie stays behind."""
+        for fd in (self.init, self.outer):
+            if fd >= 0:
+                try:
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        gone: dict[int, tuple[int, resource.struct_rusage]] = {}
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, 0)
+            except ChildProcessError:
+                return gone
+            gone[pid] = (status, usage)
+
+    def verdict(
+        self, outer: int, gone: dict[int, tuple[int, resource.struct_rusage]]
+    ) -> tuple[int, float]:
+        """The program's wait status and its processor time in seconds."""
+        spent = 0.0
+        for pid, (_, usage) in gone.items():
+            spent += usage.ru_utime + usage.ru_stime
+            if pid != outer:  # the outer one was this interpreter before it became bubblewrap
+                self.peak_kb = max(self.peak_kb, usage.ru_maxrss)
+        answer = bytearray(64)
+        struct.pack_into("Q", answer, 0, PIDFD_INFO_EXIT)
+        try:
+            fcntl.ioctl(self.program, PIDFD_GET_INFO, answer, True)
+            if struct.unpack_from("Q", answer)[0] & PIDFD_INFO_EXIT:
+                return struct.unpack_from("i", answer, 60)[0], spent
+        except OSError:
+            pass  # an older kernel; bubblewrap's own answer is next
+        status = gone[outer][0]
+        code = os.waitstatus_to_exitcode(status)
+        if 128 < code <= 128 + signal.NSIG:  # bubblewrap tells of signals as shells do
+            return code - 128, spent
+        return status, spent
+
+    # Towards the hub -------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what can be sent without waiting; raises `HubGone` when nobody is there any more."""
+        try:
+            while self.waiting:
+                self.link.send(self.waiting[0], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                self.waiting.popleft()
+        except BlockingIOError:
+            pass
+        except OSError as problem:
+            raise HubGone from problem
+        # The hub says nothing while a job runs: anything readable is its end of the line.
+        if select.select([self.link.fileno(), self.hub], [], [], 0)[0]:
+            raise HubGone
+
+    def say(self, message: bytes) -> None:
+        """Send one message after the program is dead, waiting as long as the hub needs."""
+        while self.waiting:
+            self.link.send(self.waiting.popleft(), socket.MSG_NOSIGNAL)
+        self.link.send(message, socket.MSG_NOSIGNAL)
+
+
+class Harvest:
+    """Sends the regular files of a dead sandbox's /out, within bounds, in the order of their names.
+
+    All processes that could change anything are dead, and the descriptor was opened before they
+    lived; even so nothing is opened by a path, followed, or waited for.
+    """
+
+    def __init__(self, say: Any, room: int) -> None:
+        self.say, self.room = say, room
+        self.files = ARTEFACT_FILES
+
+    def take(self, top: int, run: Run) -> None:
+        """Send everything below `top`; what does not fit marks the run as clipped."""
+        run.clipped = not self.walk(top, "", ARTEFACT_DEPTH) or run.clipped
+
+    def walk(self, folder: int, prefix: str, depth: int) -> bool:
+        """Send one directory; False when a bound was met."""
+        for name in sorted(os.listdir(folder)):
+            path = prefix + name
+            try:
+                plain = path.isprintable() and len(path.encode("utf-8")) <= NAME_BYTES
+            except UnicodeEncodeError:
+                plain = False
+            try:
+                kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            except PermissionError:  # its directory may not be searched
+                continue
+            if not plain or not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+                continue
+            if stat.S_ISDIR(kind) and depth == 0:
+                return False
+            try:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                fd = os.open(name, flags, dir_fd=folder)
+            except PermissionError:
+                continue
+            try:
+                if stat.S_ISDIR(kind):
+                    fitted = self.walk(fd, f"{path}/", depth - 1)
+                else:
+                    fitted = self.send(fd, path)
+            finally:
+                os.close(fd)
+            if not fitted:
+                return False
+        return True
+
+    def send(self, fd: int, path: str) -> bool:
+        """Send one file; False when it does not fit any more."""
+        size = os.fstat(fd).st_size
+        if size > self.room or self.files == 0:
+            return False
+        self.room -= size
+        self.files -= 1
+        self.say(b"F" + size.to_bytes(8, "big") + path.encode("utf-8"))
+        while piece := os.read(fd, PIECE):
+            self.say(b"D" + piece)
+        return True
+
+
+def receive(link: socket.socket) -> tuple[bytes, list[int]] | None:
+    """The next request and its descriptors, or None when the hub closed the line."""
+    numbers = array.array("i")
+    data, ancillary, _, _ = link.recvmsg(16, socket.CMSG_SPACE(16 * numbers.itemsize))
+    for _, kind, content in ancillary:
+        if kind == socket.SCM_RIGHTS:
+            numbers.frombytes(content)
+    if not data:
+        return None
+    fds = list(numbers)
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    first = fds.pop(0)
+    with os.fdopen(first, "rb") as file:
+        return file.read(), fds
+
+
+def main() -> None:
+    """Serve the hub until it is gone. Arguments: the socket, the hub's pidfd, the identity."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    hub = int(sys.argv[2])
+    os.set_inheritable(link.fileno(), False)
+    os.set_inheritable(hub, False)
+    become(sys.argv[3])
+    link.send(b"S")
+    while True:
+        poll = select.poll()
+        poll.register(link, select.POLLIN)
+        poll.register(hub, select.POLLIN)
+        if any(fd == hub for fd, _ in poll.poll()):
+            return
+        request = receive(link)
+        if request is None:
+            return
+        try:
+            Run(link, hub, *request).carry_out()
+        except (HubGone, BrokenPipeError, ConnectionResetError):
+            return
+
+
+if __name__ == "__main__":
+    main()

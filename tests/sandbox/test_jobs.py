@@ -1,0 +1,319 @@
+"""What a job gets, and what comes back from it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.adapters.sandbox_bwrap.argv import check
+from clearhold.kernel.errors import InvalidError
+from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
+
+LEAST = Tier.NAMESPACES
+OVERFLOW = b"""
+#include <stdlib.h>
+#include <string.h>
+int main(int argc, char **argv) {
+  char *room = malloc(8);
+  memset(room, argc, 8 + argc);
+  return room[argc];
+}
+"""
+LEAK = b"""
+#include <stdlib.h>
+char *volatile lost;
+int main(void) { lost = malloc(77); lost = 0; return 0; }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory that every user may enter, as the slots' own users must."""
+    for place in (tmp_path, *tmp_path.parents):
+        if place.stat().st_uid == os.geteuid() and place != Path("/tmp"):
+            place.chmod(place.stat().st_mode | 0o055)
+    return tmp_path
+
+
+def sh(script: str, **fields: object) -> Job:
+    return replace(Job(argv=("sh", "-c", script)), **fields)  # type: ignore[arg-type]
+
+
+def compiled(sandbox: BubblewrapSandbox, source: bytes) -> bytes:
+    build = sh("gcc -g -O1 -fsanitize=address /in/p.c -o /out/p", files={"/in/p.c": source})
+    outcome = sandbox.run(replace(build, limits=Limits(wall_s=60, cpu_s=60)), least=LEAST)
+    if outcome.exit_code == 127:
+        pytest.skip("no C compiler here")
+    assert outcome.exit_code == 0, outcome.stderr
+    return outcome.artefacts["p"]
+
+
+def test_a_heap_overflow_is_built_and_reported_by_address_sanitizer(
+    watched: BubblewrapSandbox, folder: Path
+) -> None:
+    program = compiled(watched, OVERFLOW)
+    env = {"ASAN_OPTIONS": "exitcode=77:log_path=/out/report:detect_leaks=0"}
+    as_file = Job(argv=("/in/p",), files={"/in/p": program}, env=env)
+    (folder / "p").write_bytes(program)
+    (folder / "p").chmod(0o755)
+    as_tree = Job(argv=("/src/p",), trees={"/src": folder}, env=env)
+    for job in (as_file, as_tree):
+        outcome = watched.run(job, least=LEAST)
+        assert (outcome.exit_code, outcome.signal) == (77, None)
+        ((name, report),) = outcome.artefacts.items()
+        assert name.startswith("report.")
+        assert b"heap-buffer-overflow" in report
+        assert b"p.c:6" in report
+
+
+def test_leak_sanitizer_works_when_tracing_is_asked_for(watched: BubblewrapSandbox) -> None:
+    job = Job(argv=("/in/p",), files={"/in/p": compiled(watched, LEAK)}, ptrace=True)
+    outcome = watched.run(job, least=LEAST)
+    assert outcome.exit_code == 1
+    assert b"77 byte(s) leaked" in outcome.stderr
+
+
+def test_python_and_the_random_device_work(sandbox: BubblewrapSandbox) -> None:
+    code = "import ctypes, ssl, sqlite3, json; print(len(open('/dev/urandom', 'rb').read(9)))"
+    outcome = sandbox.run(Job(argv=("/usr/bin/python3", "-c", code)), least=LEAST)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, b"9\n", b"")
+
+
+def test_streams_codes_and_artefacts_come_back(sandbox: BubblewrapSandbox) -> None:
+    script = "pwd; echo wrong >&2; mkdir -p /out/a/b; printf x > /out/a/b/c; : > /out/e; exit 5"
+    outcome = sandbox.run(sh(script), least=LEAST)
+    assert (outcome.exit_code, outcome.signal, outcome.timed_out) == (5, None, False)
+    assert (outcome.stdout, outcome.stderr) == (b"/work\n", b"wrong\n")
+    assert outcome.artefacts == {"a/b/c": b"x", "e": b""}
+    assert outcome.tier is sandbox.tier()
+    assert outcome.wall_s > 0
+    assert 0 < outcome.peak_memory_mb < 200
+
+
+def test_a_large_artefact_comes_back_whole(sandbox: BubblewrapSandbox) -> None:
+    code = "import os; d = bytes(range(256)) * 40000; open('/out/big', 'wb').write(d)"
+    outcome = sandbox.run(Job(argv=("python3", "-c", code)), least=LEAST)
+    assert outcome.artefacts == {"big": bytes(range(256)) * 40000}
+
+
+@pytest.mark.parametrize("number", [6, 9, 11, 15])
+def test_a_signal_is_told_as_a_signal(sandbox: BubblewrapSandbox, number: int) -> None:
+    outcome = sandbox.run(sh(f"kill -{number} $$"), least=LEAST)
+    assert (outcome.exit_code, outcome.signal) == (None, number)
+    assert not outcome.timed_out
+    assert not outcome.out_of_memory
+
+
+def test_artefacts_of_a_program_that_crashed_by_itself_are_kept(sandbox: BubblewrapSandbox) -> None:
+    outcome = sandbox.run(sh("echo x > /out/x; kill -11 $$"), least=LEAST)
+    assert outcome.artefacts == {"x": b"x\n"}
+
+
+def test_a_program_that_does_not_exist_is_a_failure_of_the_job(sandbox: BubblewrapSandbox) -> None:
+    outcome = sandbox.run(Job(argv=("/in/nowhere",)), least=LEAST)
+    assert outcome.exit_code == 127
+    assert b"nowhere" in outcome.stderr
+
+
+def test_files_and_trees_are_there_executable_and_read_only(
+    sandbox: BubblewrapSandbox, folder: Path
+) -> None:
+    (folder / "data").mkdir(mode=0o755)
+    (folder / "data" / "f").write_bytes(b"tree")
+    (folder / "one").write_bytes(b"single")
+    script = (
+        "/in/run; cat /src/f /one; for p in /in/run /src/f /src/new /one /in/new; do"
+        " echo x 2>/dev/null >$p && echo wrote $p; done; :"
+    )
+    job = sh(
+        script,
+        files={"/in/run": b"#!/bin/sh\necho ran\n"},
+        trees={"/src": folder / "data", "/one": folder / "one"},
+    )
+    outcome = sandbox.run(job, least=LEAST)
+    assert outcome.stdout == b"ran\ntreesingle", outcome.stderr
+    assert (folder / "data" / "f").read_bytes() == b"tree"
+
+
+def test_many_files_of_any_content_are_delivered(watched: BubblewrapSandbox) -> None:
+    files = {f"/in/{n}": os.urandom(n) for n in range(300)} | {"/in/large": b"z" * (20 << 20)}
+    sizes = watched.run(sh("cd /in; stat -c %s * | sort -n | md5sum", files=files), least=LEAST)
+    expected = "\n".join(map(str, sorted(map(len, files.values())))) + "\n"
+    import hashlib  # noqa: PLC0415  # used by this test alone
+
+    digest = hashlib.md5(expected.encode(), usedforsecurity=False).hexdigest()
+    assert sizes.stdout.decode().split()[0] == digest
+
+
+def test_the_environment_is_the_jobs_and_no_more(sandbox: BubblewrapSandbox) -> None:
+    job = Job(argv=("env",), env={"TZ": "Asia/Tokyo", "A_B": "one two\n$three"})
+    lines = sandbox.run(job, least=LEAST).stdout.decode()
+    assert set(lines.split("A_B=one two\n$three\n")[0].split()) | set(
+        lines.split("A_B=one two\n$three\n")[1].split()
+    ) == {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "TZ=Asia/Tokyo", "PWD=/work"}
+
+
+def test_addresses_stand_still_unless_asked(sandbox: BubblewrapSandbox) -> None:
+    job = Job(argv=("grep", "stack", "/proc/self/maps"))
+    still = {sandbox.run(job, least=LEAST).stdout for _ in range(3)}
+    assert len(still) == 1
+    moving = {sandbox.run(replace(job, randomise=True), least=LEAST).stdout for _ in range(3)}
+    assert len(moving) > 1
+
+
+def test_default_signal_behaviour_is_not_pythons(sandbox: BubblewrapSandbox) -> None:
+    outcome = sandbox.run(Job(argv=("grep", "SigIgn", "/proc/self/status")), least=LEAST)
+    assert int(outcome.stdout.split()[1], 16) == 0
+
+
+def test_standard_error_is_handed_over_while_the_program_runs(sandbox: BubblewrapSandbox) -> None:
+    pieces: list[tuple[float, bytes]] = []
+    job = sh("echo one >&2; sleep 0.5; echo two >&2; echo three")
+    outcome = sandbox.run(
+        job, least=LEAST, on_output=lambda piece: pieces.append((time.monotonic(), piece))
+    )
+    assert [piece for _, piece in pieces] == [b"one\n", b"two\n"]
+    assert pieces[1][0] - pieces[0][0] > 0.2
+    assert (outcome.stderr, outcome.stdout) == (b"one\ntwo\n", b"three\n")
+
+
+def test_a_listener_that_fails_ends_the_job_and_the_sandbox_stays_usable(
+    sandbox: BubblewrapSandbox,
+) -> None:
+    def fail(piece: bytes) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sandbox.run(sh("echo x >&2; sleep 9"), least=LEAST, on_output=fail)
+    assert sandbox.run(Job(argv=("true",)), least=LEAST).exit_code == 0
+
+
+def test_threads_share_the_slots(sandbox: BubblewrapSandbox) -> None:
+    answers: dict[int, Outcome] = {}
+
+    def work(number: int) -> None:
+        answers[number] = sandbox.run(sh(f"sleep 0.1; echo {number}"), least=LEAST)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {n: a.stdout for n, a in answers.items()} == {n: b"%d\n" % n for n in range(6)}
+
+
+REFUSED: dict[str, Callable[[], Job]] = {
+    "no program": lambda: Job(argv=()),
+    "an empty program": lambda: Job(argv=("",)),
+    "an option for a program": lambda: Job(argv=("-x",)),
+    "a null byte": lambda: Job(argv=("a", "b\0c")),
+    "a lone surrogate": lambda: Job(argv=("a", "\ud800")),
+    "a huge argument": lambda: Job(argv=("a", "x" * 200_000)),
+    "too many arguments": lambda: Job(argv=("a", *["x" * 1000] * 1200)),
+    "a variable with a sign in its name": lambda: Job(argv=("a",), env={"A=B": "c"}),
+    "a variable without a name": lambda: Job(argv=("a",), env={"": "c"}),
+    "a null byte in a variable": lambda: Job(argv=("a",), env={"A": "\0"}),
+    "a relative place": lambda: Job(argv=("a",), files={"in/x": b""}),
+    "a place with dots": lambda: Job(argv=("a",), files={"/in/../usr/x": b""}),
+    "a doubled slash": lambda: Job(argv=("a",), files={"//in/x": b""}),
+    "a trailing slash": lambda: Job(argv=("a",), files={"/in/x/": b""}),
+    "the root": lambda: Job(argv=("a",), trees={"/": Path("/srv")}),
+    "a system place": lambda: Job(argv=("a",), files={"/etc/passwd": b""}),
+    "the output place": lambda: Job(argv=("a",), files={"/out/x": b""}),
+    "a line break in a place": lambda: Job(argv=("a",), files={"/in/a\nb": b""}),
+    "a place within a tree": lambda: Job(
+        argv=("a",), trees={"/src": Path("/srv")}, files={"/src/x": b""}
+    ),
+    "a tree within a tree": lambda: Job(
+        argv=("a",), trees={"/src": Path("/srv"), "/src/a/b": Path("/srv")}
+    ),
+    "one place twice": lambda: Job(argv=("a",), trees={"/in": Path("/srv")}, files={"/in": b""}),
+    "too many files": lambda: Job(argv=("a",), files={f"/in/{n}": b"" for n in range(600)}),
+    "too many bytes": lambda: Job(argv=("a",), files={"/in/x": bytes(65 << 20)}),
+    "no time": lambda: Job(argv=("a",), limits=Limits(wall_s=0)),
+    "time that is no number": lambda: Job(argv=("a",), limits=Limits(wall_s=float("nan"))),
+    "endless time": lambda: Job(argv=("a",), limits=Limits(wall_s=float("inf"))),
+    "negative memory": lambda: Job(argv=("a",), limits=Limits(memory_mb=-1)),
+    "no processes": lambda: Job(argv=("a",), limits=Limits(processes=0)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_unacceptable_job_is_refused_with_what_to_do(
+    watched: BubblewrapSandbox, name: str
+) -> None:
+    with pytest.raises(InvalidError) as caught:
+        watched.run(REFUSED[name](), least=LEAST)
+    assert caught.value.next_step
+
+
+@given(st.text(max_size=40))
+def test_no_destination_leaves_its_place(place: str) -> None:
+    try:
+        check(Job(argv=("true",), files={place: b""}))
+    except InvalidError:
+        return
+    parts = place.split("/")
+    assert parts[0] == ""
+    assert all(part not in {"", ".", ".."} for part in parts[1:])
+    assert parts[1] not in {"usr", "etc", "proc", "dev", "out", "work", "tmp"}
+
+
+def test_forbidden_places_cannot_be_shown_by_any_name(folder: Path) -> None:
+    data = folder / "var" / "data"
+    (data / "inner").mkdir(parents=True)
+    (folder / "var" / "cache").mkdir()
+    (folder / "alias").symlink_to(data)
+    for each in (folder / "var", folder / "var" / "cache"):
+        each.chmod(0o755)
+    with BubblewrapSandbox(slots=1, use_cgroup=False, forbidden=[folder / "alias"]) as sandbox:
+        home = Path.home()
+        wrong = [data, data / "inner", folder / "var", folder / "alias", folder / "alias" / "inner"]
+        wrong += [Path("/"), Path("/etc"), Path("/etc/ssl"), Path("/proc/self/root"), home]
+        wrong += [home.parent, folder / "missing", Path("/dev/null")]
+        for tree in wrong:
+            with pytest.raises(InvalidError):
+                sandbox.run(Job(argv=("ls", "/src"), trees={"/src": tree}), least=LEAST)
+        allowed = Job(argv=("ls", "/src"), trees={"/src": folder / "var" / "cache"})
+        if sandbox.tier() is not Tier.NONE:
+            assert sandbox.run(allowed, least=LEAST).exit_code == 0
+
+
+def test_a_socket_or_pipe_is_no_tree(watched: BubblewrapSandbox, folder: Path) -> None:
+    os.mkfifo(folder / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        for name in ("fifo", "s"):
+            with pytest.raises(InvalidError):
+                watched.run(Job(argv=("ls",), trees={"/src": folder / name}), least=LEAST)
+
+
+def test_a_tree_that_the_sandboxs_user_may_not_enter_is_refused_with_the_remedy(
+    watched: BubblewrapSandbox, folder: Path
+) -> None:
+    if watched.group is None:
+        pytest.skip("hostile code runs as this very user, who may enter it")
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    job = Job(argv=("ls", "/src"), trees={"/src": closed})
+    with pytest.raises(InvalidError) as caught:
+        watched.run(job, least=LEAST)
+    assert str(watched.group) in caught.value.next_step
+    os.chown(closed, -1, watched.group)
+    closed.chmod(0o750)
+    assert watched.run(job, least=LEAST).exit_code == 0
+
+
+def test_data_below_usr_is_refused_because_usr_is_visible() -> None:
+    with pytest.raises(InvalidError):
+        BubblewrapSandbox(forbidden=[Path("/usr/local/data")])
