@@ -1,0 +1,66 @@
+"""A content-addressed cache of published source in front of the origins it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from clearhold.kernel.errors import IntegrityError, InvalidError
+from clearhold.ports.sources import DEFAULT_SIZE_CAP, Fetcher
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class CachedSources:
+    """`ports.sources.Sources` kept in a directory of files named by their SHA-256.
+
+    A file is verified when it arrives and again whenever it is given out, so a damaged cache is
+    noticed and refilled rather than built from. With a warm cache no origin is asked.
+    """
+
+    def __init__(self, directory: Path, *, origins: Mapping[str, Fetcher]) -> None:
+        self._directory = directory
+        self._origins = dict(origins)
+
+    def fetch(self, origin: str, sha256: str, *, size_cap: int = DEFAULT_SIZE_CAP) -> Path:
+        """The cached file for `sha256`, fetched from `origin` when it is not there yet."""
+        if not _SHA256.fullmatch(sha256):
+            raise InvalidError(
+                f"{sha256!r} is no SHA-256 in lower-case hex.",
+                next_step="Pin the source by its full SHA-256.",
+            )
+        kept = self._directory / sha256
+        if kept.is_file():
+            if file_sha256(kept) == sha256:
+                return kept
+            kept.unlink()
+        kind, _, locator = origin.partition(":")
+        fetcher = self._origins.get(kind)
+        if fetcher is None or not locator:
+            known = ", ".join(sorted(self._origins)) or "none"
+            raise InvalidError(
+                f"The origin {origin!r} is of no known kind.",
+                next_step=f"Use one of: {known}.",
+            )
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._directory) as incoming:
+            arrived = Path(incoming) / "file"
+            fetcher.fetch(locator, arrived, size_cap=size_cap)
+            actual = file_sha256(arrived)
+            if actual != sha256:
+                raise IntegrityError(
+                    f"{origin} gave a file with SHA-256 {actual}, not the pinned {sha256}.",
+                    next_step="Do not use it; find out whether the origin or the pin is wrong.",
+                )
+            arrived.chmod(0o444)
+            arrived.replace(kept)
+        return kept

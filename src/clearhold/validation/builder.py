@@ -1,0 +1,395 @@
+"""Builds a recipe's project inside the sandbox, once per content.
+
+A build is a pure function of the recipe, the archives, the patch, the flavour and the toolchain;
+its key is the hash of all five, and the cache is by that key. Compilers run at fixed paths inside
+the sandbox, so the same key gives the same bytes anywhere with the same toolchain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clearhold.kernel.errors import UnavailableError
+from clearhold.ports.sandbox import Job, Limits, Outcome, Sandbox, Tier
+from clearhold.ports.sources import Sources
+from clearhold.validation.archive import unpack
+from clearhold.validation.recipe import Flavour, Recipe, Side
+
+_LOG_TAIL = 8_000
+PATCH_REFUSED = 90
+"""Exit code of the preparation step when a patch does not apply."""
+
+_COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
+    Flavour.PLAIN: {
+        "CC": "gcc",
+        "CXX": "g++",
+        "CFLAGS": "-O2 -DNDEBUG -fno-strict-aliasing -fstack-protector-strong",
+        "SANITIZER": "none",
+    },
+    Flavour.ADDRESS: {
+        "CC": "gcc",
+        "CXX": "g++",
+        "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address",
+        "SANITIZER": "address",
+    },
+    Flavour.FUZZ: {
+        "CC": "clang",
+        "CXX": "clang++",
+        "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address,fuzzer-no-link",
+        "SANITIZER": "address",
+        "LIB_FUZZING_ENGINE": "-fsanitize=fuzzer",
+    },
+}
+
+# Lays the pristine source into the writable scratch directory, applies Debian's series as far as
+# the recipe says and then the candidate patch, strictly, and runs the recipe's build script.
+_PREPARE = """\
+set -eu
+mkdir -p /work/src /work/build
+for pair in $LAYOUT; do
+  mkdir -p "/work/src/${pair#*=}"
+  cp -R "/src/${pair%%=*}/." "/work/src/${pair#*=}"
+done
+chmod -R u+w /work/src
+cd /work/src
+if [ -n "$SERIES" ]; then
+  while read -r name rest; do
+    case "$name" in ''|'#'*) continue ;; esac
+    case " $WITHOUT " in *" $name "*) continue ;; esac
+    patch -s -f -p1 --no-backup-if-mismatch -i "${SERIES%/*}/$name" >&2
+  done < "$SERIES"
+fi
+if [ -e /in/patch ]; then
+  patch -u -s -f -p1 -F0 --no-backup-if-mismatch -r - -i /in/patch >&2 || exit 90
+fi
+SRC=/work/src WORK=/work/build OUT=/out RECIPE=/recipe
+export SRC WORK OUT RECIPE
+exec /bin/sh "/recipe/$SCRIPT"
+"""
+
+_PROBE = """\
+for tool in gcc g++ clang ld patch python3; do
+  if command -v $tool >/dev/null; then echo "$tool $($tool --version 2>&1 | head -n 1)"; fi
+done
+echo "preload $(readlink -f "$(gcc -print-file-name=libasan.so)") $(readlink -f "$(gcc -print-file-name=libstdc++.so)")"
+python3 -c 'import sysconfig; print("suffix", sysconfig.get_config_var("EXT_SUFFIX")); \
+print("tag", "cp" + sysconfig.get_config_var("py_version_nodot"), sysconfig.get_platform().replace("-", "_"))'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """The compilers inside the sandbox.
+
+    `digest` covers every version line, `preload` are the runtime libraries that an instrumented
+    extension needs when the interpreter itself is not instrumented, `suffix`, `python_tag` and
+    `platform` are what the interpreter calls its extension modules and itself.
+    """
+
+    digest: str
+    versions: tuple[str, ...]
+    preload: tuple[str, ...]
+    suffix: str
+    python_tag: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What one build made.
+
+    `key` names it by all its inputs, `directory` holds its files, `digest` is the SHA-256 over
+    their names and bytes, `source_digest` over the pinned archives, `patch_digest` over the patch
+    or empty. `cached` says whether this call reused an earlier one; `wall_s` is the time the
+    build took when it was made.
+    """
+
+    key: str
+    recipe: Recipe
+    side: Side
+    version: str
+    flavour: Flavour
+    toolchain: Toolchain
+    directory: Path
+    digest: str
+    source_digest: str
+    patch_digest: str
+    wall_s: float
+    cached: bool
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files of the build, by path relative to its directory."""
+        return {
+            path.relative_to(self.directory).as_posix(): path.read_bytes()
+            for path in sorted(self.directory.rglob("*"))
+            if path.is_file()
+        }
+
+
+class BuildFailedError(UnavailableError):
+    """A build did not come to its end: `stage` is patch or build, `log` its last output."""
+
+    code = "build_failed"
+
+    def __init__(self, message: str, *, next_step: str, stage: str, log: str) -> None:
+        super().__init__(message, next_step=next_step)
+        self.stage = stage
+        self.log = log
+
+
+class Laboratory:
+    """Where recipes are built and run: a sandbox, a way to sources and a cache of both.
+
+    `cache` holds unpacked sources and builds. The sandbox reads them as an unprivileged user, so
+    its parents must be searchable by all; names of builds are unguessable hashes in a directory
+    that others cannot list, because a build with a patch under embargo is embargoed too.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        sources: Sources,
+        cache: Path,
+        *,
+        least: Tier = Tier.NAMESPACES,
+        workers: int = 2,
+    ) -> None:
+        self.sandbox = sandbox
+        self.workers = workers
+        self._sources = sources
+        self._least = least
+        self._trees = cache / "trees"
+        self._builds = cache / "builds"
+        self._toolchain: Toolchain | None = None
+        self._guard = threading.Lock()
+        self._building: dict[str, threading.Lock] = {}
+
+    def run(self, job: Job) -> Outcome:
+        """Run a job in the sandbox at the least tier this laboratory accepts."""
+        return self.sandbox.run(job, least=self._least)
+
+    @property
+    def least(self) -> Tier:
+        """The weakest isolation this laboratory accepts."""
+        return self._least
+
+    def toolchain(self) -> Toolchain:
+        """The compilers inside the sandbox, asked once.
+
+        Raises `UnavailableError` naming what is missing when there is no C compiler.
+        """
+        with self._guard:
+            if self._toolchain is None:
+                self._toolchain = self._probe()
+            return self._toolchain
+
+    def source_tree(self, recipe: Recipe, side: Side) -> tuple[dict[str, Path], str]:
+        """Pristine trees of a side by their place below `/src`, and the digest of its archives.
+
+        Raises what `Sources.fetch` and `archive.unpack` raise.
+        """
+        trees: dict[str, Path] = {}
+        digest = hashlib.sha256()
+        for source in recipe.side(side).sources:
+            archive = self._sources.fetch(source.origin, source.sha256)
+            trees[source.into] = unpack(archive, source.sha256, self._trees)
+            digest.update(f"{source.into}={source.sha256}\n".encode())
+        return trees, digest.hexdigest()
+
+    def tool_trees(self, recipe: Recipe) -> tuple[Path, ...]:
+        """The unpacked tools of the recipe's tests, in order."""
+        tools = recipe.tests.tools if recipe.tests else ()
+        return tuple(
+            unpack(
+                self._sources.fetch(tool.origin, tool.sha256),
+                tool.sha256,
+                self._trees,
+                strip=False,
+            )
+            for tool in tools
+        )
+
+    def build(
+        self, recipe: Recipe, side: Side, *, flavour: Flavour, patch: bytes | None = None
+    ) -> Build:
+        """The build of one side, with `patch` (a unified diff, already judged safe) applied.
+
+        Raises `BuildFailedError` when the patch does not apply or the build does not finish, and
+        `UnavailableError` when sources, compiler or sandbox are missing.
+        """
+        toolchain = self.toolchain()
+        trees, source_digest = self.source_tree(recipe, side)
+        state = recipe.side(side)
+        patch_digest = hashlib.sha256(patch).hexdigest() if patch is not None else ""
+        key = hashlib.sha256(
+            "\n".join(
+                (
+                    "build/1",
+                    recipe.digest,
+                    source_digest,
+                    state.series,
+                    *state.without,
+                    patch_digest,
+                    flavour,
+                    toolchain.digest,
+                    json.dumps(_COMPILERS[flavour], sort_keys=True),
+                    _PREPARE,
+                )
+            ).encode()
+        ).hexdigest()
+        with self._guard:
+            lock = self._building.setdefault(key, threading.Lock())
+        with lock:
+            place = self._builds / key
+            cached = (place / "build.json").is_file()
+            if not cached:
+                self._make(recipe, side, flavour, patch=patch, trees=trees, place=place)
+            made = json.loads((place / "build.json").read_text(encoding="utf-8"))
+        build = Build(
+            key=key,
+            recipe=recipe,
+            side=side,
+            version=state.version,
+            flavour=flavour,
+            toolchain=toolchain,
+            directory=place / "out",
+            digest=made["digest"],
+            source_digest=source_digest,
+            patch_digest=patch_digest,
+            wall_s=made["wall_s"],
+            cached=cached,
+        )
+        if cached and _digest(build.files) != build.digest:
+            # A damaged or altered cache entry is never run; it is made again.
+            shutil.rmtree(place)
+            return replace(self.build(recipe, side, flavour=flavour, patch=patch), cached=False)
+        return build
+
+    def _make(
+        self,
+        recipe: Recipe,
+        side: Side,
+        flavour: Flavour,
+        *,
+        patch: bytes | None,
+        trees: Mapping[str, Path],
+        place: Path,
+    ) -> None:
+        state = recipe.side(side)
+        compilers = dict(_COMPILERS[flavour])
+        compilers["CXXFLAGS"] = compilers["CFLAGS"]
+        compilers.setdefault("LIB_FUZZING_ENGINE", "")
+        files = {f"/recipe/{path}": content for path, content in recipe.files.items()}
+        if patch is not None:
+            files["/in/patch"] = patch
+        outcome = self.run(
+            Job(
+                argv=("/bin/sh", "-c", _PREPARE),
+                trees={f"/src/{number}": tree for number, tree in enumerate(trees.values())},
+                files=files,
+                env={
+                    **compilers,
+                    "FLAVOUR": flavour,
+                    "LAYOUT": " ".join(
+                        f"{number}={into or '.'}" for number, into in enumerate(trees)
+                    ),
+                    "SCRIPT": recipe.build.script,
+                    "SERIES": f"/work/src/{state.series}" if state.series else "",
+                    "WITHOUT": " ".join(state.without),
+                    "SOURCE_DATE_EPOCH": "315532800",
+                    "LC_ALL": "C.UTF-8",
+                    "TZ": "UTC",
+                },
+                limits=Limits(
+                    wall_s=recipe.limits.build_s,
+                    cpu_s=recipe.limits.build_s * 2,
+                    memory_mb=recipe.limits.build_memory_mb,
+                    processes=64,
+                    scratch_mb=recipe.limits.scratch_mb,
+                    artefacts_mb=64,
+                ),
+            )
+        )
+        if outcome.exit_code != 0 or not outcome.artefacts:
+            log = outcome.stderr.decode("utf-8", "replace")[-_LOG_TAIL:]
+            at_patch = patch is not None and outcome.exit_code == PATCH_REFUSED
+            raise BuildFailedError(
+                f"{recipe.name} {state.version} ({flavour}) did not build: {_ending(outcome)}.",
+                next_step=(
+                    "Make the patch apply to the vulnerable version with `patch -p1 -F0`."
+                    if at_patch
+                    else "Read the build's output and check that the compilers are installed."
+                ),
+                stage="patch" if at_patch else "build",
+                log=log,
+            )
+        self._builds.mkdir(parents=True, exist_ok=True)
+        self._builds.chmod(0o711)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=self._builds) as scratch:
+            base = Path(scratch) / "build"
+            for path, content in outcome.artefacts.items():
+                file = base / "out" / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+                file.chmod(0o755)
+            for directory, _, _ in os.walk(base):
+                Path(directory).chmod(0o755)
+            (base / "build.json").write_text(
+                json.dumps({"digest": _digest(outcome.artefacts), "wall_s": outcome.wall_s}),
+                encoding="utf-8",
+            )
+            try:
+                base.rename(place)
+            except OSError:
+                # Another process made the same build first; its files are as good as these.
+                if not (place / "build.json").is_file():
+                    raise
+
+    def _probe(self) -> Toolchain:
+        outcome = self.run(Job(argv=("/bin/sh", "-c", _PROBE), limits=Limits(wall_s=30.0)))
+        lines = outcome.stdout.decode("utf-8", "replace").splitlines()
+        found = {line.split(" ", 1)[0]: line.split(" ", 1)[-1] for line in lines if " " in line}
+        missing = [tool for tool in ("gcc", "g++", "patch", "python3") if tool not in found]
+        if missing:
+            raise UnavailableError(
+                f"The sandbox finds no {', '.join(missing)}.",
+                next_step="Install them: apt-get install gcc g++ patch python3-dev.",
+            )
+        tag, _, platform = found.get("tag", "").partition(" ")
+        return Toolchain(
+            digest=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+            versions=tuple(line for line in lines if not line.startswith(("preload ", "suffix "))),
+            preload=tuple(found.get("preload", "").split()),
+            suffix=found.get("suffix", ""),
+            python_tag=tag,
+            platform=platform,
+        )
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for path, content in sorted(files.items()):
+        digest.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _ending(outcome: Outcome) -> str:
+    if outcome.timed_out:
+        return "it exceeded its time"
+    if outcome.out_of_memory:
+        return "it exceeded its memory"
+    if outcome.signal is not None:
+        return f"signal {outcome.signal} ended it"
+    if outcome.exit_code == 0:
+        return "it left nothing in $OUT"
+    last = outcome.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no output"]
+    return f"exit code {outcome.exit_code}, {last[0][:200]}"

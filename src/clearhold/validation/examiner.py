@@ -1,0 +1,127 @@
+"""Examining a report by the recipe of its package, as the validation service asks for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.evidence import statement
+from clearhold.validation.examination import Examination, examine
+from clearhold.validation.matrix import KnownProof, Shown, relations, try_fixes
+from clearhold.validation.recipe import Side, for_purl
+from clearhold.validation.reproduce import Run
+from clearhold.validation.verdict import Claim, Verdict, VerdictKind
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is examined: a package without its version, the recipe's target, proof and claim."""
+
+    package: str
+    target: str
+    proof: bytes
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of it: the verdict, facts for its readers, and the unsigned in-toto statement.
+
+    `evidence` is empty when nothing was run.
+    """
+
+    verdict: Verdict
+    facts: Mapping[str, Any]
+    evidence: bytes = b""
+
+    @classmethod
+    def nothing_run(cls, kind: VerdictKind, reason: str, *, detail: str = "") -> Examined:
+        """A verdict of level 0 without any run."""
+        verdict = Verdict(kind, 0, reason, detail)
+        return cls(verdict, {"verdict": verdict.label, "reason": reason})
+
+
+class Examiner(Protocol):
+    """Whoever can examine a report: the laboratory here, or a worker elsewhere."""
+
+    def examine(self, report: Report) -> Examined:
+        """Examine `report`; what the environment lacks is a verdict where it can be."""
+        ...
+
+    def compare(
+        self, package: str, proofs: Sequence[KnownProof], patches: Sequence[bytes]
+    ) -> tuple[Shown, ...]:
+        """What candidate fixes show of pairs of proofs of one package, given without version."""
+        ...
+
+
+class LaboratoryExaminer:
+    """Examines reports in a laboratory of this machine."""
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        self._laboratory = laboratory
+
+    def examine(self, report: Report) -> Examined:
+        """Build, replay and decide by our own recipe; the proof alone is foreign."""
+        recipe = for_purl(report.package)
+        if recipe is None or report.target not in recipe.targets:
+            what = "package" if recipe is None else "kind of input"
+            return Examined.nothing_run(
+                VerdictKind.NOT_VALIDATED,
+                f"There is no recipe for this {what}.",
+                detail="no_recipe",
+            )
+        covered = {recipe.side(side).version for side in recipe.sides}
+        if report.claim.version and report.claim.version not in covered:
+            return Examined.nothing_run(
+                VerdictKind.NOT_VALIDATED,
+                f"The recipe covers only the versions {', '.join(sorted(covered))}.",
+                detail="no_recipe",
+            )
+        done = examine(
+            self._laboratory,
+            recipe,
+            target=report.target,
+            proof=report.proof,
+            claim=report.claim,
+        )
+        evidence = statement(done) if done.vulnerable_build else b""
+        return Examined(done.verdict, _facts(done), evidence)
+
+    def compare(
+        self, package: str, proofs: Sequence[KnownProof], patches: Sequence[bytes]
+    ) -> tuple[Shown, ...]:
+        """Try each fix on the vulnerable side and decide from what it stops."""
+        recipe = for_purl(package)
+        if recipe is None:
+            return ()
+        rows = try_fixes(self._laboratory, recipe, proofs=proofs, patches=patches)
+        return relations(proofs, rows)
+
+
+def _facts(done: Examination) -> dict[str, Any]:
+    vulnerable = done.recipe.side(Side.VULNERABLE).version
+    crash = next((run.crash for run in done.vulnerable if run.crash), None)
+    return {
+        "verdict": done.verdict.label,
+        "reason": done.verdict.reason,
+        "recipe": done.recipe.name,
+        "target": done.target,
+        "proof_sha256": done.proof_sha256,
+        "smallest_proof_bytes": len(done.smallest),
+        "signature": list(done.verdict.signature),
+        "frames": [frame.function for frame in crash.frames[:8]] if crash else [],
+        "vulnerable": {"version": vulnerable, "runs": _tally(done.vulnerable + done.further)},
+        "fixed": {
+            "version": done.fixed_build.version if done.fixed_build else "",
+            "runs": _tally(done.fixed),
+        },
+        "isolation": str(done.control.tier.name).lower() if done.control else "",
+    }
+
+
+def _tally(runs: Sequence[Run]) -> dict[str, int]:
+    return dict(Counter(str(run.kind) for run in runs))

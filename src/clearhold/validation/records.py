@@ -1,0 +1,92 @@
+"""Queries on validations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, insert, select, update
+
+from clearhold.access.grants import compartments_of
+from clearhold.access.model import Actor
+from clearhold.kernel.ids import ArtifactId, CompartmentId, FindingId, ValidationId
+from clearhold.store.unit_of_work import UnitOfWork
+from clearhold.validation.tables import validation
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRecord:
+    """One validation as stored; `state` is queued or decided, the summary is still sealed."""
+
+    id: ValidationId
+    finding: FindingId
+    compartment: CompartmentId
+    state: str
+    verdict: str | None
+    level: int | None
+    sealed_summary: bytes | None
+    evidence: ArtifactId | None
+    queued_at: datetime
+    decided_at: datetime | None
+
+
+def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """Those of compartments the actor is read in to."""
+    return validation.c.compartment.in_(compartments_of(actor, now))
+
+
+def add(
+    unit: UnitOfWork, identity: ValidationId, *, finding: FindingId, compartment: CompartmentId
+) -> None:
+    """Insert a queued validation."""
+    unit.connection.execute(
+        insert(validation).values(
+            id=identity,
+            finding=finding,
+            compartment=compartment,
+            state="queued",
+            queued_at=unit.now,
+        )
+    )
+
+
+def decide(unit: UnitOfWork, identity: ValidationId, values: Mapping[str, Any]) -> None:
+    """Write what a validation found."""
+    unit.connection.execute(
+        update(validation)
+        .where(validation.c.id == identity)
+        .values(state="decided", decided_at=unit.now, **values)
+    )
+
+
+def of_finding(unit: UnitOfWork, finding: FindingId) -> ValidationRecord | None:
+    """The validation of a finding, for services."""
+    row = unit.connection.execute(
+        select(validation).where(validation.c.finding == finding)
+    ).one_or_none()
+    return None if row is None else _record(row)
+
+
+def seen_by(unit: UnitOfWork, actor: Actor, finding: FindingId) -> ValidationRecord | None:
+    """The validation of a finding, when the actor may see it."""
+    row = unit.connection.execute(
+        select(validation).where(validation.c.finding == finding, visible_to(actor, unit.now))
+    ).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _record(row: Row[Any]) -> ValidationRecord:
+    return ValidationRecord(
+        id=ValidationId(row.id),
+        finding=FindingId(row.finding),
+        compartment=CompartmentId(row.compartment),
+        state=row.state,
+        verdict=row.verdict,
+        level=row.level,
+        sealed_summary=None if row.sealed_summary is None else bytes(row.sealed_summary),
+        evidence=None if row.evidence is None else ArtifactId(row.evidence),
+        queued_at=row.queued_at,
+        decided_at=row.decided_at,
+    )

@@ -1,0 +1,264 @@
+"""Validating findings: queueing, examining outside any transaction, recording the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.findings.model import FindingBody, Match, Method, State
+from clearhold.findings.service import FindingService
+from clearhold.kernel.errors import ClearholdError, ConflictError, NotFoundError
+from clearhold.kernel.events import Event
+from clearhold.kernel.ids import ArtifactId, FindingId, ValidationId, new_id
+from clearhold.ports.engine import Task
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.validation import records
+from clearhold.validation.examiner import Examined, Examiner, Report
+from clearhold.validation.matrix import KnownProof
+from clearhold.validation.records import ValidationRecord
+from clearhold.validation.verdict import BLAMELESS, Claim, Verdict, VerdictKind
+from clearhold.vault.service import Vault
+from clearhold.wire import dsse
+
+READER: Final = "service:validation"
+RUN: Final = "validation.run"
+ROOT_CAUSE: Final = "validation.root_cause"
+_OBSERVABLE: Final = frozenset({"crash", "hang", "wrong-result"})
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationView:
+    """A validation as those who may see its finding see it.
+
+    `summary` holds the reason, the frames of the fault, the runs and the recipe; None until decided.
+    """
+
+    id: ValidationId
+    finding: FindingId
+    state: str
+    verdict: str | None
+    level: int | None
+    decided_at: datetime | None
+    summary: Mapping[str, Any] | None
+
+
+class ValidationService:
+    """Validates what was submitted."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        vault: Vault,
+        findings: FindingService,
+        *,
+        examiner: Examiner,
+        signing_key: Ed25519PrivateKey,
+    ) -> None:
+        self._sessions = sessions
+        self._vault = vault
+        self._findings = findings
+        self._examiner = examiner
+        self._signing_key = signing_key
+
+    def of_finding(self, actor: Actor, finding: FindingId) -> ValidationView:
+        """The validation of a finding the actor may see. Raises `NotFoundError`."""
+        actor.need(Permission.VALIDATION_READ)
+        with self._sessions.transaction() as unit:
+            known = _found(records.seen_by(unit, actor, finding))
+            facts = self._facts(unit, known, actor.principal)
+            return ValidationView(
+                known.id,
+                known.finding,
+                known.state,
+                known.verdict,
+                known.level,
+                known.decided_at,
+                facts or None,
+            )
+
+    def evidence(self, actor: Actor, finding: FindingId) -> bytes:
+        """The signed evidence of a finding's validation, a DSSE envelope.
+
+        Raises `ConflictError` while there is none.
+        """
+        actor.need(Permission.VALIDATION_READ)
+        with self._sessions.transaction() as unit:
+            known = _found(records.seen_by(unit, actor, finding))
+            if known.evidence is None:
+                raise ConflictError(
+                    "There is no evidence yet, or nothing could be run.",
+                    next_step="Read the validation's verdict and reason.",
+                )
+            return self._vault.fetch(unit, known.evidence, reader=actor.principal)
+
+    def queue(self, finding: FindingId) -> None:
+        """Queue the validation of a finding, once."""
+        with self._sessions.transaction() as unit:
+            if records.of_finding(unit, finding) is not None:
+                return
+            head = self._findings.head(unit, finding)
+            identity = ValidationId(new_id(unit.now))
+            records.add(unit, identity, finding=finding, compartment=head.compartment)
+            unit.record(
+                "validation:validation:queue",
+                actor=READER,
+                subject=finding,
+                compartment=head.compartment,
+            )
+            arguments = {"finding": finding, "validation": identity}
+            unit.enqueue(Task(RUN, f"{RUN}:{identity}", arguments, "heavy"))
+
+    def run(self, finding: FindingId) -> None:
+        """Examine a finding and record the verdict; running it again changes nothing decided."""
+        with self._sessions.transaction() as unit:
+            known = _found(records.of_finding(unit, finding))
+            if known.state == "decided":
+                return
+            body = self._findings.open_for(unit, finding, reader=READER)
+            proof = self._findings.proof_of(unit, finding, reader=READER)
+            self._findings.set_verdict(unit, finding, state=State.VALIDATING, verdict="", level=0)
+        examined = self._examine(body, proof)
+        with self._sessions.transaction() as unit:
+            if _found(records.of_finding(unit, finding)).state != "decided":
+                self._decide(unit, known, examined)
+
+    def queue_root_cause(self, finding: FindingId, *, key: str) -> None:
+        """Queue the comparison of a reproduced finding with others of its package."""
+        with self._sessions.transaction() as unit:
+            head = self._findings.head(unit, finding)
+            if head.state is State.REPRODUCED:
+                task = Task(ROOT_CAUSE, f"{ROOT_CAUSE}:{key}", {"finding": finding}, "heavy")
+                unit.enqueue(task)
+
+    def root_cause(self, finding: FindingId) -> None:
+        """Let candidate fixes tell a finding from others of its package, and assert what they show.
+
+        The fixes are those that came with the findings themselves. Asserting twice changes nothing.
+        """
+        with self._sessions.transaction() as unit:
+            package, proofs, patches = self._material(unit, finding)
+        if len(proofs) < 2 or not patches:
+            return
+        shown = self._examiner.compare(package, proofs, patches)
+        with self._sessions.transaction() as unit:
+            for each in shown:
+                self._findings.assert_match(
+                    unit,
+                    FindingId(each.a),
+                    FindingId(each.b),
+                    verdict=Match(each.relation),
+                    method=Method.BEHAVIOUR,
+                    evidence={"patch_sha256": each.patches[0]},
+                    by=READER,
+                )
+
+    def _material(
+        self, unit: UnitOfWork, finding: FindingId
+    ) -> tuple[str, list[KnownProof], list[bytes]]:
+        proofs, patches, package = [], [], ""
+        for identity in (finding, *self._findings.candidates(unit, finding)):
+            known = records.of_finding(unit, identity)
+            head = self._findings.head(unit, identity)
+            if head.state is not State.REPRODUCED or known is None or not known.sealed_summary:
+                continue
+            body = self._findings.open_for(unit, identity, reader=READER)
+            content = self._findings.proof_of(unit, identity, reader=READER)
+            facts = self._facts(unit, known, READER)
+            if content is not None:
+                signature = tuple(facts.get("signature", ()))
+                proofs.append(KnownProof(identity, body.target, content, signature))
+            if body.patch:
+                patches.append(self._vault.fetch(unit, ArtifactId(body.patch), reader=READER))
+            package = str(body.purl.package)
+        return package, proofs, patches
+
+    def _facts(self, unit: UnitOfWork, known: ValidationRecord, reader: str) -> dict[str, Any]:
+        if known.sealed_summary is None:
+            return {}
+        opened = self._vault.unseal(
+            unit,
+            known.compartment,
+            place=_place(known.id),
+            sealed=known.sealed_summary,
+            reader=reader,
+        )
+        facts: dict[str, Any] = json.loads(opened)
+        return facts
+
+    def _examine(self, body: FindingBody, proof: bytes | None) -> Examined:
+        if proof is None:
+            reason = "The report holds no proof that could be run."
+            return Examined.nothing_run(VerdictKind.NOT_VALIDATED, reason, detail="no_proof")
+        report = Report(
+            package=str(body.purl.package),
+            target=body.target,
+            proof=proof,
+            claim=Claim(
+                body.claim if body.claim in _OBSERVABLE else "",
+                body.purl.version or "",
+                body.signature,
+            ),
+        )
+        try:
+            return self._examiner.examine(report)
+        except ClearholdError as error:
+            # What the machine lacks is never held against whoever sent the report.
+            return Examined.nothing_run(
+                VerdictKind.ENVIRONMENT_FAILURE, f"{error.message} {error.next_step}"
+            )
+
+    def _decide(self, unit: UnitOfWork, known: ValidationRecord, examined: Examined) -> None:
+        verdict = examined.verdict
+        evidence = None
+        if examined.evidence:
+            envelope = dsse.sign(examined.evidence, dsse.IN_TOTO, self._signing_key)
+            evidence = self._vault.store(
+                unit, known.compartment, content=envelope, media_type="application/vnd.dsse+json"
+            )
+        summary = json.dumps(dict(examined.facts), sort_keys=True).encode()
+        records.decide(
+            unit,
+            known.id,
+            {
+                "verdict": verdict.label,
+                "level": verdict.level,
+                "evidence": evidence,
+                "sealed_summary": self._vault.seal(
+                    unit, known.compartment, place=_place(known.id), content=summary
+                ),
+            },
+        )
+        self._findings.set_verdict(
+            unit,
+            known.finding,
+            state=_state(verdict),
+            verdict=verdict.label,
+            level=verdict.level,
+        )
+        if verdict.confirmed:
+            self._findings.index_signature(unit, known.finding, verdict.signature)
+        ids = {"finding": known.finding, "validation": known.id}
+        unit.publish(Event("validation.decided", known.id, ids))
+
+
+def _place(identity: ValidationId) -> tuple[str, str, str]:
+    return ("validation", "sealed_summary", identity)
+
+
+def _state(verdict: Verdict) -> State:
+    if verdict.confirmed:
+        return State.REPRODUCED
+    return State.NOT_VALIDATED if verdict.kind in BLAMELESS else State.REFUSED
+
+
+def _found(known: ValidationRecord | None) -> ValidationRecord:
+    if known is None:
+        raise NotFoundError("There is no such finding.", next_step="Check the id.")
+    return known

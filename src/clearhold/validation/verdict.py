@@ -1,0 +1,216 @@
+"""Verdicts: a closed list, and a pure decision from recorded runs.
+
+Levels of evidence: 0 text only, 1 a trace to code that exists at that version, 2 reproduced,
+3 reproduced, gone on the fixed version and minimised. Level 4, a second independent environment,
+is not given here. A verdict that the laboratory itself failed never counts against a submitter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from clearhold.validation.crash import similar
+from clearhold.validation.oracles import RunKind
+from clearhold.validation.reproduce import Run
+
+FIRST_RUNS = 5
+EXTENDED_RUNS = 20
+FIXED_RUNS = 2
+FLAKY_SHARE = 0.5
+
+
+class VerdictKind(StrEnum):
+    """Everything a validation can end with."""
+
+    REPRODUCED = "reproduced"
+    REPRODUCED_FLAKY = "reproduced_flaky"
+    NOT_REPRODUCED = "not_reproduced"
+    CRASHES_BOTH = "crashes_both"
+    DIFFERENT_CRASH = "different_crash"
+    HARNESS_FAULT = "harness_fault"
+    RESOURCE_LIMIT = "resource_limit"
+    ENVIRONMENT_FAILURE = "environment_failure"
+    NOT_VALIDATED = "not_validated"
+    ALREADY_FIXED = "already_fixed"
+
+
+BLAMELESS = frozenset(
+    {
+        VerdictKind.HARNESS_FAULT,
+        VerdictKind.ENVIRONMENT_FAILURE,
+        VerdictKind.NOT_VALIDATED,
+    }
+)
+"""Verdicts that say nothing about the report and never count against who sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a report says: the class of violation, the version, functions of the stack, if any.
+
+    `violation` is crash, hang, wrong-result or empty when the report does not say.
+    """
+
+    violation: str = ""
+    version: str = ""
+    frames: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verdict: its kind, the detail in its brackets, the level of evidence, and why."""
+
+    kind: VerdictKind
+    level: int
+    reason: str
+    detail: str = ""
+    signature: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The kind with its detail, as `reproduced_flaky(14/20)`."""
+        return f"{self.kind}({self.detail})" if self.detail else str(self.kind)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the reported violation was shown on the version it was reported for."""
+        return self.kind in {VerdictKind.REPRODUCED, VerdictKind.REPRODUCED_FLAKY}
+
+
+def runs_wanted(runs: Sequence[Run]) -> int:
+    """How many more runs on the vulnerable side a decision needs: none, or up to twenty in all."""
+    violations = sum(run.kind is RunKind.VIOLATION for run in runs)
+    if len(runs) < FIRST_RUNS:
+        return FIRST_RUNS - len(runs)
+    if 0 < violations < len(runs) and len(runs) < EXTENDED_RUNS:
+        return EXTENDED_RUNS - len(runs)
+    return 0
+
+
+def decide(
+    vulnerable: Sequence[Run],
+    *,
+    fixed: Sequence[Run] | None,
+    control: Run,
+    claim: Claim,
+    build_key: str,
+    observed: str,
+    fixed_version: str = "",
+    minimised: bool = False,
+) -> Verdict:
+    """The verdict on runs of one proof.
+
+    `vulnerable` and `fixed` are its runs on the two sides (`fixed` None when no fix exists or it
+    is withheld), `control` a run of the benign input on the vulnerable build, `observed` the class
+    of violation that the oracle used can see, `minimised` whether the proof has been minimised.
+    """
+    if control.kind is not RunKind.CLEAN:
+        return Verdict(
+            VerdictKind.HARNESS_FAULT,
+            0,
+            f"The benign control does not pass on the unchanged harness: {control.reason}.",
+        )
+    violations = [run for run in vulnerable if run.kind is RunKind.VIOLATION]
+    if not violations:
+        return _nothing_seen(vulnerable, build_key)
+    signature = Counter(run.signature for run in violations).most_common(1)[0][0]
+    alike = sum(similar(run.signature, signature) for run in violations)
+    share = f"{alike}/{len(vulnerable)}"
+    if alike < FLAKY_SHARE * len(vulnerable):
+        return Verdict(
+            VerdictKind.NOT_REPRODUCED,
+            0,
+            f"The same violation was seen in only {share} runs.",
+            build_key[:12],
+            signature,
+        )
+    mismatch = _claim_mismatch(claim, observed, violations)
+    if mismatch:
+        return Verdict(VerdictKind.DIFFERENT_CRASH, 0, mismatch, signature=signature)
+    steady = alike == len(vulnerable)
+    shown = Verdict(
+        VerdictKind.REPRODUCED if steady else VerdictKind.REPRODUCED_FLAKY,
+        2,
+        f"{violations[0].reason} in {share} runs",
+        "" if steady else share,
+        signature,
+    )
+    if fixed is None:
+        return replace(
+            shown,
+            reason=f"{shown.reason}, the benign control passes; no fix yet to compare with.",
+            detail=shown.detail or "no fix yet",
+        )
+    return _against_fix(shown, fixed, claim=claim, fixed_version=fixed_version, minimised=minimised)
+
+
+def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
+    kinds = Counter(run.kind for run in runs)
+    reasons = Counter(run.reason for run in runs if run.kind is not RunKind.CLEAN)
+    common = reasons.most_common(1)[0][0] if reasons else ""
+    if kinds[RunKind.FAULT]:
+        return Verdict(VerdictKind.HARNESS_FAULT, 0, f"The harness failed: {common}.")
+    if kinds[RunKind.RESOURCE_LIMIT]:
+        return Verdict(
+            VerdictKind.RESOURCE_LIMIT,
+            0,
+            "The run reached a limit, which proves nothing under this oracle.",
+            common,
+        )
+    why = (
+        "The proof is not of the form that the target takes."
+        if kinds[RunKind.UNUSABLE]
+        else f"No violation in {len(runs)} runs."
+    )
+    return Verdict(VerdictKind.NOT_REPRODUCED, 0, why, build_key[:12])
+
+
+def _claim_mismatch(claim: Claim, observed: str, violations: Sequence[Run]) -> str:
+    if claim.violation and claim.violation != observed:
+        return f"A {claim.violation} was claimed; the proof shows a {observed}."
+    functions = {frame.function for run in violations if run.crash for frame in run.crash.frames}
+    if claim.frames and functions and not functions & set(claim.frames):
+        return "None of the claimed functions is on the stack of the fault that was seen."
+    return ""
+
+
+def _against_fix(
+    shown: Verdict,
+    fixed: Sequence[Run],
+    *,
+    claim: Claim,
+    fixed_version: str,
+    minimised: bool,
+) -> Verdict:
+    unfixed = next((run for run in fixed if run.kind is not RunKind.CLEAN), None)
+    if unfixed is None:
+        if claim.version and claim.version == fixed_version:
+            return Verdict(
+                VerdictKind.ALREADY_FIXED,
+                0,
+                f"Reported for {claim.version}, which does not show it.",
+                fixed_version,
+                shown.signature,
+            )
+        ending = "; the proof is minimised." if minimised else "."
+        return replace(
+            shown,
+            level=3 if minimised else 2,
+            reason=f"{shown.reason}; {fixed_version} shows nothing in {len(fixed)} runs{ending}",
+        )
+    if unfixed.kind is RunKind.VIOLATION:
+        same = "the same" if similar(unfixed.signature, shown.signature) else "another"
+        return Verdict(
+            VerdictKind.CRASHES_BOTH,
+            1,
+            f"{fixed_version} shows {same} violation: {unfixed.reason}.",
+            signature=shown.signature,
+        )
+    if unfixed.kind is RunKind.RESOURCE_LIMIT:
+        return Verdict(
+            VerdictKind.RESOURCE_LIMIT, 0, "The fixed side reached a limit.", unfixed.reason
+        )
+    return Verdict(VerdictKind.HARNESS_FAULT, 0, f"The fixed side failed: {unfixed.reason}.")

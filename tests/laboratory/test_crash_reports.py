@@ -1,0 +1,62 @@
+"""Sanitizer reports become signatures that survive addresses, recursion and the runtime's frames."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearhold.validation.crash import parse_report, similar
+
+REPORT = b"""=================================================================
+==7==ERROR: AddressSanitizer: stack-buffer-overflow on address 0x7ffd0 at pc 0x55 bp 0x7f sp 0x7e
+WRITE of size 4096 at 0x7ffd0 thread T0
+    #0 0x7f11 in __interceptor_memset (/usr/lib/libasan.so.8+0x123)
+    #1 0x7f12 in Pad(char*, int) const lib/enc.c:518:4
+    #2 0x7f13 in encode lib/enc.c:682
+    #3 0x7f14 in encode lib/enc.c:683
+    #4 0x7f15 in encode_top lib/enc.c:899
+    #5 0x7f16 (/build/x.so+0x1a2b) (BuildId: 00ff)
+
+Address 0x7ffd0 is located in stack of thread T0
+    #0 0x7f99 in somewhere_else lib/other.c:1
+"""
+signatures = st.lists(st.sampled_from(["overflow", "a", "b", "c", "d"]), max_size=5).map(tuple)
+
+
+def test_a_report_gives_its_family_and_the_projects_own_frames() -> None:
+    crash = parse_report(REPORT)
+    assert crash is not None
+    assert (crash.kind, crash.access, crash.size) == ("stack-buffer-overflow", "WRITE", 4096)
+    assert crash.signature == ("out-of-bounds", "Pad", "encode", "encode_top")
+    assert [frame.line for frame in crash.frames] == [0, 518, 682, 683, 899, 0]
+    assert crash.frames[5].function == "x.so+0x1a2b"
+
+
+def test_addresses_and_depth_of_recursion_do_not_matter() -> None:
+    deeper = REPORT.replace(b"    #4 0x7f15 in encode_top", b"    #4 0xaaaa in encode_top")
+    first, second = parse_report(REPORT), parse_report(deeper)
+    assert first is not None
+    assert second is not None
+    assert first.signature == second.signature
+
+
+@pytest.mark.parametrize("text", [b"", b"all is well", b"AddressSanitizer", b"\xff\xfe" * 99])
+def test_what_is_no_report_gives_no_crash(text: bytes) -> None:
+    assert parse_report(text) is None
+
+
+@given(st.binary(max_size=300), st.integers(0, len(REPORT)))
+def test_no_text_breaks_the_reader(noise: bytes, at: int) -> None:
+    crash = parse_report(REPORT[:at] + noise + REPORT[at:])
+    assert crash is None or crash.family
+
+
+@given(signatures, signatures)
+def test_likeness_is_mutual_and_every_signature_is_like_itself(
+    one: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    assert similar(one, other) == similar(other, one)
+    assert similar(one, one) == bool(one)
+    if one and other and one[0] != other[0]:
+        assert not similar(one, other)
