@@ -1,0 +1,1 @@
+"""Looks for more, under a lease: engines that search a target within a budget."""

@@ -1,0 +1,45 @@
+"""Searching in a laboratory of this machine, as the discovery service asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clearhold.discovery.engine_libfuzzer import fuzz
+from clearhold.discovery.service import Plan, Searched
+from clearhold.kernel.errors import UnavailableError
+from clearhold.kernel.purl import Purl
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.recipe import Flavour, Side, for_purl
+
+
+class LaboratorySearcher:
+    """Searches the targets of shipped recipes."""
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        self._laboratory = laboratory
+
+    def targets(self, package: str) -> tuple[str, ...]:
+        """The recipe's targets with a harness, when the recipe is about this very version."""
+        purl = Purl.parse(package)
+        recipe = for_purl(str(purl.package))
+        if recipe is None or recipe.side(Side.VULNERABLE).version != purl.version:
+            return ()
+        return tuple(name for name, target in recipe.targets.items() if target.fuzz)
+
+    def search(self, plan: Plan, *, on_progress: Callable[[int, int], None]) -> Searched:
+        """Build the harness, or take it from the cache, and search."""
+        recipe = for_purl(str(Purl.parse(plan.package).package))
+        if recipe is None:
+            raise UnavailableError(
+                "The recipe of this package is gone.", next_step="Restore the recipe."
+            )
+        build = self._laboratory.build(recipe, Side.VULNERABLE, flavour=Flavour.FUZZ)
+        found = fuzz(
+            self._laboratory,
+            build,
+            plan.target,
+            seed=plan.seed,
+            budget_s=plan.budget_s,
+            on_progress=on_progress,
+        )
+        return Searched(found.crash, found.executions, found.edges, found.log)

@@ -1,0 +1,268 @@
+"""A campaign searches what its lease covers, once, and only its holder learns of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
+from clearhold.adapters.engine_memory import MemoryEngine
+from clearhold.assembly import Hub
+from clearhold.catalogue.model import Technique
+from clearhold.discovery.service import RUN, DiscoveryService, Plan, Searched
+from clearhold.discovery.tables import campaign
+from clearhold.kernel.errors import (
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
+from clearhold.kernel.ids import DiscoveryId
+from clearhold.ledger.records import leaves
+from clearhold.scanning.model import Lease, Mode, Outcome, StopReason, Versions, make_scope
+
+PACKAGE = "pkg:pypi/ujson"
+VERSION = "5.1.0"
+CRASH = b"KNOWN-CRASHING-INPUT"
+FOUND = Searched(CRASH, 5000, 97, "SUMMARY: AddressSanitizer")
+NOTHING = Searched(None, 9000, 80, "Done.")
+
+
+@dataclass
+class StandIn:
+    """A searcher that answers what it was told to and keeps what it was asked."""
+
+    answer: Searched | Exception = FOUND
+    asked: list[Plan] = field(default_factory=list)
+    during: Callable[[], None] = lambda: None
+
+    def targets(self, package: str) -> tuple[str, ...]:
+        return ("encode",) if package == f"{PACKAGE}@{VERSION}" else ()
+
+    def search(self, plan: Plan, *, on_progress: Callable[[int, int], None]) -> Searched:
+        self.asked.append(plan)
+        on_progress(1200, 40)
+        self.during()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@dataclass(frozen=True)
+class Field:
+    """A hub with that searcher, a target in its catalogue, and two labs."""
+
+    hub: Hub
+    engine: MemoryEngine
+    searcher: StandIn
+    service: DiscoveryService
+    coordinator: Actor
+    lab: Actor
+    other: Actor
+
+    def lease(self, technique: Technique = Technique.FUZZING, version: str = VERSION) -> Lease:
+        scope = make_scope(PACKAGE, versions=Versions(exact=version), paths=(), technique=technique)
+        return self.hub.scanning.claim(
+            self.lab,
+            scope,
+            mode=Mode.EXCLUSIVE,
+            window=timedelta(hours=8),
+            budget_s=600,
+            key=f"{technique}-{version}",
+        ).lease
+
+    def begin(self, lease: Lease, actor: Actor | None = None, **changes: Any) -> DiscoveryId:
+        given = {
+            "lease": lease.id,
+            "fence": lease.fence,
+            "package": f"{PACKAGE}@{VERSION}",
+            "target": "encode",
+            "seed": 7,
+            "budget_s": 60,
+            "key": "key-1",
+        } | changes
+        return self.service.begin(actor or self.lab, **given)
+
+    def told(self, action: str) -> int:
+        with self.hub.sessions.transaction() as unit:
+            return sum(leaf.action == action for leaf in leaves(unit.connection))
+
+
+@pytest.fixture
+def ground(hub: Hub, engine: MemoryEngine, party_of: Callable[..., Actor]) -> Field:
+    searcher = StandIn()
+    service = DiscoveryService(hub.sessions, hub.vault, hub.scanning, searcher=searcher)
+    engine.register(RUN, lambda ids: service.run(DiscoveryId(ids["campaign"])))
+    coordinator = party_of(PartyKind.COORDINATOR)
+    hub.catalogue.add(
+        coordinator, PACKAGE, versions=(VERSION, "5.4.0"), techniques=tuple(Technique)
+    )
+    labs = (party_of(PartyKind.LAB, "lab-alpha"), party_of(PartyKind.LAB, "lab-beta"))
+    return Field(hub, engine, searcher, service, coordinator, *labs)
+
+
+def test_a_crash_is_kept_for_its_finder_and_reported_as_coverage(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.engine.run_due()
+    view = ground.service.get(ground.lab, identity)
+    assert (view.campaign.state, view.crash) == ("found", CRASH)
+    assert (view.campaign.executions, view.campaign.edges) == (5000, 97)
+    assert view.plan == Plan(f"{PACKAGE}@{VERSION}", "encode", 7, 60)
+    assert "AddressSanitizer" in view.note
+    (coverage,) = ground.hub.scanning.coverage(ground.lab)
+    assert coverage.outcome is Outcome.FOUND
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "outcome"),
+    [
+        (NOTHING, "nothing_found", Outcome.NOTHING_FOUND),
+        (UnavailableError("No sandbox.", next_step="Install one."), "failed", Outcome.ABORTED),
+    ],
+)
+def test_a_search_without_a_crash_says_why(
+    ground: Field, answer: Searched | Exception, state: str, outcome: Outcome
+) -> None:
+    ground.searcher.answer = answer
+    identity = ground.begin(ground.lease())
+    ground.engine.run_due()
+    view = ground.service.get(ground.lab, identity)
+    assert (view.campaign.state, view.crash) == (state, None)
+    assert view.note
+    (coverage,) = ground.hub.scanning.coverage(ground.lab)
+    assert coverage.outcome is outcome
+
+
+def test_progress_shows_while_the_search_runs(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    seen = []
+    ground.searcher.during = lambda: seen.append(ground.service.get(ground.lab, identity).campaign)
+    ground.engine.run_due()
+    assert [(each.state, each.executions, each.edges) for each in seen] == [("queued", 1200, 40)]
+
+
+def test_a_campaign_cut_off_starts_again_with_its_seed(ground: Field) -> None:
+    identity = ground.begin(ground.lease(), seed=None)
+    ground.searcher.answer = KeyError("the process dies here")
+    with pytest.raises(KeyError):
+        ground.engine.run_due()
+    ground.searcher.answer = FOUND
+    ground.engine.run_due()
+    first, second = ground.searcher.asked
+    assert first == second
+    assert 1 <= first.seed < 1 << 32
+    assert ground.service.get(ground.lab, identity).campaign.state == "found"
+
+
+def test_running_again_changes_nothing_that_ended(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.engine.run_due()
+    before = ground.service.get(ground.lab, identity)
+    ground.searcher.answer = NOTHING
+    ground.service.run(identity)
+    assert ground.service.get(ground.lab, identity) == before
+    assert len(ground.searcher.asked) == 1
+    assert len(ground.hub.scanning.coverage(ground.lab)) == 1
+    assert ground.told("discovery:campaign:end") == 1
+
+
+def test_one_key_is_one_campaign(ground: Field) -> None:
+    lease = ground.lease()
+    identity = ground.begin(lease)
+    assert ground.begin(lease) == identity
+    ground.engine.run_due()
+    assert ground.begin(lease) == identity
+    assert ground.engine.run_due() == 0
+    for change in ({"budget_s": 61}, {"seed": 8}):
+        with pytest.raises(ConflictError):
+            ground.begin(lease, **change)
+    assert ground.begin(lease, seed=None) == identity
+    assert ground.begin(lease, key="key-2") != identity
+
+
+def test_a_campaign_needs_a_lease_of_ones_own_that_covers_it(ground: Field) -> None:
+    reading, elsewhere = ground.lease(Technique.STATIC), ground.lease(version="5.4.0")
+    lease = ground.lease()
+    refused = [
+        {"lease": reading},
+        {"lease": elsewhere},
+        {"lease": lease, "fence": lease.fence + 1},
+        {"lease": lease, "actor": ground.other},
+    ]
+    for asked in refused:
+        with pytest.raises(ConflictError) as told:
+            ground.begin(**asked)  # type: ignore[arg-type]
+        assert told.value.next_step
+    assert ground.service.list(ground.lab) == ()
+    assert ground.engine.run_due() == 0
+
+
+@pytest.mark.parametrize("ending", ["released", "revoked", "lapsed"])
+def test_a_lease_that_ended_covers_nothing(ground: Field, clock: Any, ending: str) -> None:
+    lease = ground.lease()
+    if ending == "released":
+        ground.hub.scanning.release(ground.lab, lease.id, fence=lease.fence)
+    elif ending == "revoked":
+        ground.hub.scanning.revoke(ground.coordinator, PACKAGE, reason=StopReason.HARM)
+    else:
+        clock.advance(timedelta(hours=2))
+    with pytest.raises(ConflictError):
+        ground.begin(lease)
+
+
+def test_a_revoked_lease_stops_a_campaign_that_has_not_begun(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.hub.scanning.revoke(ground.coordinator, PACKAGE, reason=StopReason.OWNER_OPTED_OUT)
+    ground.engine.run_due()
+    assert ground.searcher.asked == []
+    assert ground.service.get(ground.lab, identity).campaign.state == "failed"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget_s": 0},
+        {"budget_s": 24 * 3600 + 1},
+        {"seed": 0},
+        {"seed": -1},
+        {"seed": 1 << 32},
+        {"target": "no-such-target"},
+        {"package": f"{PACKAGE}@5.4.0"},
+        {"package": PACKAGE},
+        {"package": "not a purl"},
+    ],
+)
+def test_what_cannot_be_searched_is_refused(ground: Field, change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidError) as told:
+        ground.begin(ground.lease(), **change)
+    assert told.value.next_step
+
+
+def test_another_party_can_see_none_of_it(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.engine.run_due()
+    answers = set()
+    for asked in (identity, DiscoveryId("00000000-0000-7000-8000-000000000000")):
+        with pytest.raises(NotFoundError) as told:
+            ground.service.get(ground.other, asked)
+        answers.add((told.value.message, told.value.next_step))
+    assert len(answers) == 1
+    assert ground.service.list(ground.other) == ()
+    with pytest.raises(DeniedError):
+        ground.service.get(ground.coordinator, identity)
+
+
+def test_nothing_secret_of_a_campaign_lies_open_in_its_row(ground: Field) -> None:
+    ground.begin(ground.lease())
+    ground.engine.run_due()
+    with ground.hub.sessions.transaction() as unit:
+        rows = repr(unit.connection.execute(select(campaign)).all())
+    for secret in ("ujson", "encode", "KNOWN-CRASH", "AddressSanitizer"):
+        assert secret not in rows
