@@ -1,0 +1,1 @@
+"""Candidate fixes, judged before anybody installs them."""

@@ -1,0 +1,131 @@
+"""Judging a queued candidate: the material in one transaction, the verdict in another.
+
+A task that is cut off anywhere runs again from its start; what is decided stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clearhold.cases import progress
+from clearhold.cases import records as cases
+from clearhold.cases.material import CaseMaterial
+from clearhold.kernel.errors import ClearholdError
+from clearhold.kernel.events import Event
+from clearhold.kernel.ids import PatchId
+from clearhold.patches import records
+from clearhold.patches.judging import Candidate, Delivery, Judgement, PatchJudge
+from clearhold.patches.records import DECIDED, PatchRecord, State
+from clearhold.patches.service import (
+    READER,
+    STANDS_BEHIND,
+    found,
+    stand_behind,
+    tell,
+    verdict_place,
+)
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.vault.service import Vault
+
+
+class Judging:
+    """Runs the queued task `patches.judge`."""
+
+    def __init__(
+        self, sessions: Sessions, vault: Vault, material: CaseMaterial, judge: PatchJudge
+    ) -> None:
+        self._sessions = sessions
+        self._vault = vault
+        self._material = material
+        self._judge = judge
+
+    def judge(self, arguments: Mapping[str, str]) -> None:
+        """Judge the candidate `arguments["patch"]`, unless it is decided."""
+        patch = PatchId(arguments["patch"])
+        while (candidate := self._collect(patch)) is not None:
+            judgement, delivery = self._judged(candidate)
+            with self._sessions.transaction() as unit:
+                known = _held(unit, patch)
+                judged_by = {each.finding for each in candidate.proofs}
+                if known.state in DECIDED:
+                    return
+                # A proof that joined the case meanwhile is judged by as well, in another round.
+                if self._material.with_proof(unit, known.case) <= judged_by:
+                    self._decide(unit, known, judgement, delivery)
+
+    def _collect(self, patch: PatchId) -> Candidate | None:
+        """Everything the judge needs, or None when the candidate is decided."""
+        with self._sessions.transaction() as unit:
+            known = _held(unit, patch)
+            if known.state in DECIDED:
+                return None
+            records.change(unit, patch, state=State.JUDGING)
+            return Candidate(
+                diff=self._vault.fetch(unit, known.diff, reader=READER),
+                proofs=self._material.proofs_of_case(unit, known.case, reader=READER),
+                others=self._material.other_cases_proofs(unit, known.case, reader=READER),
+            )
+
+    def _judged(self, candidate: Candidate) -> tuple[Judgement, Delivery | None]:
+        if not candidate.proofs:
+            reason = "The case holds no proof that a fix could be judged by."
+            return Judgement(State.UNDECIDED, "no_proof", reason), None
+        try:
+            return self._judge.judge(candidate)
+        except ClearholdError as error:
+            # What the machine lacks is never held against whoever sent the fix.
+            reason = f"{error.message} {error.next_step}".strip()
+            return Judgement(State.UNDECIDED, "environment_failure", reason), None
+
+    def _decide(
+        self,
+        unit: UnitOfWork,
+        known: PatchRecord,
+        judgement: Judgement,
+        delivery: Delivery | None,
+    ) -> None:
+        values: dict[str, object] = {}
+        if judgement.state is State.ACCEPTED and delivery is not None:
+            values["wheel"] = self._vault.store(
+                unit, known.compartment, content=delivery.wheel, media_type="application/zip"
+            )
+            values["delivery"] = self._vault.store(
+                unit,
+                known.compartment,
+                content=delivery.manifest.to_bytes(),
+                media_type="application/json",
+            )
+        records.change(
+            unit,
+            known.id,
+            state=judgement.state,
+            verdict=judgement.kind,
+            sealed_verdict=self._vault.seal(
+                unit,
+                known.compartment,
+                place=verdict_place(known.id),
+                content=judgement.to_bytes(),
+            ),
+            decided_at=unit.now,
+            **values,
+        )
+        tell(
+            unit,
+            known,
+            "patches:candidate:judge",
+            by=READER,
+            state=judgement.state,
+            kind=judgement.kind,
+        )
+        if judgement.state is State.ACCEPTED:
+            everyone = cases.participants(unit, known.case)
+            if any(p.party == known.party and p.role in STANDS_BEHIND for p in everyone):
+                stand_behind(unit, known, party=known.party, by=READER)
+        unit.publish(Event("patch.judged", known.id, {"case": known.case, "patch": known.id}))
+
+
+def _held(unit: UnitOfWork, patch: PatchId) -> PatchRecord:
+    # The case is locked first, as everywhere, so that no two who lock both wait for each other.
+    known = found(records.read(unit, patch))
+    progress.current(unit, known.case)
+    return found(records.held(unit, patch))

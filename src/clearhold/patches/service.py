@@ -1,0 +1,351 @@
+"""Taking candidate fixes in, showing what became of them, and standing behind one.
+
+Acceptance is a machine's verdict and delivers nothing. What is delivered to operators is what a
+vendor or coordinator of the case has adopted: submitting a fix that is accepted adopts it, and a
+fix from anyone else must be adopted by one of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from clearhold.access.grants import compartments_of, parties_in
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.cases import progress
+from clearhold.cases import records as cases
+from clearhold.cases.entry import entered
+from clearhold.cases.material import CaseMaterial
+from clearhold.cases.model import Role
+from clearhold.cases.records import CaseRecord
+from clearhold.kernel.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+)
+from clearhold.kernel.ids import CaseId, PartyId, PatchId, new_id
+from clearhold.parties import records as parties
+from clearhold.patches import records
+from clearhold.patches.judging import (
+    Delivery,
+    Judgement,
+    Manifest,
+    ProofOutcome,
+)
+from clearhold.patches.records import Origin, PatchRecord, State
+from clearhold.ports.engine import Task
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.vault.service import Vault
+
+JUDGE: Final = "patches.judge"
+READER: Final = "service:patches"
+LARGEST_DIFF: Final = 1024 * 1024
+LONGEST_NOTE: Final = 20_000
+
+STANDS_BEHIND: Final = frozenset({Role.VENDOR, Role.COORDINATOR})
+
+
+@dataclass(frozen=True, slots=True)
+class PatchView:
+    """A candidate as someone who may see it sees it.
+
+    `judgement` is None until decided; outcomes of proofs that the viewer may not read carry no
+    finding and no observation. `deliverable` says that a package ready to install was made.
+    """
+
+    id: PatchId
+    case: CaseId
+    origin: Origin
+    own: bool
+    state: State
+    note: str
+    judgement: Judgement | None
+    submitted_at: datetime
+    decided_at: datetime | None
+    adopted_at: datetime | None
+    deliverable: bool
+
+
+class PatchService:
+    """The desk where fixes are judged."""
+
+    def __init__(self, sessions: Sessions, vault: Vault, material: CaseMaterial) -> None:
+        self._sessions = sessions
+        self._vault = vault
+        self._material = material
+
+    def submit(
+        self, actor: Actor, case: CaseId, diff: bytes, *, origin: Origin, note: str, key: str
+    ) -> PatchView:
+        """Submit a fix to a case the actor takes part in and queue its judging.
+
+        `diff` is a unified diff against the vulnerable version, taken as it is. The same `key` with
+        the same request returns the same candidate. Raises `InvalidError` or `TooLargeError` for
+        what cannot be taken, `NotFoundError` for a case the actor may not see, and `ConflictError`
+        for a closed case or a key used for something else.
+        """
+        actor.need(Permission.PATCHES_SUBMIT)
+        _check(diff, note, key)
+        request = self._digest(case, diff, origin, note)
+        with self._sessions.transaction() as unit:
+            parties.hold(unit, actor.party)
+            earlier = records.by_key(unit, actor.party, key)
+            if earlier is not None:
+                if earlier.request != request:
+                    raise ConflictError(
+                        "This idempotency key was used for another request.",
+                        next_step="Use a new key for each request.",
+                    )
+                return self._show(unit, actor, earlier)
+            held, mine = entered(unit, actor, case)
+            if origin is Origin.MAINTAINER and mine.role is not Role.VENDOR:
+                raise InvalidError(
+                    "Only a vendor of the case submits a maintainer's fix.",
+                    next_step="Say where this one comes from: finder, model or distribution.",
+                )
+            new = self._new(unit, actor, held, diff, origin=origin, note=note, request=request)
+            records.add(unit, new, key=key)
+            tell(unit, new, "patches:candidate:submit", by=actor.principal, origin=origin)
+            unit.enqueue(Task(JUDGE, f"{JUDGE}:{new.id}", {"patch": new.id}, "heavy"))
+            return self._show(unit, actor, new)
+
+    def get(self, actor: Actor, patch: PatchId) -> PatchView:
+        """A candidate the actor may see. Raises `NotFoundError`."""
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            return self._show(unit, actor, found(records.seen(unit, actor, patch)))
+
+    def list(self, actor: Actor, case: CaseId) -> tuple[PatchView, ...]:
+        """The candidates of a case that the actor may see, oldest first."""
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            return tuple(
+                self._show(unit, actor, each) for each in records.listing(unit, actor, case)
+            )
+
+    def diff(self, actor: Actor, patch: PatchId) -> bytes:
+        """The diff of a candidate the actor may see, as submitted. Raises `NotFoundError`."""
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            return self._vault.fetch(unit, known.diff, reader=actor.principal)
+
+    def wheel(self, actor: Actor, patch: PatchId) -> tuple[str, bytes]:
+        """The name and content of the package made of an accepted fix.
+
+        For who is read in to the case. Raises `NotFoundError` when there is none to see.
+        """
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            made = None
+            if actor.party in parties_in(unit, known.compartment):
+                made = self._delivery(unit, known, reader=actor.principal)
+            if made is None:
+                raise NotFoundError(
+                    "There is no package of this fix.", next_step="Look at its verdict."
+                )
+            return made.manifest.wheel_name, made.wheel
+
+    def adopt(self, actor: Actor, patch: PatchId) -> PatchView:
+        """Stand behind an accepted fix, so that it is what the case delivers.
+
+        For vendors and coordinators of the case; the last adopted counts. Raises `ConflictError`
+        for others, and for a fix that was not accepted.
+        """
+        actor.need(Permission.PATCHES_SUBMIT)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            _, mine = entered(unit, actor, known.case)
+            known = found(records.held(unit, patch))
+            if mine.role not in STANDS_BEHIND:
+                raise ConflictError(
+                    "Only a vendor or coordinator of the case adopts a fix.",
+                    next_step="Ask one of them in the case.",
+                )
+            if known.state is not State.ACCEPTED:
+                raise ConflictError(
+                    f"The fix is {known.state}, not accepted.", next_step="Look at its verdict."
+                )
+            if not self._covers(unit, known, reader=READER):
+                raise ConflictError(
+                    "A proof has joined the case that the fix was not judged by.",
+                    next_step="Submit the fix again with a new key, so that it is judged anew.",
+                )
+            stand_behind(unit, known, party=actor.party, by=actor.principal)
+            return self._show(unit, actor, found(records.held(unit, patch)))
+
+    def delivery_of(self, unit: UnitOfWork, case: CaseId, *, reader: str) -> Delivery | None:
+        """What the case delivers, released to the service `reader`: the fix adopted last.
+
+        None while none is adopted, while its recipe makes no package, and once a proof has joined
+        the case that this fix was not judged by.
+        """
+        known = records.adopted(unit, case)
+        if known is None or not self._covers(unit, known, reader=reader):
+            return None
+        return self._delivery(unit, known, reader=reader)
+
+    def _covers(self, unit: UnitOfWork, known: PatchRecord, *, reader: str) -> bool:
+        """Whether the fix was shown to stop every proof that its case holds now."""
+        whole = self._judgement(unit, known, reader=reader)
+        outcomes = () if whole is None else whole.proofs
+        stopped = {each.finding for each in outcomes if each.stopped}
+        return all(finding in stopped for finding in self._material.with_proof(unit, known.case))
+
+    def _judgement(self, unit: UnitOfWork, known: PatchRecord, *, reader: str) -> Judgement | None:
+        if known.sealed_verdict is None:
+            return None
+        opened = self._vault.unseal(
+            unit,
+            known.compartment,
+            place=verdict_place(known.id),
+            sealed=known.sealed_verdict,
+            reader=reader,
+        )
+        return Judgement.from_bytes(opened)
+
+    def _delivery(self, unit: UnitOfWork, known: PatchRecord, *, reader: str) -> Delivery | None:
+        if known.wheel is None or known.delivery is None:
+            return None
+        manifest = Manifest.from_bytes(self._vault.fetch(unit, known.delivery, reader=reader))
+        return Delivery(manifest, self._vault.fetch(unit, known.wheel, reader=reader))
+
+    def _new(
+        self,
+        unit: UnitOfWork,
+        actor: Actor,
+        case: CaseRecord,
+        diff: bytes,
+        *,
+        origin: Origin,
+        note: str,
+        request: bytes,
+    ) -> PatchRecord:
+        identity = PatchId(new_id(unit.now))
+        return PatchRecord(
+            id=identity,
+            case=case.id,
+            compartment=case.compartment,
+            party=actor.party,
+            origin=origin,
+            state=State.RECEIVED,
+            verdict=None,
+            diff=self._vault.store(unit, case.compartment, content=diff, media_type="text/x-diff"),
+            sealed_note=self._vault.seal(
+                unit, case.compartment, place=_note_place(identity), content=note.encode()
+            ),
+            sealed_verdict=None,
+            wheel=None,
+            delivery=None,
+            submitted_at=unit.now,
+            decided_at=None,
+            adopted_at=None,
+            request=request,
+        )
+
+    def _show(self, unit: UnitOfWork, actor: Actor, known: PatchRecord) -> PatchView:
+        whole = self._judgement(unit, known, reader=actor.principal)
+        note = self._vault.unseal(
+            unit,
+            known.compartment,
+            place=_note_place(known.id),
+            sealed=known.sealed_note,
+            reader=actor.principal,
+        )
+        return PatchView(
+            id=known.id,
+            case=known.case,
+            origin=known.origin,
+            own=known.party == actor.party,
+            state=known.state,
+            note=note.decode(),
+            judgement=None if whole is None else _for_reader(unit, actor, known, whole),
+            submitted_at=known.submitted_at,
+            decided_at=known.decided_at,
+            adopted_at=known.adopted_at,
+            deliverable=known.wheel is not None,
+        )
+
+    def _digest(self, case: CaseId, diff: bytes, origin: Origin, note: str) -> bytes:
+        # Keyed, because a plain digest of a diff can be compared with a guess.
+        whole = hashlib.sha256(diff)
+        whole.update(f"\0{case}\0{origin}\0{note}".encode())
+        return self._vault.matching_hash("patch:submit", whole.hexdigest())
+
+
+def verdict_place(patch: PatchId) -> tuple[str, str, str]:
+    """Where a sealed verdict stands."""
+    return ("patch", "sealed_verdict", patch)
+
+
+def tell(unit: UnitOfWork, patch: PatchRecord, action: str, *, by: str, **detail: str) -> None:
+    """Record what happened to a candidate."""
+    unit.record(
+        action,
+        actor=by,
+        subject=patch.id,
+        compartment=patch.compartment,
+        detail={"case": patch.case, **detail},
+    )
+
+
+def found(patch: PatchRecord | None) -> PatchRecord:
+    """The candidate, or the one answer for those that are not there or not the caller's."""
+    if patch is None:
+        raise NotFoundError("There is no such fix.", next_step="See `clearhold patch list`.")
+    return patch
+
+
+def stand_behind(unit: UnitOfWork, patch: PatchRecord, *, party: PartyId, by: str) -> None:
+    """Adopt an accepted candidate for a party, whose case has a fix ready by that."""
+    records.change(unit, patch.id, adopted_by=party, adopted_at=unit.now)
+    tell(unit, patch, "patches:candidate:adopt", by=by, party=party)
+    progress.mark(unit, patch.case, "F", by=by)
+
+
+def _note_place(patch: PatchId) -> tuple[str, str, str]:
+    return ("patch", "sealed_note", patch)
+
+
+def _check(diff: bytes, note: str, key: str) -> None:
+    if not diff.strip():
+        raise InvalidError("The diff is empty.", next_step="Send a unified diff.")
+    if len(diff) > LARGEST_DIFF:
+        raise TooLargeError(
+            f"The diff has {len(diff)} bytes; at most {LARGEST_DIFF} are taken.",
+            next_step="Send the change to the flaw alone.",
+        )
+    if len(note) > LONGEST_NOTE:
+        raise TooLargeError(
+            f"A note has at most {LONGEST_NOTE} characters.", next_step="Shorten it."
+        )
+    if not 1 <= len(key) <= 200 or not key.isprintable():
+        raise InvalidError(
+            "An idempotency key is 1 to 200 printable characters.",
+            next_step="Send a fresh UUID in the header Idempotency-Key.",
+        )
+
+
+def _for_reader(unit: UnitOfWork, actor: Actor, patch: PatchRecord, whole: Judgement) -> Judgement:
+    """A judgement without what it tells of findings that the actor may not read."""
+    rows = unit.connection.execute(compartments_of(actor, unit.now))
+    readable = {row.compartment for row in rows}
+    own = {
+        str(linked.finding)
+        for linked in cases.linked_to(unit, patch.case)
+        if linked.compartment in readable
+    }
+    return msgspec.structs.replace(
+        whole,
+        proofs=tuple(
+            each if each.finding in own else ProofOutcome("", each.stopped) for each in whole.proofs
+        ),
+        facts=whole.facts if patch.compartment in readable else {},
+    )

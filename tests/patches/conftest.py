@@ -1,0 +1,7 @@
+"""The real laboratory, once per run."""
+
+from __future__ import annotations
+
+from reproduction_bench import cjson, laboratory, pygments, ujson
+
+__all__ = ["cjson", "laboratory", "pygments", "ujson"]
