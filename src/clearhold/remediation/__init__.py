@@ -1,0 +1,1 @@
+"""What an operator must fix, by when, and whether the fix landed."""
