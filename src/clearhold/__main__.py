@@ -1,0 +1,17 @@
+"""`clearhold`: the command line, with the demo's story on top of the product's own commands."""
+
+from __future__ import annotations
+
+from clearhold.delivery.cli.main import app
+from clearhold.demo.command import demo
+
+app.command("demo")(demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The composition root: the one file that knows everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import Engine
+
+from clearhold.access.grants import compartments_of
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.access.tokens import Tokens
+from clearhold.adapters.blobs_local import LocalBlobs
+from clearhold.adapters.clock_system import SystemClock
+from clearhold.adapters.engine_dbos import DbosEngine
+from clearhold.adapters.keys_file import FileKeyRing
+from clearhold.adapters.publisher_tuf import TufPublisher
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.adapters.signer_file import signing_key
+from clearhold.adapters.sources_cache import CachedSources
+from clearhold.adapters.sources_debian import DebianFetcher
+from clearhold.adapters.sources_pypi import PypiFetcher
+from clearhold.advisories.case_desk import CaseDesk
+from clearhold.advisories.dossier import Dossiers
+from clearhold.advisories.feeds import Feeds
+from clearhold.advisories.flows import PUBLISHED, SWEEP, Publication
+from clearhold.advisories.model import Publisher as Issuer
+from clearhold.advisories.service import PUBLISH, AdvisoryService
+from clearhold.cases.embargoes import EmbargoService
+from clearhold.cases.material import CaseMaterial
+from clearhold.cases.reactions import CaseReactions
+from clearhold.cases.service import CaseService
+from clearhold.catalogue.service import CatalogueService
+from clearhold.discovery import service as discovery_service
+from clearhold.discovery.searcher import LaboratorySearcher
+from clearhold.discovery.service import DiscoveryService
+from clearhold.findings.service import FindingService
+from clearhold.inventory.service import UPLOADED, InventoryService
+from clearhold.kernel.ids import DiscoveryId, FindingId
+from clearhold.ledger import records as ledger
+from clearhold.ledger.model import ChainReport, Leaf
+from clearhold.parties.service import PartyService
+from clearhold.patches import service as patches_service
+from clearhold.patches.flows import Judging
+from clearhold.patches.judge import LaboratoryJudge
+from clearhold.patches.service import PatchService
+from clearhold.ports.clock import Clock
+from clearhold.ports.engine import TaskEngine
+from clearhold.ports.publisher import Publisher
+from clearhold.remediation.flows import MATCH, Matching
+from clearhold.remediation.service import RemediationService
+from clearhold.scanning.service import ScanningService
+from clearhold.settings import Settings
+from clearhold.store.database import migrate, open_engine
+from clearhold.store.unit_of_work import Sessions
+from clearhold.validation import service as validation_service
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.examiner import LaboratoryExaminer
+from clearhold.validation.service import ValidationService
+from clearhold.vault.service import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Everything a hub can do, wired together."""
+
+    settings: Settings
+    sessions: Sessions
+    engine: TaskEngine
+    vault: Vault
+    tokens: Tokens
+    parties: PartyService
+    catalogue: CatalogueService
+    scanning: ScanningService
+    findings: FindingService
+    cases: CaseService
+    embargoes: EmbargoService
+    patches: PatchService
+    validation: ValidationService
+    discovery: DiscoveryService
+    inventories: InventoryService
+    advisories: AdvisoryService
+    publication: Publication
+    publisher: Publisher
+    feeds: Feeds
+    remediation: RemediationService
+
+    def authenticate(self, presented: str) -> Actor:
+        """Who holds a token. Raises `UnauthenticatedError`."""
+        with self.sessions.transaction() as unit:
+            return self.tokens.authenticate(unit, presented)
+
+    def history(self, actor: Actor, *, after: int, limit: int) -> tuple[Leaf, ...]:
+        """Ledger leaves of the compartments the actor is read in to."""
+        actor.need(Permission.LEDGER_READ)
+        with self.sessions.transaction() as unit:
+            rows = unit.connection.execute(compartments_of(actor, unit.now))
+            mine = [row.compartment for row in rows]
+            return tuple(
+                islice(ledger.leaves(unit.connection, after=after, compartments=mine), limit)
+            )
+
+    def verify_ledger(self, actor: Actor) -> ChainReport:
+        """Recompute the whole chain."""
+        actor.need(Permission.LEDGER_VERIFY)
+        # At one instant, or a leaf written meanwhile would look like a fault.
+        with self.sessions.snapshot() as connection:
+            return ledger.verify(connection)
+
+
+def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: TaskEngine) -> Hub:
+    """Wire a hub from its parts."""
+    ring = FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
+    vault = Vault(ring, LocalBlobs(settings.data_directory / "artefacts"))
+    sessions = Sessions(database, clock=clock, engine=engine)
+    tokens = Tokens(ring)
+    scanning = ScanningService(sessions, vault)
+    findings = FindingService(sessions, vault, scanning)
+    material = CaseMaterial(findings)
+    reactions = CaseReactions(sessions, material)
+    laboratory = open_laboratory(settings)
+    validation = ValidationService(
+        sessions,
+        vault,
+        findings,
+        examiner=LaboratoryExaminer(laboratory),
+        signing_key=signing_key(settings.key_directory, "validation"),
+    )
+    discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
+    engine.register("on:finding.matched", reactions.on_matched)
+    engine.register("on:finding.submitted", lambda ids: validation.queue(FindingId(ids["finding"])))
+    engine.register(validation_service.RUN, lambda ids: validation.run(FindingId(ids["finding"])))
+    engine.register(
+        validation_service.ROOT_CAUSE,
+        lambda ids: validation.root_cause(FindingId(ids["finding"])),
+    )
+    engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
+
+    def validated(ids: Mapping[str, str]) -> None:
+        reactions.on_validated(ids)
+        validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
+
+    engine.register("on:validation.decided", validated)
+    patches = PatchService(sessions, vault, material=material)
+    judging = Judging(sessions, vault, material, LaboratoryJudge(laboratory))
+    engine.register(patches_service.JUDGE, judging.judge)
+    issuer = Issuer(
+        name=settings.publisher,
+        namespace=settings.public_url,
+        cve_org_id=settings.cve_organisation,
+        cve_short_name=settings.cve_short_name,
+    )
+    publisher = TufPublisher(settings.repository_directory, settings.key_directory / "tuf")
+    dossiers = Dossiers(vault, CaseDesk(material, patches), issuer)
+    advisories = AdvisoryService(sessions, dossiers)
+    publication = Publication(sessions, dossiers, publisher=publisher, clock=clock)
+    inventories = InventoryService(sessions, vault)
+    matching = Matching(sessions, vault, advisories=advisories, inventories=inventories)
+    engine.register(PUBLISH, publication.publish)
+    engine.register(SWEEP, publication.sweep)
+    engine.register(MATCH, matching.match)
+    engine.register(f"on:{PUBLISHED}", matching.match)
+    engine.register(f"on:{UPLOADED}", matching.rematch)
+    return Hub(
+        settings=settings,
+        sessions=sessions,
+        engine=engine,
+        vault=vault,
+        tokens=tokens,
+        parties=PartyService(sessions, tokens),
+        catalogue=CatalogueService(sessions),
+        scanning=scanning,
+        findings=findings,
+        cases=CaseService(sessions, vault, material),
+        embargoes=EmbargoService(sessions, vault),
+        patches=patches,
+        validation=validation,
+        discovery=discovery,
+        inventories=inventories,
+        advisories=advisories,
+        publication=publication,
+        publisher=publisher,
+        feeds=Feeds(sessions, issuer),
+        remediation=RemediationService(sessions, vault, advisories=advisories),
+    )
+
+
+def open_laboratory(settings: Settings) -> Laboratory:
+    """The laboratory of this machine: its sandbox, its sources and their cache."""
+    sandbox = BubblewrapSandbox(
+        forbidden=(settings.data_directory, settings.key_directory), slots=settings.heavy_slots * 2
+    )
+    cache = settings.cache_directory
+    sources = CachedSources(
+        cache / "sources",
+        origins={"pypi": PypiFetcher(), "debian": DebianFetcher(cache / "apt")},
+    )
+    return Laboratory(sandbox, sources, cache, least=settings.least_tier)
+
+
+@contextmanager
+def open_hub(settings: Settings, *, work: bool) -> Iterator[Hub]:
+    """Open the hub of `settings` with its schema up to date; with `work`, run queued tasks too."""
+    settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data_directory.chmod(0o700)  # names and the ledger stand there in plain text
+    database = open_engine(settings.database_url)
+    engine = DbosEngine(database, executor=settings.executor, heavy_slots=settings.heavy_slots)
+    try:
+        migrate(database)
+        engine.migrate()
+        clock = SystemClock()
+        hub = assemble(settings, database=database, clock=clock, engine=engine)
+        hub.publisher.initialise(clock.now())  # agents pin its root before anything is published
+        if work:
+            engine.start()
+            hub.publication.begin_sweeping()
+        yield hub
+    finally:
+        if work:
+            engine.stop()
+        database.dispose()

@@ -1,0 +1,79 @@
+"""`clearhold advisory`: writing advisories and agreeing when they are published."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import typer
+
+from clearhold.delivery.cli.inventory import read_input
+from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.kernel.errors import InvalidError
+
+app = typer.Typer(help="Write advisories and publish them at their instant.", no_args_is_help=True)
+
+
+@app.command("draft")
+@told
+def draft(case: str, document: Path, key: str = "", *, as_json: bool = JsonOption) -> None:
+    """Begin the advisory of a case from a JSON file (its members are listed in /openapi.json)."""
+    body = _object(document) | {"case": case}
+    show(hub().post("/advisories", body, key=key or str(uuid.uuid4())), as_json=as_json)
+
+
+@app.command("redraft")
+@told
+def redraft(advisory: str, document: Path, *, as_json: bool = JsonOption) -> None:
+    """Replace a draft that is not scheduled yet."""
+    show(hub().post(f"/advisories/{advisory}/draft", _object(document)), as_json=as_json)
+
+
+@app.command("list")
+@told
+def listing(*, as_json: bool = JsonOption) -> None:
+    """List what is published and what lies in your cases."""
+    show(hub().get("/advisories"), as_json=as_json)
+
+
+@app.command("show")
+@told
+def single(advisory: str, *, as_json: bool = JsonOption) -> None:
+    """Show where an advisory stands."""
+    show(hub().get(f"/advisories/{advisory}"), as_json=as_json)
+
+
+@app.command("preview")
+@told
+def preview(advisory: str, *, as_json: bool = JsonOption) -> None:
+    """Show the documents as they would be published, and what stands in the way."""
+    show(hub().get(f"/advisories/{advisory}/preview"), as_json=as_json)
+
+
+@app.command("schedule")
+@told
+def schedule(advisory: str, *, as_json: bool = JsonOption) -> None:
+    """Put publication on the clock for the end of the embargo."""
+    show(hub().post(f"/advisories/{advisory}/schedule"), as_json=as_json)
+
+
+@app.command("publish-now")
+@told
+def publish_now(advisory: str, reason: str, *, as_json: bool = JsonOption) -> None:
+    """Publish at once, when no embargo stands against it."""
+    show(hub().post(f"/advisories/{advisory}/publication", {"reason": reason}), as_json=as_json)
+
+
+def _object(path: Path) -> dict[str, object]:
+    try:
+        value = json.loads(read_input(path))
+    except ValueError as error:
+        raise InvalidError(
+            f"The file {path} is not JSON.", next_step="Compare it with /openapi.json."
+        ) from error
+    if not isinstance(value, dict):
+        raise InvalidError(
+            f"The file {path} is not a JSON object.", next_step="Compare it with /openapi.json."
+        )
+    return value

@@ -1,0 +1,146 @@
+"""`clearhold case`: who must act, what they agreed, and where they stand."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+import typer
+
+from clearhold.cases.model import ReportStep, Role
+from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.kernel.errors import InvalidError
+
+app = typer.Typer(help="Coordinate the disclosure of a vulnerability.", no_args_is_help=True)
+
+
+@app.command("open")
+@told
+def open_case(vulnerability: str, title: str, key: str = "", *, as_json: bool = JsonOption) -> None:
+    """Open the case of a vulnerability that was reproduced."""
+    body = {"vulnerability": vulnerability, "title": title}
+    show(hub().post("/cases", body, key=key or str(uuid.uuid4())), as_json=as_json)
+
+
+@app.command("list")
+@told
+def listing(*, as_json: bool = JsonOption) -> None:
+    """List the cases you take part in."""
+    show(hub().get("/cases"), as_json=as_json)
+
+
+@app.command("show")
+@told
+def single(case: str, *, as_json: bool = JsonOption) -> None:
+    """Show a case."""
+    show(hub().get(f"/cases/{case}"), as_json=as_json)
+
+
+@app.command("read-in")
+@told
+def read_in(
+    case: str,
+    party: str,
+    role: Role,
+    reason: str,
+    tier: int = 0,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Let a party see the case; the reason is kept in plain words and must reveal nothing."""
+    body = {"party": party, "role": role, "tier": tier, "reason": reason}
+    show(hub().post(f"/cases/{case}/participants", body), as_json=as_json)
+
+
+@app.command("report")
+@told
+def report(case: str, step: ReportStep, *, as_json: bool = JsonOption) -> None:
+    """Say how far you have come with the report."""
+    show(hub().post(f"/cases/{case}/report", {"step": step}), as_json=as_json)
+
+
+@app.command("status")
+@told
+def status(case: str, fact: str, *, as_json: bool = JsonOption) -> None:
+    """Report V vendor aware, F fix ready, D deployed, P public, X exploit public or A attacks."""
+    show(hub().post(f"/cases/{case}/status", {"fact": fact}), as_json=as_json)
+
+
+@app.command("say")
+@told
+def say(case: str, text: str, key: str = "", *, as_json: bool = JsonOption) -> None:
+    """Write to everyone in the case."""
+    written = hub().post(f"/cases/{case}/messages", {"text": text}, key=key or str(uuid.uuid4()))
+    show(written, as_json=as_json)
+
+
+@app.command("messages")
+@told
+def messages(case: str, *, as_json: bool = JsonOption) -> None:
+    """Read what was said in the case."""
+    show(hub().get(f"/cases/{case}/messages"), as_json=as_json)
+
+
+@app.command("propose")
+@told
+def propose(
+    case: str,
+    until: str,
+    terms: str = "",
+    *,
+    operators_early_notice: bool = typer.Option(
+        False,
+        "--operators-early-notice",
+        help="Operators may hear beforehand that something urgent comes, not what.",
+    ),
+    as_json: bool = JsonOption,
+) -> None:
+    """Propose an embargo until an instant such as 2026-09-01T12:00:00Z, or a revision of one."""
+    body = {
+        "until": _instant(until),
+        "terms": terms,
+        "operators_early_notice": operators_early_notice,
+    }
+    show(hub().post(f"/cases/{case}/embargoes", body), as_json=as_json)
+
+
+@app.command("accept")
+@told
+def accept(case: str, embargo: str, *, as_json: bool = JsonOption) -> None:
+    """Sign an embargo."""
+    show(hub().post(f"/cases/{case}/embargoes/{embargo}/acceptance"), as_json=as_json)
+
+
+@app.command("decline")
+@told
+def decline(case: str, embargo: str, *, as_json: bool = JsonOption) -> None:
+    """Decline an embargo."""
+    show(hub().post(f"/cases/{case}/embargoes/{embargo}/refusal"), as_json=as_json)
+
+
+@app.command("terminate")
+@told
+def terminate(case: str, *, as_json: bool = JsonOption) -> None:
+    """End the embargo in force at once."""
+    show(hub().post(f"/cases/{case}/termination"), as_json=as_json)
+
+
+@app.command("close")
+@told
+def close(case: str, *, as_json: bool = JsonOption) -> None:
+    """Close a case that is not under embargo."""
+    show(hub().post(f"/cases/{case}/closing"), as_json=as_json)
+
+
+def _instant(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidError(
+            "That is no instant.", next_step="Write it like 2026-09-01T12:00:00Z."
+        ) from error
+    if moment.tzinfo is None:
+        raise InvalidError(
+            "The instant has no time zone.", next_step="Write it like 2026-09-01T12:00:00Z."
+        )
+    return moment.astimezone(UTC).isoformat()

@@ -1,0 +1,92 @@
+"""What every command shares: the hub it talks to, JSON or text, and errors people can act on."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import typer
+
+from clearhold.delivery.client import HubClient
+from clearhold.kernel.errors import ClearholdError, InvalidError
+
+P = ParamSpec("P")
+
+EXIT_REFUSED = 1
+JsonOption = typer.Option(False, "--json", help="Print JSON for programs.")
+
+
+def hub() -> HubClient:
+    """The hub named by CLEARHOLD_URL, as the party whose token is in CLEARHOLD_TOKEN."""
+    token = os.environ.get("CLEARHOLD_TOKEN", "")
+    if not token:
+        raise InvalidError(
+            "No token is set.", next_step="Put your token into the variable CLEARHOLD_TOKEN."
+        )
+    return HubClient(os.environ.get("CLEARHOLD_URL", "http://127.0.0.1:4409"), token)
+
+
+def printable(text: object) -> str:
+    """`text` without control and direction-changing characters, which could forge a terminal."""
+    return "".join(
+        char
+        if char in "\n\t" or unicodedata.category(char)[0] != "C"
+        else "\N{REPLACEMENT CHARACTER}"
+        for char in str(text)
+    )
+
+
+def show(value: Any, *, as_json: bool) -> None:
+    """Print a result: JSON, or one line per fact."""
+    if as_json:
+        typer.echo(json.dumps(value, indent=2, sort_keys=True))
+        return
+    for line in _lines(value):
+        typer.echo(printable(line))
+
+
+def _lines(value: Any, indent: str = "") -> list[str]:
+    if isinstance(value, dict):
+        lines = []
+        for name, each in value.items():
+            if isinstance(each, dict | list) and each:
+                lines += [f"{indent}{name}:", *_lines(each, indent + "  ")]
+            else:
+                lines.append(f"{indent}{name}: {'-' if each in (None, [], {}) else each}")
+        return lines
+    if isinstance(value, list):
+        lines = []
+        for each in value:
+            nested = _lines(each, indent + "  ")
+            nested[0] = f"{indent}- {nested[0].lstrip()}"
+            lines += nested
+        return lines or [f"{indent}none"]
+    return [f"{indent}{value}"]
+
+
+def told(command: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a command so that an error is a sentence and a next step, with exit code 1."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ClearholdError as error:
+            tell(error)
+            raise typer.Exit(EXIT_REFUSED) from error
+
+    return wrapped
+
+
+def tell(error: ClearholdError) -> None:
+    """Print an error and what to do about it on standard error."""
+    sys.stderr.write(printable(f"clearhold: {error.message}\n"))
+    if error.next_step:
+        sys.stderr.write(printable(f"  next: {error.next_step}\n"))
+    if error.facts:
+        sys.stderr.write(printable(f"  {json.dumps(error.facts, sort_keys=True)}\n"))

@@ -1,0 +1,66 @@
+"""`clearhold patch`: submit fixes and read their verdicts."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from pathlib import Path
+
+import typer
+
+from clearhold.delivery.cli.inventory import read_input
+from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.patches.records import Origin
+
+app = typer.Typer(help="Submit fixes and read what became of them.", no_args_is_help=True)
+
+
+@app.command("submit")
+@told
+def submit(
+    case: str,
+    diff: Path,
+    origin: Origin,
+    note: str = "",
+    key: str = "",
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Submit a unified diff against the vulnerable version."""
+    body = {
+        "case": case,
+        "diff": base64.b64encode(read_input(diff)).decode(),
+        "origin": origin,
+        "note": note,
+    }
+    show(hub().post("/patches", body, key=key or str(uuid.uuid4())), as_json=as_json)
+
+
+@app.command("list")
+@told
+def listing(case: str, *, as_json: bool = JsonOption) -> None:
+    """List the fixes of a case that you may see."""
+    show(hub().get("/patches", case=case), as_json=as_json)
+
+
+@app.command("show")
+@told
+def single(patch: str, *, as_json: bool = JsonOption) -> None:
+    """Show a fix and its verdict."""
+    show(hub().get(f"/patches/{patch}"), as_json=as_json)
+
+
+@app.command("adopt")
+@told
+def adopt(patch: str, *, as_json: bool = JsonOption) -> None:
+    """Stand behind an accepted fix, so that it is what the case delivers."""
+    show(hub().post(f"/patches/{patch}/adoption"), as_json=as_json)
+
+
+@app.command("wheel")
+@told
+def wheel(patch: str, to: Path) -> None:
+    """Save the package made of an accepted fix."""
+    content = hub().download(f"/api/v1/patches/{patch}/wheel")
+    to.write_bytes(content)
+    typer.echo(f"{len(content)} bytes in {to}")

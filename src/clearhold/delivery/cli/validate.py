@@ -1,0 +1,26 @@
+"""`clearhold validate`: verdicts and their evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from clearhold.delivery.cli.output import JsonOption, hub, show, told
+
+app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
+
+
+@app.command("show")
+@told
+def verdict(finding: str, *, as_json: bool = JsonOption) -> None:
+    """Show what the validation of a finding found."""
+    show(hub().get(f"/validation/{finding}"), as_json=as_json)
+
+
+@app.command("evidence")
+@told
+def evidence(finding: str, out: Path) -> None:
+    """Write the signed evidence of a finding's validation to a file."""
+    out.write_bytes(hub().download(f"/api/v1/validation/{finding}/evidence"))
+    typer.echo(f"Wrote {out}.")

@@ -1,0 +1,114 @@
+"""The web application: routers, error documents, limits, and the permission check at start-up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+
+from clearhold.assembly import Hub
+from clearhold.delivery.http import (
+    advisories,
+    cases,
+    catalogue,
+    discovery,
+    feeds,
+    findings,
+    inventory,
+    ledger,
+    parties,
+    patches,
+    problems,
+    remediation,
+    scanning,
+    validation,
+)
+from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
+
+LARGEST_BODY: Final = 64 * 1024 * 1024
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    parties.router,
+    ledger.router,
+    catalogue.router,
+    scanning.router,
+    findings.router,
+    validation.router,
+    discovery.router,
+    cases.router,
+    patches.router,
+    inventory.router,
+    advisories.router,
+    remediation.router,
+)
+
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def make_app(hub: Hub) -> FastAPI:
+    """The application that serves `hub`.
+
+    Raises `RuntimeError` when a route declares no permission.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    app = FastAPI(
+        title="Clearhold",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.hub = hub
+    problems.install(app)
+    app.middleware("http")(_guard)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api/v1", dependencies=[Depends(storable_text)])
+    app.include_router(feeds.router)
+
+    @app.get("/openapi.json", include_in_schema=False, **requires(PUBLIC))
+    def openapi() -> dict[str, object]:
+        return app.openapi()
+
+    @app.get("/healthz", include_in_schema=False, **requires(PUBLIC))
+    def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    missing = undeclared(app)
+    if missing:
+        message = f"routes without a declared permission: {', '.join(missing)}"
+        raise RuntimeError(message)
+    return app
+
+
+async def _guard(request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
+    if "\0" in request.scope["path"] or "%00" in request.url.query:
+        return problems.problem(
+            422,
+            "invalid",
+            "The address holds a NUL character.",
+            "Leave it out: no id and no name has one.",
+        )
+    length = request.headers.get("content-length")
+    bodied = request.method in {"POST", "PUT", "PATCH"}
+    if bodied and (length is None or not length.isdigit() or int(length) > LARGEST_BODY):
+        return problems.problem(
+            413,
+            "too_large",
+            "A request body needs a Content-Length of at most 64 MiB.",
+            "Send the length, or split the upload.",
+        )
+    response = await handle(request)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,105 @@
+"""Declaring who may call a route; the application refuses to start with a route that does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.assembly import Hub
+from clearhold.kernel.errors import InvalidError, UnauthenticatedError
+
+PUBLIC: Final = "public"
+_MARK: Final = "clearhold_permission"
+_SUSPECT: Final = re.compile(rb"\x00|\\u(0000|[dD][89a-fA-F])")  # \x00: UTF-16 or UTF-32
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub this application serves."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+def actor_of(request: Request) -> Actor:
+    """Who calls, by the bearer token. Raises `UnauthenticatedError`."""
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not presented:
+        raise UnauthenticatedError(
+            "This needs a token.", next_step="Send the header: Authorization: Bearer ch_…"
+        )
+    return hub_of(request).authenticate(presented.strip())
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+async def storable_text(request: Request) -> None:
+    """Refuse JSON with characters that no database keeps: NUL and halves of surrogate pairs.
+
+    Raises `InvalidError`.
+    """
+    body = await request.body()
+    written_as_json = "json" in request.headers.get("content-type", "json")
+    if not written_as_json or not _SUSPECT.search(body):
+        return
+    try:
+        pending = [json.loads(body)]
+    except ValueError:
+        return  # bytes without a declared type, which the route itself reads
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str) and _UNSTORABLE.search(value):
+            raise InvalidError(
+                "The request holds a NUL character or half of a surrogate pair.",
+                next_step="Leave it out, or send such content in base64 where bytes are taken.",
+            )
+
+
+HubDep = Annotated[Hub, Depends(hub_of)]
+ActorDep = Annotated[Actor, Depends(actor_of)]
+RawBody = Annotated[bytes, Depends(_body)]
+IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+
+
+def requires(permission: Permission | str) -> dict[str, Any]:
+    """Keyword arguments for a route decorator that declare its permission, or `PUBLIC`."""
+    return {"openapi_extra": {_MARK: str(permission)}}
+
+
+def declared(route: APIRoute) -> str | None:
+    """What a route declared."""
+    return (route.openapi_extra or {}).get(_MARK)
+
+
+def undeclared(app: FastAPI) -> list[str]:
+    """Every route that declares no permission; the application must have none."""
+    return [name for name, permission in walk(app.routes) if permission is None]
+
+
+def walk(routes: Sequence[BaseRoute], prefix: str = "") -> list[tuple[str, str | None]]:
+    """Every route as (methods and path, declared permission), those of included routers too."""
+    found: list[tuple[str, str | None]] = []
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if isinstance(route, APIRoute):
+            methods = ",".join(sorted(route.methods or ()))
+            found.append((f"{methods} {prefix}{route.path}", declared(route)))
+        elif included is not None:
+            found += walk(included.routes, f"{prefix}{route.include_context.prefix}")  # type: ignore[attr-defined]
+        else:
+            # Anything of a kind not known here could serve something: it counts as undeclared.
+            found.append((f"{prefix}{getattr(route, 'path', route)}", None))
+    return found

@@ -1,0 +1,262 @@
+"""Routes of findings.
+
+A submission travels as JSON with its content in base64, so that neither the package nor anything
+else of it stands in an address, which proxies write into their logs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field
+
+from clearhold.access.permissions import Permission
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.findings.intake import Format
+from clearhold.findings.model import FindingView as SeenFinding
+from clearhold.findings.model import QueueEntry, Receipt, State
+from clearhold.kernel.errors import InvalidError
+from clearhold.kernel.ids import FindingId, LeaseId, SubmissionId
+
+router = APIRouter(prefix="/findings", tags=["findings"])
+
+_ID = r"^[A-Za-z0-9-]{1,64}$"
+IdPath = Annotated[str, Path(pattern=_ID)]
+After = Annotated[str | None, Query(pattern=_ID)]
+
+
+class NewSubmission(BaseModel):
+    """A submission: `content` is base64; `package` is for SARIF and text alone.
+
+    `lease` and `fence` name the scan lease it was found under, when there was one.
+    """
+
+    format: Format
+    content: str
+    package: str = ""
+    lease: str | None = Field(default=None, pattern=_ID)
+    fence: int | None = Field(default=None, ge=1, lt=1 << 63)
+
+
+class FindingReceiptView(BaseModel):
+    """What is told at once of one finding; see the documentation of findings."""
+
+    finding: str
+    missing: tuple[str, ...]
+    own_duplicates: tuple[str, ...]
+    public: tuple[str, ...]
+    perhaps_public: tuple[str, ...]
+
+
+class ReceiptView(BaseModel):
+    """What is told at once of a submission; `received_at` is its priority."""
+
+    submission: str
+    received_at: datetime
+    findings: tuple[FindingReceiptView, ...]
+    under_lease: bool | None
+
+
+class StandingView(BaseModel):
+    """What is told of the vulnerability once the own proof has reproduced."""
+
+    vulnerability: str
+    independent_finders: int
+    first: bool
+
+
+class FindingSummary(BaseModel):
+    """A finding without its content."""
+
+    id: str
+    submission: str
+    received_at: datetime
+    state: State
+    verdict: str
+    level: int
+    has_proof: bool
+    standing: StandingView | None
+
+
+class ContentView(BaseModel):
+    """What a finding says; empty means not given."""
+
+    package: str
+    title: str
+    description: str
+    weakness: str
+    target: str
+    claim: str
+    signature: tuple[str, ...]
+    severity: str
+    locations: tuple[str, ...]
+    references: tuple[str, ...]
+    provenance: dict[str, str]
+
+
+class FindingView(FindingSummary):
+    """A finding with its content."""
+
+    content: ContentView | None
+
+
+class QueueView(BaseModel):
+    """A vulnerability in the coordinator's queue, without content or names."""
+
+    vulnerability: str
+    findings: int
+    independent_finders: int
+    best_level: int
+    first_received_at: datetime
+    states: tuple[State, ...]
+    case: str | None
+    contested: bool
+
+
+def _receipt(receipt: Receipt) -> ReceiptView:
+    return ReceiptView(
+        submission=receipt.submission,
+        received_at=receipt.received_at,
+        findings=tuple(
+            FindingReceiptView(
+                finding=each.finding,
+                missing=each.missing,
+                own_duplicates=each.own_duplicates,
+                public=each.public,
+                perhaps_public=each.perhaps_public,
+            )
+            for each in receipt.findings
+        ),
+        under_lease=receipt.under_lease,
+    )
+
+
+def _summary(seen: SeenFinding) -> FindingSummary:
+    head, standing = seen.head, seen.standing
+    return FindingSummary(
+        id=head.id,
+        submission=head.submission,
+        received_at=head.received_at,
+        state=head.state,
+        verdict=head.verdict,
+        level=head.level,
+        has_proof=head.proof is not None,
+        standing=None
+        if standing is None
+        else StandingView(
+            vulnerability=standing.vulnerability,
+            independent_finders=standing.independent_finders,
+            first=standing.first,
+        ),
+    )
+
+
+def _finding(seen: SeenFinding) -> FindingView:
+    body = seen.body
+    content = None
+    if body is not None:
+        content = ContentView(
+            package=body.package,
+            title=body.title,
+            description=body.description,
+            weakness=body.weakness,
+            target=body.target,
+            claim=body.claim,
+            signature=body.signature,
+            severity=body.severity,
+            locations=body.locations,
+            references=body.references,
+            provenance=body.provenance,
+        )
+    return FindingView(**_summary(seen).model_dump(), content=content)
+
+
+def _entry(entry: QueueEntry) -> QueueView:
+    return QueueView(
+        vulnerability=entry.vulnerability,
+        findings=entry.findings,
+        independent_finders=entry.independent_finders,
+        best_level=entry.best_level,
+        first_received_at=entry.first_received_at,
+        states=entry.states,
+        case=entry.case,
+        contested=entry.contested,
+    )
+
+
+def _attachment(content: bytes) -> Response:
+    # Always an opaque download: a browser must never be talked into showing a stranger's bytes.
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": "attachment"},
+    )
+
+
+@router.post("", status_code=201, **requires(Permission.FINDINGS_SUBMIT))
+def submit(hub: HubDep, actor: ActorDep, new: NewSubmission, key: IdempotencyKey) -> ReceiptView:
+    """Submit findings and get a receipt at once."""
+    try:
+        raw = base64.b64decode(new.content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidError(
+            "The content is not base64.", next_step="Encode the submission's bytes in base64."
+        ) from error
+    return _receipt(
+        hub.findings.submit(
+            actor,
+            raw,
+            form=new.format,
+            key=key,
+            package=new.package,
+            lease=None if new.lease is None else LeaseId(new.lease),
+            fence=new.fence,
+        )
+    )
+
+
+@router.get("", **requires(Permission.FINDINGS_READ))
+def listing(
+    hub: HubDep, actor: ActorDep, after: After = None, limit: int = 200
+) -> list[FindingSummary]:
+    """The findings the caller may see in the order they came, without content."""
+    start = None if after is None else FindingId(after)
+    return [_summary(seen) for seen in hub.findings.list(actor, after=start, limit=limit)]
+
+
+@router.get("/queue", **requires(Permission.FINDINGS_QUEUE))
+def queue(hub: HubDep, actor: ActorDep) -> list[QueueView]:
+    """Every vulnerability reported, as numbers."""
+    return [_entry(entry) for entry in hub.findings.queue(actor)]
+
+
+@router.get("/submissions/{submission}", **requires(Permission.FINDINGS_READ))
+def receipt(hub: HubDep, actor: ActorDep, submission: IdPath) -> ReceiptView:
+    """The receipt of a submission of the caller's."""
+    return _receipt(hub.findings.receipt(actor, SubmissionId(submission)))
+
+
+@router.get(
+    "/submissions/{submission}/raw",
+    response_class=Response,
+    **requires(Permission.FINDINGS_READ),
+)
+def raw(hub: HubDep, actor: ActorDep, submission: IdPath) -> Response:
+    """A submission of the caller's, byte for byte."""
+    return _attachment(hub.findings.raw(actor, SubmissionId(submission)))
+
+
+@router.get("/{finding}", **requires(Permission.FINDINGS_READ))
+def one(hub: HubDep, actor: ActorDep, finding: IdPath) -> FindingView:
+    """A finding the caller may see."""
+    return _finding(hub.findings.get(actor, FindingId(finding)))
+
+
+@router.get("/{finding}/proof", response_class=Response, **requires(Permission.FINDINGS_READ))
+def proof(hub: HubDep, actor: ActorDep, finding: IdPath) -> Response:
+    """The proof of a finding the caller may see."""
+    return _attachment(hub.findings.proof(actor, FindingId(finding)))

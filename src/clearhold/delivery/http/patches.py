@@ -1,0 +1,128 @@
+"""Routes of candidate fixes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
+
+from clearhold.access.permissions import Permission
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.kernel.errors import InvalidError
+from clearhold.kernel.ids import CaseId, PatchId
+from clearhold.patches.records import Origin, State
+from clearhold.patches.service import PatchView
+
+router = APIRouter(prefix="/patches", tags=["patches"])
+
+
+class NewPatch(BaseModel):
+    """A fix for a case: a unified diff in base64, where it comes from, and a note."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    case: str
+    diff: str
+    origin: Origin
+    note: str = ""
+
+
+class OutcomeBody(BaseModel):
+    """What became of one proof; `finding` is empty when the viewer may not read it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    finding: str
+    stopped: bool
+    observed: str
+
+
+class JudgementBody(BaseModel):
+    """Whether a candidate is a fix, and why."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    state: State
+    kind: str
+    reason: str
+    proofs: list[OutcomeBody]
+    tests: str
+    limits: list[str]
+    facts: dict[str, Any]
+
+
+class PatchBody(BaseModel):
+    """A candidate as its viewers see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    case: str
+    origin: Origin
+    own: bool
+    state: State
+    note: str
+    judgement: JudgementBody | None
+    submitted_at: datetime
+    decided_at: datetime | None
+    adopted_at: datetime | None
+    deliverable: bool
+
+
+def view(patch: PatchView) -> PatchBody:
+    """A candidate for the wire."""
+    return PatchBody.model_validate(patch)
+
+
+@router.post("", status_code=201, **requires(Permission.PATCHES_SUBMIT))
+def submit(hub: HubDep, actor: ActorDep, new: NewPatch, key: IdempotencyKey) -> PatchBody:
+    """Submit a fix to a case the caller takes part in."""
+    try:
+        diff = base64.b64decode(new.diff, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidError(
+            "The diff is not base64.", next_step="Encode the diff's bytes in base64."
+        ) from error
+    return view(
+        hub.patches.submit(actor, CaseId(new.case), diff, origin=new.origin, note=new.note, key=key)
+    )
+
+
+@router.get("", **requires(Permission.PATCHES_READ))
+def listing(hub: HubDep, actor: ActorDep, case: str) -> list[PatchBody]:
+    """The candidates of a case that the caller may see, oldest first."""
+    return [view(each) for each in hub.patches.list(actor, CaseId(case))]
+
+
+@router.get("/{patch}", **requires(Permission.PATCHES_READ))
+def single(hub: HubDep, actor: ActorDep, patch: str) -> PatchBody:
+    """A candidate the caller may see, with its verdict."""
+    return view(hub.patches.get(actor, PatchId(patch)))
+
+
+@router.get("/{patch}/diff", **requires(Permission.PATCHES_READ))
+def diff(hub: HubDep, actor: ActorDep, patch: str) -> Response:
+    """The diff as submitted."""
+    content = hub.patches.diff(actor, PatchId(patch))
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/{patch}/wheel", **requires(Permission.PATCHES_READ))
+def wheel(hub: HubDep, actor: ActorDep, patch: str) -> Response:
+    """The package made of an accepted fix."""
+    name, content = hub.patches.wheel(actor, PatchId(patch))
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.post("/{patch}/adoption", **requires(Permission.PATCHES_SUBMIT))
+def adopt(hub: HubDep, actor: ActorDep, patch: str) -> PatchBody:
+    """Stand behind an accepted fix, so that it is what the case delivers."""
+    return view(hub.patches.adopt(actor, PatchId(patch)))

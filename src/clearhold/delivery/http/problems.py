@@ -1,0 +1,63 @@
+"""Errors as problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from clearhold.kernel.errors import ClearholdError
+
+_log = logging.getLogger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` as application/problem+json."""
+
+    @app.exception_handler(ClearholdError)
+    def _ours(_request: Request, error: ClearholdError) -> JSONResponse:
+        return problem(error.status, error.code, error.message, error.next_step, error.facts)
+
+    @app.exception_handler(RequestValidationError)
+    def _shape(_request: Request, error: RequestValidationError) -> JSONResponse:
+        # The places are told, never the values: they may be what must not be repeated.
+        places = sorted({".".join(str(part) for part in each["loc"]) for each in error.errors()})
+        return problem(
+            422,
+            "invalid",
+            f"The request does not have the right shape at: {', '.join(places)}.",
+            "Compare it with /openapi.json.",
+        )
+
+    @app.exception_handler(HTTPException)
+    def _framework(_request: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        code = phrase.lower().replace(" ", "_")
+        return problem(error.status_code, code, f"{phrase}.", "See /openapi.json.")
+
+    @app.exception_handler(Exception)
+    def _unforeseen(_request: Request, error: Exception) -> JSONResponse:
+        _log.error("an unforeseen error of kind %s", type(error).__name__, exc_info=error)
+        return problem(
+            500, "error", "Something went wrong in the hub.", "Tell the hub's coordinator the time."
+        )
+
+
+def problem(
+    status: int, code: str, sentence: str, next_step: str, facts: dict[str, object] | None = None
+) -> JSONResponse:
+    """A problem document: what happened, its code, and what to do next."""
+    body: dict[str, object] = {
+        "type": f"urn:clearhold:problem:{code}",
+        "title": sentence,
+        "status": status,
+        "code": code,
+        "next_step": next_step,
+    }
+    return JSONResponse(
+        body | (facts or {}), status_code=status, media_type="application/problem+json"
+    )

@@ -1,0 +1,215 @@
+"""Routes of scan leases."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+
+from clearhold.access.permissions import Permission
+from clearhold.catalogue.model import Technique
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.kernel.ids import LeaseId
+from clearhold.scanning.model import (
+    LARGEST_BUDGET_S,
+    Coverage,
+    Mode,
+    Outcome,
+    State,
+    StopReason,
+    Versions,
+    make_scope,
+)
+from clearhold.scanning.scopes import LeaseView as HeldLease
+
+router = APIRouter(prefix="/scanning", tags=["scanning"])
+
+LeasePath = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+class VersionSpan(BaseModel):
+    """One version (`exact`), or those from `start` ("0": the first) to before `before`."""
+
+    exact: str | None = None
+    start: str = "0"
+    before: str | None = None
+
+
+class ScopeView(BaseModel):
+    """What is looked at: a package, versions of it, path globs in it, and how."""
+
+    package: str
+    versions: VersionSpan = VersionSpan()
+    paths: tuple[str, ...] = ()
+    technique: Technique
+
+
+class NewLease(ScopeView):
+    """A scope to lease, for how long at most, and how many seconds of scanning are meant."""
+
+    mode: Mode = Mode.EXCLUSIVE
+    window_hours: float = Field(default=8, gt=0, le=720)
+    budget_s: int = Field(default=3600, gt=0, le=LARGEST_BUDGET_S)
+
+
+class LeaseView(BaseModel):
+    """A lease of the caller's; `also_leased` are own paths that another lease reached too."""
+
+    id: str
+    fence: int
+    state: State
+    mode: Mode
+    scope: ScopeView
+    also_leased: tuple[str, ...]
+    granted_at: datetime
+    expires_at: datetime
+    window_ends_at: datetime
+    budget_s: int
+
+
+class Fence(BaseModel):
+    """The fencing token that came with a lease."""
+
+    fence: int = Field(ge=1, lt=1 << 63)
+
+
+class NewCoverage(Fence):
+    """What a scan covered: effort counts what the technique counts; the digest names the log."""
+
+    outcome: Outcome
+    effort: dict[str, int] = {}
+    result_sha256: str
+
+
+class CoverageId(BaseModel):
+    """The id of a coverage record."""
+
+    id: str
+
+
+class CoverageView(BaseModel):
+    """What a scan of the caller's covered."""
+
+    id: str
+    lease: str
+    recorded_at: datetime
+    technique: Technique
+    outcome: Outcome
+    effort: dict[str, int]
+    result_sha256: str
+
+
+class Revocation(BaseModel):
+    """A package whose leases shall end, and why."""
+
+    package: str
+    reason: StopReason
+
+
+class RevocationView(BaseModel):
+    """That a package's leases, if there were any, have ended."""
+
+    package: str
+
+
+def _lease(held: HeldLease) -> LeaseView:
+    lease = held.lease
+    return LeaseView(
+        id=lease.id,
+        fence=lease.fence,
+        state=held.state,
+        mode=lease.mode,
+        scope=ScopeView.model_validate(held.scope.to_plain()),
+        also_leased=held.also_leased,
+        granted_at=lease.granted_at,
+        expires_at=lease.expires_at,
+        window_ends_at=lease.window_ends_at,
+        budget_s=lease.budget_s,
+    )
+
+
+def _coverage(each: Coverage) -> CoverageView:
+    return CoverageView(
+        id=each.id,
+        lease=each.lease,
+        recorded_at=each.recorded_at,
+        technique=each.technique,
+        outcome=each.outcome,
+        effort=dict(each.effort),
+        result_sha256=each.result_sha256,
+    )
+
+
+@router.post("/leases", status_code=201, **requires(Permission.SCANNING_CLAIM))
+def claim(hub: HubDep, actor: ActorDep, new: NewLease, key: IdempotencyKey) -> LeaseView:
+    """Lease a scope; a conflict answers what of it is taken and what is free instead."""
+    span = new.versions
+    scope = make_scope(
+        new.package,
+        versions=Versions(span.exact, span.start, span.before),
+        paths=new.paths,
+        technique=new.technique,
+    )
+    return _lease(
+        hub.scanning.claim(
+            actor,
+            scope,
+            mode=new.mode,
+            window=timedelta(hours=new.window_hours),
+            budget_s=new.budget_s,
+            key=key,
+        )
+    )
+
+
+@router.get("/leases", **requires(Permission.SCANNING_READ))
+def listing(hub: HubDep, actor: ActorDep) -> list[LeaseView]:
+    """The caller's own leases, the newest first."""
+    return [_lease(held) for held in hub.scanning.list(actor)]
+
+
+@router.get("/leases/{lease}", **requires(Permission.SCANNING_READ))
+def one(hub: HubDep, actor: ActorDep, lease: LeasePath) -> LeaseView:
+    """One of the caller's own leases."""
+    return _lease(hub.scanning.get(actor, LeaseId(lease)))
+
+
+@router.post("/leases/{lease}/heartbeat", **requires(Permission.SCANNING_CLAIM))
+def heartbeat(hub: HubDep, actor: ActorDep, lease: LeasePath, given: Fence) -> LeaseView:
+    """Keep a lease from lapsing."""
+    return _lease(hub.scanning.heartbeat(actor, LeaseId(lease), fence=given.fence))
+
+
+@router.post("/leases/{lease}/release", **requires(Permission.SCANNING_CLAIM))
+def release(hub: HubDep, actor: ActorDep, lease: LeasePath, given: Fence) -> LeaseView:
+    """Give a lease back."""
+    return _lease(hub.scanning.release(actor, LeaseId(lease), fence=given.fence))
+
+
+@router.post("/leases/{lease}/coverage", status_code=201, **requires(Permission.SCANNING_CLAIM))
+def report_coverage(hub: HubDep, actor: ActorDep, lease: LeasePath, new: NewCoverage) -> CoverageId:
+    """Tell what a scan covered, also when nothing was found."""
+    identity = hub.scanning.report_coverage(
+        actor,
+        LeaseId(lease),
+        fence=new.fence,
+        outcome=new.outcome,
+        effort=new.effort,
+        result_sha256=new.result_sha256,
+    )
+    return CoverageId(id=identity)
+
+
+@router.get("/coverage", **requires(Permission.SCANNING_READ))
+def coverage(hub: HubDep, actor: ActorDep) -> list[CoverageView]:
+    """What the caller's own scans covered, the newest first."""
+    return [_coverage(each) for each in hub.scanning.coverage(actor)]
+
+
+@router.post("/revocations", status_code=201, **requires(Permission.SCANNING_REVOKE))
+def revoke(hub: HubDep, actor: ActorDep, wanted: Revocation) -> RevocationView:
+    """End every lease on a package."""
+    hub.scanning.revoke(actor, wanted.package, reason=wanted.reason)
+    return RevocationView(package=wanted.package)
