@@ -1,0 +1,1 @@
+"""The story of `./run demo`, told through the public API alone."""

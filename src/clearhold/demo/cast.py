@@ -1,0 +1,77 @@
+"""The parties of the story, their tokens, and what each would see."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from clearhold.delivery.client import HubClient
+from clearhold.demo.house import House, Place, found_hub
+
+CAST: Final = (
+    ("aurora-lab", "Aurora AI Lab", "lab", None),
+    ("borealis-lab", "Borealis AI Lab", "lab", None),
+    ("ines-finder", "Ines, independent finder", "finder", None),
+    ("ujson-maintainer", "Maintainers of ujson", "maintainer", None),
+    ("st-anna", "St. Anna Hospital", "operator", "healthcare-and-public-health"),
+    ("clearwater", "Clearwater Utility", "operator", "water-and-wastewater"),
+    ("harbour-bank", "Harbour Bank", "operator", "financial-services"),
+)
+COORDINATOR: Final = ("hub", "The hub's coordinator")
+
+
+class Cast:
+    """Everyone in the story, each with a connection of their own."""
+
+    def __init__(self, place: Place, house: House) -> None:
+        self._directory = place.root / "tokens"
+        self._house = house
+        self._connections: dict[str, HubClient] = {}
+        self.ids: dict[str, str] = {}
+
+    def register(self, place: Place) -> list[dict[str, Any]]:
+        """Register everyone, or find them registered by an earlier, interrupted run."""
+        handle, name = COORDINATOR
+        if self._token(handle) is None:
+            self._keep(handle, found_hub(place, handle, name))
+        coordinator = self[handle]
+        for party, full_name, kind, sector in CAST:
+            wish = {"handle": party, "name": full_name, "kind": kind, "sector": sector}
+            self.ids[party] = coordinator.post("/parties", wish)["id"]
+            if self._token(party) is None:
+                issued = coordinator.post(f"/parties/{self.ids[party]}/tokens", {"days": 2})
+                self._keep(party, issued["token"])
+        found: list[dict[str, Any]] = coordinator.get("/parties")
+        return found
+
+    def __getitem__(self, handle: str) -> HubClient:
+        if handle not in self._connections:
+            self._connections[handle] = self._house.connect(self._token(handle) or "")
+        return self._connections[handle]
+
+    def close(self) -> None:
+        """End every connection."""
+        for connection in self._connections.values():
+            connection.close()
+
+    def _token(self, handle: str) -> str | None:
+        path = self._directory / handle
+        return json.loads(path.read_text())["token"] if path.exists() else None
+
+    def _keep(self, handle: str, token: str) -> None:
+        self._directory.mkdir(exist_ok=True, mode=0o700)
+        temporary = self._directory / f".{handle}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"token": token}, file)
+        temporary.replace(self._directory / handle)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(content)
+    temporary.replace(path)

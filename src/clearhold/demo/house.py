@@ -1,0 +1,228 @@
+"""The demo's own hub: the real one, served on a loopback port of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from clearhold.assembly import open_hub
+from clearhold.delivery.cli.main import app
+from clearhold.delivery.client import HubClient
+from clearhold.delivery.http.app import make_app
+from clearhold.kernel.errors import ConflictError, UnavailableError
+from clearhold.settings import PREFIX, Settings
+
+_FREE_MB = 1500
+ELSEWHERE = Path("/var/cache/clearhold-demo")
+
+
+def enterable(directory: Path) -> bool:
+    """Whether the sandbox's own user, to which root steps down, can enter a directory."""
+    resolved = directory.resolve()
+    existing = (place for place in (resolved, *resolved.parents) if place.exists())
+    return os.geteuid() != 0 or all(place.stat().st_mode & 0o001 for place in existing)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo keeps things: one directory per story, and a cache that outlives it."""
+
+    root: Path
+    cache: Path
+
+    @property
+    def settings(self) -> Settings:
+        """The hub's settings."""
+        return Settings(
+            data_directory=self.root / "hub",
+            key_directory=self.root / "keys",
+            cache_directory=self.cache,
+            executor="demo",
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same settings for a command run as a process of its own."""
+        settings = self.settings
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+            f"{PREFIX}DATA_DIRECTORY": str(settings.data_directory),
+            f"{PREFIX}KEY_DIRECTORY": str(settings.key_directory),
+            f"{PREFIX}CACHE_DIRECTORY": str(settings.cache_directory),
+            f"{PREFIX}EXECUTOR": settings.executor,
+        }
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Tell one story in this directory at a time; `ConflictError` while another is told."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        directory = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise ConflictError(
+                "Another demo is running in this directory.",
+                next_step="Wait until it ends, or name another one with --directory.",
+            ) from error
+        finally:
+            os.close(directory)
+
+    def begin(self) -> bool:
+        """Prepare the directory; True when an unfinished story is continued.
+
+        A story that came to its end is cleared away for a new one.
+        Raises `UnavailableError` when the disk is too full, or the sandbox cannot read there.
+        """
+        for directory in (self.root, self.cache):
+            if not enterable(directory):
+                raise UnavailableError(
+                    f"The sandbox's own user cannot enter {directory}.",
+                    next_step="Choose a directory whose parents everybody may enter (chmod o+x).",
+                )
+        if (self.root / "finished").exists():
+            for each in self.root.iterdir():  # the directory itself carries the lock
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+        continued = (self.root / "began").exists()
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.root).free // (1 << 20)
+        if free < _FREE_MB:
+            raise UnavailableError(
+                f"The disk has {free} MB free and the demo needs {_FREE_MB} MB.",
+                next_step="Free some space and run the demo again.",
+            )
+        (self.root / "began").touch()
+        return continued
+
+    def finish(self) -> None:
+        """Note that the story came to its end."""
+        (self.root / "finished").touch()
+
+
+def command(place: Place, *words: str) -> Any:
+    """Run `clearhold WORDS --json` as a person would, in this process; returns what it printed.
+
+    Raises `CommandFailedError` with its output when it fails.
+    """
+    said, complained = io.StringIO(), io.StringIO()
+    with (
+        _surroundings(place.environment),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(complained),
+    ):
+        code = app([*words, "--json"], standalone_mode=False)
+    if code:
+        raise CommandFailedError(words, said.getvalue() + complained.getvalue())
+    return json.loads(said.getvalue())
+
+
+def found_hub(place: Place, handle: str, name: str) -> str:
+    """Found the hub by `clearhold admin found`, in a process of its own; returns the token.
+
+    The workflow engine is one in a process, and this process runs the hub itself.
+    """
+    words = ("admin", "found", handle, name)
+    done = subprocess.run(
+        [sys.executable, "-m", "clearhold", *words, "--json"],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CommandFailedError(words, done.stdout + done.stderr)
+    return str(json.loads(done.stdout)["token"])
+
+
+@contextlib.contextmanager
+def _surroundings(environment: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+class CommandFailedError(UnavailableError):
+    """A command of the product did not do what the story needs."""
+
+    def __init__(self, words: tuple[str, ...], output: str) -> None:
+        super().__init__(
+            f"`clearhold {' '.join(words[:2])}` failed: {output.strip()[-600:]}",
+            next_step="Read its output above.",
+        )
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running hub and where it listens."""
+
+    address: str
+
+    def connect(self, token: str = "") -> HubClient:
+        """A connection for the holder of a token."""
+        return HubClient(self.address, token)
+
+
+@contextlib.contextmanager
+def serving(place: Place) -> Iterator[House]:
+    """Run the hub, its worker and its web server until the block ends."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = _bind(listener, place.root / "port")
+        settings = replace(place.settings, port=port)
+        with open_hub(settings, work=True) as hub:
+            server = uvicorn.Server(uvicorn.Config(make_app(hub), log_level="error"))
+            thread = threading.Thread(
+                target=server.run, kwargs={"sockets": [listener]}, name="hub", daemon=True
+            )
+            thread.start()
+            while not server.started:
+                if not thread.is_alive():
+                    raise UnavailableError(
+                        "The hub's web server did not start.", next_step="Run the demo again."
+                    )
+                time.sleep(0.02)
+            try:
+                yield House(f"http://127.0.0.1:{port}")
+            finally:
+                server.should_exit = True
+                thread.join(timeout=10)
+
+
+def _bind(listener: socket.socket, noted: Path) -> int:
+    """Bind to the port of the story, which its operators' agents know; a new story takes a free one.
+
+    Raises `UnavailableError` when another program has taken the port meanwhile.
+    """
+    port = int(noted.read_text()) if noted.exists() else 0
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise UnavailableError(
+            f"Port {port}, which this story's agents know, is taken by another program.",
+            next_step=f"End that program, or remove {noted.parent} to begin a new story.",
+        ) from error
+    port = int(listener.getsockname()[1])
+    noted.write_text(str(port))
+    return port

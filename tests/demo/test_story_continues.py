@@ -1,0 +1,108 @@
+"""The story of the demo, cut off by kill -9 again and again, comes to its end with nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+
+from clearhold.adapters.keys_file import FileKeyRing
+from clearhold.advisories.tables import advisory
+from clearhold.cases.tables import disclosure_case
+from clearhold.findings.tables import finding
+from clearhold.ledger import records
+from clearhold.parties.tables import party
+from clearhold.settings import PREFIX
+from clearhold.store.database import open_engine
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.recipe import Recipe
+from clearhold.validation.tables import validation
+from reproduction_bench import CACHE
+
+# A heading, and how many seconds into its stage the process is killed: within the registration of
+# parties, the search, the validations, the judging of fixes, the publication and the upgrades.
+CUTS = ((1, 0.5), (3, 2.0), (5, 3.0), (8, 2.0), (10, 0.5), (11, 1.5))
+STAGE_S = 200
+
+
+def tell(directory: Path) -> subprocess.Popen[bytes]:
+    """Begin the story, or go on with it, in a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    with (directory / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "clearhold", "demo"),
+                *("--directory", str(directory / "story"), "--cache", str(CACHE)),
+                *("--report", str(directory / "report")),
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=directory,
+        )
+
+
+def reached(process: subprocess.Popen[bytes], output: Path, stage: int) -> None:
+    """Wait for the heading of a stage."""
+    deadline = time.monotonic() + STAGE_S
+    while f"[{stage:2}/12]" not in output.read_text():
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.05)
+
+
+def rows(database: Engine, table: object) -> int:
+    with database.connect() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that the sandbox's own user can enter, which pytest's are not for root."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_story_killed_at_any_stage_goes_on_with_nothing_lost_and_nothing_doubled(
+    laboratory: Laboratory, ujson: Recipe, open_directory: Path
+) -> None:
+    output = open_directory / "output.txt"
+    for stage, seconds in CUTS:
+        process = tell(open_directory)
+        reached(process, output, stage)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, output.read_text()
+    last = tell(open_directory)
+    assert last.wait(timeout=600) == 0, output.read_text()
+    assert "going on with it" in output.read_text()
+    page = (open_directory / "report" / "index.html").read_text()
+    assert "CVE-" in page
+
+    data = open_directory / "story" / "hub"
+    database = open_engine(f"sqlite:///{data / 'clearhold.db'}")
+    assert rows(database, disclosure_case) == 1
+    assert rows(database, advisory) == 1
+    assert rows(database, finding) == 5
+    assert rows(database, validation) == 5
+    assert rows(database, party) == 8
+    with database.connect() as connection:
+        assert records.verify(connection).intact
+        ends = connection.execute(
+            text("SELECT status, count(*) FROM workflow_status GROUP BY status")
+        ).all()
+    database.dispose()
+    # The hourly sweep alone still waits for its time.
+    assert {state: count for state, count in ends if state != "SUCCESS"} == {"DELAYED": 1}, ends
+    assert FileKeyRing(open_directory / "story" / "keys" / "ring.json", data_directory=data)
