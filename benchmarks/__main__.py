@@ -1,0 +1,39 @@
+"""`./run bench [NAME …] [--json] [--full] [--list]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from benchmarks import ledger, sandbox
+from benchmarks.figure import Figure
+
+BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
+    "ledger": ledger.run,
+    "sandbox": sandbox.run,
+}
+
+
+def main() -> int:
+    """Run the named benchmarks, or all; exit code 1 when a goal was missed."""
+    parser = argparse.ArgumentParser(prog="./run bench")
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--full", action="store_true", help="the whole claim")
+    parser.add_argument("--list", action="store_true", help="only name the benchmarks")
+    given = parser.parse_args()
+    if given.list:
+        print("\n".join(BENCHES))
+        return 0
+    missed = 0
+    for name in given.names or BENCHES:
+        for figure in BENCHES[name](full=given.full):
+            print(figure.line(as_json=given.json), flush=True)
+            missed += not figure.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
