@@ -23,7 +23,7 @@ from clearhold.agent.policy import Policy
 from clearhold.agent.receipt import issued
 from clearhold.agent.state import AgentState
 from clearhold.agent.sync import sync
-from clearhold.agent.upgrade import Agent, Upgraded, apply, recover
+from clearhold.agent.upgrade import Agent, Upgraded, apply, interrupted, recover
 from clearhold.agent.verify import ProofResult
 from clearhold.agent.wheel import inspect_wheel
 from clearhold.kernel.errors import (
@@ -373,10 +373,10 @@ def test_an_upgrade_killed_at_any_write_ends_whole_with_each_receipt_once(
     for module in (packages_pip, receipts, states, upgrading):
         monkeypatch.setattr(module, "write_file", writes)
     monkeypatch.setattr(packages_pip, "install", quick)
-    applied, interrupted = 0, True
-    while interrupted:
+    applied, cut = 0, True
+    while cut:
         point = writes.deadly = writes.deadly + 1
-        interrupted = was_killed(lambda: go(agent, environment))
+        cut = was_killed(lambda: go(agent, environment))
         writes.deadly = 0
         recover(agent)
         writes.deadly = point
@@ -404,6 +404,21 @@ def test_a_kill_after_applying_never_undoes_what_the_operator_did_since(
     assert finished is not None
     assert finished.state is ReceiptState.APPLIED
     assert (site_of(environment) / "parrot.py").read_bytes() == b"mine = 1\n"
+
+
+def test_asking_again_for_an_upgrade_that_was_cut_off_at_its_end_gives_its_answer(
+    agent: Agent, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(upgrading, "_confirm", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        killed(lambda: go(agent, environment))
+    assert interrupted(agent.state)
+    done = go(agent, environment)
+    assert done.state is ReceiptState.APPLIED
+    assert [each.receipt.state.value for each in done.receipts] == ["verified", "staged", "applied"]
+    assert not interrupted(agent.state)
+    with pytest.raises(ConflictError, match="not found to hit"):
+        go(agent, environment)
 
 
 def test_an_altered_backup_is_not_restored(

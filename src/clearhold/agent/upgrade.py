@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -36,6 +37,9 @@ from clearhold.ports.clock import Clock
 from clearhold.ports.sandbox import Sandbox, Tier
 from clearhold.wire.bundle import Bundle, Probe, Remedy
 from clearhold.wire.receipt import ReceiptState
+
+
+_JOURNAL: Final = "upgrade.json"
 
 
 class Phase(StrEnum):
@@ -92,12 +96,16 @@ def apply(
 ) -> Upgraded:
     """Bring the fix of `advisory` into the environment at `path`.
 
-    Needs the operator's word: `confirmed`, or a `policy` that permits it. Raises `DeniedError`
-    without, `ConflictError` when the advisory does not hit the environment, has no fix or the
-    repository's signatures have run out, and what `sync` and the wheel's checks raise. A failure
-    after the installation began is not raised: the previous version is put back and said so.
+    Needs the operator's word: `confirmed`, or a `policy` that permits it. An interrupted upgrade
+    is finished first; when it was this one and its fix is in place, that is the answer. Raises
+    `DeniedError` without the word, `ConflictError` when the advisory does not hit the environment,
+    has no fix or the repository's signatures have run out, and what `sync` and the wheel's checks
+    raise. A failure after the installation began is not raised: the previous version is put back
+    and said so.
     """
-    recover(agent)
+    recovered = recover(agent)
+    if recovered is not None and _answers(agent, recovered, path, advisory):
+        return recovered
     synced = last_synced(agent.state, agent.clock.now())
     if synced.stale and not accept_stale:
         raise ConflictError(
@@ -119,13 +127,18 @@ def apply(
         return _upgrade(agent, path, advisory, synced=synced, data=data, policy=policy)
 
 
+def interrupted(state: AgentState) -> bool:
+    """Whether an upgrade was cut off, or is under way in another process."""
+    return (state.path / _JOURNAL).exists()
+
+
 def recover(agent: Agent) -> Upgraded | None:
     """Finish or take back an upgrade that was interrupted; None when there was none.
 
     Raises `IntegrityError` when the backup was altered.
     """
     with agent.state.locked():
-        journal = agent.state.load("upgrade.json", _Journal)
+        journal = agent.state.load(_JOURNAL, _Journal)
         if journal is None:
             packages_pip.discard(_backup(agent))
             return None
@@ -142,6 +155,15 @@ def recover(agent: Agent) -> Upgraded | None:
             return _check(agent, journal)
         reason = journal.reason or "The upgrade was interrupted and taken back."
         return _roll_back(agent, journal, reason)
+
+
+def _answers(agent: Agent, recovered: Upgraded, path: Path, advisory: str) -> bool:
+    subject = recovered.receipts[-1].receipt
+    same = (advisory, agent.state.environment_pseudonym(path))
+    return (
+        recovered.state is not ReceiptState.ROLLED_BACK
+        and (subject.advisory, subject.environment) == same
+    )
 
 
 def _bundle(synced: Synced) -> Bundle:
@@ -215,7 +237,7 @@ def _upgrade(
     _issue(agent, journal, ReceiptState.VERIFIED, "The fix is what the signed list says.")
     packages_pip.discard(_backup(agent))
     packages_pip.back_up(environment, hit.installed, wheel, _backup(agent))
-    agent.state.save("upgrade.json", journal)
+    agent.state.save(_JOURNAL, journal)
     _issue(agent, journal, ReceiptState.STAGED, "The previous version is backed up.")
     return _install(agent, journal, environment, hit.installed, wheel=wheel, data=data)
 
@@ -286,7 +308,7 @@ def _close(
     after: ProofResult = ProofResult.INCONCLUSIVE,
 ) -> Upgraded:
     _issue(agent, journal, step, reason)
-    (agent.state.path / "upgrade.json").unlink(missing_ok=True)
+    (agent.state.path / _JOURNAL).unlink(missing_ok=True)
     packages_pip.discard(_backup(agent))
     receipts = tuple(
         each for each in issued(agent.state) if each.receipt.action == journal.subject.action
@@ -307,7 +329,7 @@ def _issue(agent: Agent, journal: _Journal, step: ReceiptState, reason: str) -> 
 
 def _advance(agent: Agent, journal: _Journal, phase: Phase) -> _Journal:
     journal = msgspec.structs.replace(journal, phase=phase)
-    agent.state.save("upgrade.json", journal)
+    agent.state.save(_JOURNAL, journal)
     return journal
 
 

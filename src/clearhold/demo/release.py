@@ -108,9 +108,9 @@ def _upgrade(scene: Scene, handle: str, advisory: str) -> dict[str, Any]:
         f"SSVC {details['deployer']['outcome_name']}"
     )
     if action["state"] != "verified_fixed":
+        _agent(scene, handle, "status")  # finishes an upgrade that a crash cut off
         _agent(scene, handle, "sync", "--environment", str(environment))
-        done = _agent(scene, handle, "plan", str(environment))["matches"]
-        if done:
+        if _agent(scene, handle, "plan", str(environment))["matches"]:
             applied = _agent(scene, handle, "apply", str(environment), advisory, "--yes")
             scene.progress.tell(f"  {applied['state']}: {applied['reason']}")
             scene.progress.tell(

@@ -172,13 +172,18 @@ def plan(
     """Show which advisories hit an environment and what would fix them."""
     synced, found, hits = receiving.plan(AgentState(state), environment, SystemClock())
     lines = [_sync_line(synced), *(_match_line(each) for each in hits)]
+    lines += [] if hits else ["Nothing published hits it."]
     lines += [f"not read: {each.name}: {each.reason}" for each in found.unread]
+    cut = upgrading.interrupted(AgentState(state))
+    if cut:
+        lines.append("An upgrade was interrupted: run clearhold agent status to finish it.")
     report = _synced(synced) | {
         "environment": str(found.path),
+        "interrupted": cut,
         "matches": [_match(each) for each in hits],
         "unread": [{"name": each.name, "reason": each.reason} for each in found.unread],
     }
-    _print(as_json, report, "\n".join(lines if hits else [*lines, "Nothing published hits it."]))
+    _print(as_json, report, "\n".join(lines))
 
 
 @app.command()
