@@ -38,7 +38,6 @@ from clearhold.ports.sandbox import Sandbox, Tier
 from clearhold.wire.bundle import Bundle, Probe, Remedy
 from clearhold.wire.receipt import ReceiptState
 
-
 _JOURNAL: Final = "upgrade.json"
 
 
