@@ -126,7 +126,9 @@ def hub(tmp_path: Path, database: Engine, clock: StillClock, engine: MemoryEngin
 @pytest.fixture
 def party_of(hub: Hub) -> Callable[..., Actor]:
     """Makes a party of a kind and returns the actor its token stands for."""
-    _, issued = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=30))
+    _, issued = hub.parties.found_hub(
+        handle="hub", name="Hub", person="Ada", life=timedelta(days=30)
+    )
     founder = hub.authenticate(issued.secret)
 
     def make(kind: PartyKind, handle: str = "", sector: str | None = None) -> Actor:

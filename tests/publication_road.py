@@ -17,7 +17,7 @@ import anyio
 import httpx
 from fastapi import FastAPI
 
-from clearhold.access.grants import parties_in, read_in
+from clearhold.access.grants import Grantee, parties_in, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.access.tokens import Tokens
@@ -145,7 +145,9 @@ class Road:
         engine.register(MATCH, self.matching.match)
         engine.register(f"on:{PUBLISHED}", self.matching.match)
         engine.register(f"on:{UPLOADED}", self.matching.rematch)
-        _, issued = self.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=90))
+        _, issued = self.parties.found_hub(
+            handle="hub", name="Hub", person="Ada", life=timedelta(days=90)
+        )
         self.coordinator = self._actor(issued.secret)
 
     def _actor(self, secret: str) -> Actor:
@@ -165,7 +167,7 @@ class Road:
             read_in(
                 unit,
                 within,
-                self.coordinator.party,
+                Grantee(self.coordinator.party, self.coordinator.principal),
                 tier=0,
                 reason="runs the case",
                 granted_by=self.coordinator.principal,

@@ -9,6 +9,7 @@ from itertools import islice
 
 from sqlalchemy import Engine
 
+from clearhold.access.approvals import ApprovalService
 from clearhold.access.grants import compartments_of
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
@@ -72,6 +73,7 @@ class Hub:
     engine: TaskEngine
     vault: Vault
     tokens: Tokens
+    approvals: ApprovalService
     parties: PartyService
     catalogue: CatalogueService
     scanning: ScanningService
@@ -170,6 +172,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         engine=engine,
         vault=vault,
         tokens=tokens,
+        approvals=ApprovalService(sessions),
         parties=PartyService(sessions, tokens),
         catalogue=CatalogueService(sessions),
         scanning=scanning,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearhold.access.grants import compartments_of, parties_in, read_in, read_out
+from clearhold.access.grants import Grantee, compartments_of, parties_in, read_in, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
@@ -40,7 +40,7 @@ def seen(hub: Hub, actor: Actor) -> list[str]:
 def let_in(hub: Hub, within: CompartmentId, actor: Actor, **options: Any) -> None:
     given = {"tier": 0, "reason": "maintains it", "granted_by": "coordinator"} | options
     with hub.sessions.transaction() as unit:
-        read_in(unit, within, actor.party, **given)
+        read_in(unit, within, Grantee(actor.party), **given)
 
 
 def test_who_was_not_read_in_sees_nothing_whatever_they_are(
@@ -77,7 +77,7 @@ def test_a_grant_is_revoked_at_once_and_may_be_given_anew(
     for actor in labs:
         let_in(hub, within, actor)
     with hub.sessions.transaction() as unit:
-        read_out(unit, within, labs[0].party, by="coordinator")
+        read_out(unit, within, Grantee(labs[0].party), by="coordinator")
         assert parties_in(unit, within) == (labs[1].party,)
     assert seen(hub, labs[0]) == []
     let_in(hub, within, labs[0], tier=2)
@@ -98,7 +98,7 @@ def test_every_reading_in_and_out_is_in_the_ledger_with_its_reason(
 ) -> None:
     let_in(hub, within, labs[0], tier=1, reason="ships it")
     with hub.sessions.transaction() as unit:
-        read_out(unit, within, labs[0].party, by="coordinator")
+        read_out(unit, within, Grantee(labs[0].party), by="coordinator")
     with hub.sessions.transaction() as unit:
         told = [
             (leaf.action, leaf.actor, leaf.subject, leaf.detail)
@@ -145,7 +145,7 @@ def test_what_one_sees_is_what_the_last_step_says(
             expected = {each: "out" if last == "brief" else last for each, last in expected.items()}
         elif step == "out":
             with hub.sessions.transaction() as unit:
-                read_out(unit, within, labs[who].party, by="coordinator")
+                read_out(unit, within, Grantee(labs[who].party), by="coordinator")
             expected[who] = "out"
         else:
             expires = clock.now() + SOON if step == "brief" else None

@@ -184,7 +184,10 @@ def test_a_draft_is_written_over_http_by_those_who_may(
     road = published_for_real
     case = road.case()
     issued = road.parties.issue_token(
-        road.coordinator, road.coordinator.party, life=timedelta(days=1)
+        road.coordinator,
+        road.coordinator.party,
+        life=timedelta(days=1),
+        member=road.coordinator.principal,
     )
     bearer = {"Authorization": f"Bearer {issued.secret}", "Idempotency-Key": "one"}
     body = {

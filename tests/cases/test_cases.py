@@ -12,7 +12,7 @@ import pytest
 from case_scene import MAINTAINER, SECRETS, Scene
 from sqlalchemy import Engine
 
-from clearhold.access.grants import read_out
+from clearhold.access.grants import Grantee, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
@@ -151,7 +151,7 @@ def test_reading_a_party_out_ends_what_it_sees(scene: Scene) -> None:
     scene.read_in_maintainer()
     with scene.hub.sessions.transaction() as unit:
         within = progress.current(unit, scene.case).compartment
-        read_out(unit, within, scene.maintainer.party, by="test")
+        read_out(unit, within, Grantee(scene.maintainer.party), by="test")
     with pytest.raises(NotFoundError):
         scene.hub.cases.get(scene.maintainer, scene.case)
     assert scene.hub.cases.list(scene.maintainer) == ()

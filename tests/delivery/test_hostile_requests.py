@@ -27,7 +27,9 @@ POSTS: Final = (
 @pytest.fixture
 def client(hub: Hub) -> httpx.Client:
     """The coordinator's client: they may call most."""
-    _, issued = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=1))
+    _, issued = hub.parties.found_hub(
+        handle="hub", name="Hub", person="Ada", life=timedelta(days=1)
+    )
     headers = {"Authorization": f"Bearer {issued.secret}", "Idempotency-Key": "k"}
     return client_of(web.make_app(hub), headers)
 

@@ -102,13 +102,16 @@ def test_where_there_is_no_ledger_none_is_made(
 def test_leaves_are_those_the_caller_is_read_in_to(
     run: Callable[..., Ended], hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, issued = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=30))
+    _, issued = hub.parties.found_hub(
+        handle="hub", name="Hub", person="Ada", life=timedelta(days=30)
+    )
     founder = hub.authenticate(issued.secret)
     other = hub.parties.register(founder, handle="lab", name="Lab", kind=PartyKind.LAB, sector=None)
     token = hub.parties.issue_token(founder, other.id, life=timedelta(days=30)).secret
     with hub.sessions.transaction() as unit:
         mine = hub.vault.open_compartment(unit)
-        grants.read_in(unit, mine, founder.party, tier=0, reason="test", granted_by="test")
+        mine_alone = grants.Grantee(founder.party)
+        grants.read_in(unit, mine, mine_alone, tier=0, reason="test", granted_by="test")
         unit.record("test:thing:do", actor=founder.principal, subject="s", compartment=mine)
     application = make_app(hub)
 

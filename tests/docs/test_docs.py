@@ -61,12 +61,15 @@ def _commands() -> dict[str, dict[str, Any]]:
 
 
 def _sources() -> Iterator[Path]:
-    """Every file of the project but the lock file, which names where packages came from."""
+    """Every file of the project but the lock file, which names where packages came from.
+
+    A checkout beside another one has a file `.git` that says where that one lies.
+    """
     for place, directories, files in os.walk(ROOT):
         directories[:] = [
             each for each in directories if each not in MADE and not each.endswith("_cache")
         ]
-        yield from (Path(place) / each for each in files if each != "uv.lock")
+        yield from (Path(place) / each for each in files if each not in {"uv.lock", ".git"})
 
 
 def _called(text: str) -> Iterator[list[str]]:

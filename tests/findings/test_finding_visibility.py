@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from finding_examples import TITLE, document
 
-from clearhold.access.grants import read_in, read_out
+from clearhold.access.grants import Grantee, read_in, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
@@ -69,13 +69,14 @@ def test_reading_in_shows_a_finding_and_reading_out_hides_it(
     finding = one(submit(lab_a))
     with hub.sessions.transaction() as unit:
         within = hub.findings.head(unit, finding).compartment
-        read_in(unit, within, maintainer.party, tier=1, reason="maintains it", granted_by="test")
+        who = Grantee(maintainer.party)
+        read_in(unit, within, who, tier=1, reason="maintains it", granted_by="test")
     view = hub.findings.get(maintainer, finding)
     assert view.body is not None
     assert view.body.title == TITLE
     assert len(hub.findings.list(maintainer)) == 1
     with hub.sessions.transaction() as unit:
-        read_out(unit, within, maintainer.party, by="test")
+        read_out(unit, within, who, by="test")
     assert hub.findings.list(maintainer) == ()
     with pytest.raises(NotFoundError):
         hub.findings.get(maintainer, finding)

@@ -63,7 +63,7 @@ def test_registrations_at_once_make_one_party(hub: Hub, coordinator: Actor) -> N
                 coordinator, handle="aurora", name="Aurora", kind=PartyKind.LAB
             )
             token = hub.parties.issue_token(coordinator, party.id, life=timedelta(days=1))
-            made.append((party.id, hub.authenticate(token.secret).principal))
+            made.append((party.id, token.secret))
         except ClearholdError as error:
             failed.append(error)
 
@@ -74,7 +74,7 @@ def test_registrations_at_once_make_one_party(hub: Hub, coordinator: Actor) -> N
         thread.join()
     assert failed == []
     assert len(made) == 4
-    assert len(set(made)) == 1
+    assert len({(party, hub.authenticate(secret).principal) for party, secret in made}) == 1
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,27 @@ def test_a_coordinator_lists_everybody_and_others_list_themselves(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PartyKind if kind is not PartyKind.COORDINATOR])
-def test_only_a_coordinator_registers_and_issues_tokens(
+def test_only_a_coordinator_registers_and_only_for_its_own_does_a_party_issue_tokens(
     hub: Hub, party_of: Parties, kind: PartyKind
 ) -> None:
-    actor = party_of(kind)
+    actor, other = party_of(kind), party_of(kind)
     with pytest.raises(DeniedError):
         hub.parties.register(actor, handle="another", name="Another", kind=PartyKind.LAB)
-    with pytest.raises(DeniedError):
-        hub.parties.issue_token(actor, actor.party, life=timedelta(days=1))
+    mine = hub.parties.issue_token(actor, actor.party, life=timedelta(days=1))
+    assert hub.authenticate(mine.secret) == actor
+    with pytest.raises(NotFoundError):
+        hub.parties.issue_token(actor, other.party, life=timedelta(days=1))
+
+
+def test_once_a_party_used_its_token_no_coordinator_can_act_in_its_name(
+    hub: Hub, coordinator: Actor
+) -> None:
+    party = hub.parties.register(coordinator, handle="aurora", name="Aurora", kind=PartyKind.LAB)
+    hub.parties.issue_token(coordinator, party.id, life=timedelta(days=1))  # lost on its way
+    token = hub.parties.issue_token(coordinator, party.id, life=timedelta(days=1))
+    hub.authenticate(token.secret)
+    with pytest.raises(ConflictError, match="no longer yours"):
+        hub.parties.issue_token(coordinator, party.id, life=timedelta(days=1))
 
 
 def test_a_token_for_no_party_is_refused(hub: Hub, coordinator: Actor) -> None:
@@ -134,8 +147,12 @@ def test_a_token_for_no_party_is_refused(hub: Hub, coordinator: Actor) -> None:
 
 
 def test_founding_again_gives_the_same_hub_another_token(hub: Hub) -> None:
-    first, one = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=1))
-    again, two = hub.parties.found_hub(handle="hub", name="Hub", life=timedelta(days=1))
+    first, one = hub.parties.found_hub(
+        handle="hub", name="Hub", person="Ada", life=timedelta(days=1)
+    )
+    again, two = hub.parties.found_hub(
+        handle="hub", name="Hub", person="Ada", life=timedelta(days=1)
+    )
     assert again == first
     assert one.secret != two.secret
     assert hub.authenticate(one.secret) == hub.authenticate(two.secret)

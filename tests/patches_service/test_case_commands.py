@@ -30,7 +30,9 @@ from in_process_http import client_of
 
 @pytest.fixture
 def token_of(hub: Hub) -> Callable[..., tuple[str, Actor]]:
-    _, issued = hub.parties.found_hub(handle="founder", name="Hub", life=timedelta(days=1))
+    _, issued = hub.parties.found_hub(
+        handle="founder", name="Hub", person="Ada", life=timedelta(days=1)
+    )
     founder = hub.authenticate(issued.secret)
 
     def make(kind: PartyKind, handle: str) -> tuple[str, Actor]:

@@ -22,7 +22,8 @@ def caller(road: Road, tmp_path: Path) -> Caller:
 
 
 def bearer(road: Road, actor: Actor) -> dict[str, str]:
-    token = road.parties.issue_token(road.coordinator, actor.party, life=timedelta(days=60))
+    life = timedelta(days=60)
+    token = road.parties.issue_token(actor, actor.party, life=life, member=actor.principal)
     return {"Authorization": f"Bearer {token.secret}"}
 
 

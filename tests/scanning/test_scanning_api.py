@@ -63,7 +63,9 @@ def web(transport: InProcess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def token_of(hub: Hub) -> Callable[[PartyKind, str], str]:
-    _, issued = hub.parties.found_hub(handle="founder", name="Hub", life=timedelta(days=1))
+    _, issued = hub.parties.found_hub(
+        handle="founder", name="Hub", person="Ada", life=timedelta(days=1)
+    )
     founder = hub.authenticate(issued.secret)
 
     def make(kind: PartyKind, handle: str) -> str:

@@ -1,4 +1,4 @@
-"""Every permission there is, and which kind of party holds which.
+"""Every permission there is, and which kind of party and which role in it holds which.
 
 Names read module:resource:action. A permission lets a caller try; what they then see is decided
 row by row by each module's `visible_to`.
@@ -6,6 +6,7 @@ row by row by each module's `visible_to`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -16,13 +17,26 @@ class PartyKind(StrEnum):
     LAB = "lab"
     FINDER = "finder"
     MAINTAINER = "maintainer"
+    VENDOR = "vendor"
     OPERATOR = "operator"
+    EVALUATOR = "evaluator"
+    GOVERNMENT = "government"
     COORDINATOR = "coordinator"
+
+
+class MemberRole(StrEnum):
+    """What a person or service account is in its party; several add up."""
+
+    ADMIN = "admin"
+    HANDLER = "handler"
+    VIEWER = "viewer"
 
 
 class Permission(StrEnum):
     """What a token may be allowed to do."""
 
+    ACCESS_APPROVE = "access:approval:give"
+    ACCESS_READ = "access:approval:read"
     ADVISORIES_PUBLISH = "advisories:advisory:publish"
     ADVISORIES_READ = "advisories:advisory:read"
     ADVISORIES_WRITE = "advisories:advisory:write"
@@ -41,6 +55,7 @@ class Permission(StrEnum):
     INVENTORY_WRITE = "inventory:inventory:write"
     LEDGER_READ = "ledger:leaf:read"
     LEDGER_VERIFY = "ledger:chain:verify"
+    PARTIES_MEMBERS = "parties:member:write"
     PARTIES_READ = "parties:party:read"
     PARTIES_WRITE = "parties:party:write"
     PATCHES_READ = "patches:candidate:read"
@@ -60,6 +75,7 @@ _EVERYBODY: Final = frozenset(
         Permission.CASES_READ,
         Permission.CATALOGUE_READ,
         Permission.LEDGER_READ,
+        Permission.PARTIES_MEMBERS,
         Permission.PARTIES_READ,
     }
 )
@@ -75,16 +91,20 @@ _FINDERS: Final = _EVERYBODY | {
     Permission.VALIDATION_READ,
 }
 
+_MENDERS: Final = _EVERYBODY | {
+    Permission.FINDINGS_READ,
+    Permission.PATCHES_READ,
+    Permission.PATCHES_SUBMIT,
+    Permission.VALIDATION_READ,
+}
+
 PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
     PartyKind.LAB: _FINDERS,
     PartyKind.FINDER: _FINDERS,
-    PartyKind.MAINTAINER: _EVERYBODY
-    | {
-        Permission.FINDINGS_READ,
-        Permission.PATCHES_READ,
-        Permission.PATCHES_SUBMIT,
-        Permission.VALIDATION_READ,
-    },
+    PartyKind.MAINTAINER: _MENDERS,
+    PartyKind.VENDOR: _MENDERS,
+    PartyKind.EVALUATOR: _EVERYBODY,
+    PartyKind.GOVERNMENT: _EVERYBODY,
     PartyKind.OPERATOR: _EVERYBODY
     | {
         Permission.INVENTORY_READ,
@@ -94,6 +114,8 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
     },
     PartyKind.COORDINATOR: _EVERYBODY
     | {
+        Permission.ACCESS_APPROVE,
+        Permission.ACCESS_READ,
         Permission.ADVISORIES_PUBLISH,
         Permission.ADVISORIES_WRITE,
         Permission.CASES_OPEN,
@@ -110,3 +132,35 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
         Permission.VALIDATION_READ,
     },
 }
+
+STEP_UP: Final = frozenset(
+    {
+        Permission.ACCESS_APPROVE,
+        Permission.ADVISORIES_PUBLISH,
+        Permission.ADVISORIES_WRITE,
+        Permission.CASES_CONSENT,
+        Permission.CASES_OPEN,
+        Permission.CASES_READ,
+        Permission.CASES_READ_IN,
+        Permission.DISCOVERY_READ,
+        Permission.FINDINGS_READ,
+        Permission.PARTIES_MEMBERS,
+        Permission.PARTIES_WRITE,
+        Permission.PATCHES_READ,
+        Permission.VALIDATION_READ,
+    }
+)
+"""What a session must be confirmed for: it releases what is under embargo, or decides who sees it."""
+
+_ADMINS: Final = frozenset({Permission.PARTIES_MEMBERS})
+
+
+def held(kind: PartyKind, roles: Iterable[MemberRole]) -> frozenset[Permission]:
+    """What somebody with `roles` in a party of this kind may do at most."""
+    most = PERMISSIONS[kind]
+    of_role = {
+        MemberRole.ADMIN: _ADMINS | {Permission.LEDGER_READ, Permission.PARTIES_READ},
+        MemberRole.HANDLER: most - _ADMINS,
+        MemberRole.VIEWER: {each for each in most if each.endswith(":read")},
+    }
+    return most & frozenset().union(*(of_role[role] for role in roles))

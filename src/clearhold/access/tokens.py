@@ -15,10 +15,10 @@ from typing import Final
 from sqlalchemy import insert, select, update
 
 from clearhold.access.model import Actor
-from clearhold.access.permissions import PERMISSIONS, PartyKind, Permission
+from clearhold.access.permissions import MemberRole, PartyKind, Permission, held
 from clearhold.access.tables import principal, token
 from clearhold.kernel.errors import InvalidError, NotFoundError, UnauthenticatedError
-from clearhold.kernel.ids import PartyId, PrincipalId, TokenId, new_id
+from clearhold.kernel.ids import PartyId, PersonId, PrincipalId, TokenId, new_id
 from clearhold.ports.keys import KeyRing
 from clearhold.store.unit_of_work import UnitOfWork
 
@@ -49,24 +49,26 @@ class Tokens:
         by: str,
         permissions: Iterable[Permission] | None = None,
     ) -> IssuedToken:
-        """Make a token for a principal; without `permissions` it holds all its party's kind has.
+        """Make a token for a principal; without `permissions` it holds all its roles give.
 
         Raises `NotFoundError` for an unknown principal and `InvalidError` for a life that is not
-        positive or longer than `LONGEST_LIFE`, or a permission the kind does not have.
+        positive or longer than `LONGEST_LIFE`, or a permission its roles do not give.
         """
         if not timedelta(0) < life <= LONGEST_LIFE:
             raise InvalidError(
                 "A token lives between a moment and 366 days.", next_step="Choose a shorter life."
             )
-        kind = unit.connection.execute(
-            select(principal.c.kind).where(principal.c.id == owner)
-        ).scalar_one_or_none()
-        if kind is None:
+        row = unit.connection.execute(
+            select(principal.c.kind, principal.c.roles).where(
+                principal.c.id == owner, principal.c.ended_at.is_(None)
+            )
+        ).one_or_none()
+        if row is None:
             raise NotFoundError("There is no such principal.")
-        available = PERMISSIONS[PartyKind(kind)]
+        available = _held(row.kind, row.roles)
         chosen = available if permissions is None else frozenset(permissions)
         if not chosen <= available:
-            raise InvalidError("A token may not allow what its party's kind does not.")
+            raise InvalidError("A token may not allow what its holder may not do.")
         identity = TokenId(new_id(unit.now))
         secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
         unit.connection.execute(
@@ -97,9 +99,13 @@ class Tokens:
                 token.c.permissions,
                 token.c.expires_at,
                 token.c.revoked_at,
+                token.c.first_used_at,
                 principal.c.id,
                 principal.c.party,
                 principal.c.kind,
+                principal.c.roles,
+                principal.c.person,
+                principal.c.ended_at,
             )
             .join(principal, token.c.principal == principal.c.id)
             .where(token.c.id == identity)
@@ -107,13 +113,18 @@ class Tokens:
         expected = bytes(row.secret_hash) if row else bytes(32)
         if not hmac.compare_digest(expected, self._hash(identity, match[2])) or row is None:
             raise refusal
-        if row.revoked_at is not None or row.expires_at <= unit.now:
+        if row.revoked_at or row.ended_at or row.expires_at <= unit.now:
             raise refusal
+        if row.first_used_at is None:
+            unit.connection.execute(
+                update(token).where(token.c.id == identity).values(first_used_at=unit.now)
+            )
         return Actor(
             PrincipalId(row.id),
             PartyId(row.party),
             PartyKind(row.kind),
-            PERMISSIONS[PartyKind(row.kind)].intersection(row.permissions),
+            _held(row.kind, row.roles).intersection(row.permissions),
+            None if row.person is None else PersonId(row.person),
         )
 
     def revoke(self, unit: UnitOfWork, identity: TokenId, *, by: str) -> None:
@@ -128,3 +139,7 @@ class Tokens:
 
     def _hash(self, identity: TokenId, secret: str) -> bytes:
         return self._ring.keyed_hash("token", f"{identity}:{secret}".encode())
+
+
+def _held(kind: str, roles: Iterable[str]) -> frozenset[Permission]:
+    return held(PartyKind(kind), map(MemberRole, roles))

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clearhold.access import grants
+from clearhold.access.grants import Grantee
 from clearhold.cases import model, progress, records
 from clearhold.cases.model import Fact, ReportState, ReportStep, Role
 from clearhold.cases.records import CaseRecord, LinkedFinding, ParticipantRecord
 from clearhold.cases.views import SEES_ALL
 from clearhold.kernel.errors import ConflictError
-from clearhold.kernel.ids import PartyId
 from clearhold.store.unit_of_work import UnitOfWork
 
 
@@ -19,7 +19,7 @@ from clearhold.store.unit_of_work import UnitOfWork
 class Admission:
     """Who is read in, as what, how soon (`tier` 0 to 3) and why."""
 
-    party: PartyId
+    who: Grantee
     role: Role
     tier: int
     reason: str
@@ -28,7 +28,7 @@ class Admission:
 def admit(unit: UnitOfWork, case: CaseRecord, wanted: Admission, *, by: str) -> None:
     """Read a party in, or renew what it sees; `ConflictError` when it has another role."""
     everyone = records.participants(unit, case.id)
-    known = next((part for part in everyone if part.party == wanted.party), None)
+    known = next((part for part in everyone if part.party == wanted.who.party), None)
     if known is not None and known.role is not wanted.role:
         raise ConflictError(
             f"The party takes part as {known.role}.", next_step="Read it in as that."
@@ -36,18 +36,18 @@ def admit(unit: UnitOfWork, case: CaseRecord, wanted: Admission, *, by: str) -> 
     if known is None:
         enter(unit, case, _newcomer(unit, case, wanted, everyone), by=by)
     elif known.tier != wanted.tier:
-        records.change_part(unit, case.id, wanted.party, tier=wanted.tier)
+        records.change_part(unit, case.id, wanted.who.party, tier=wanted.tier)
     grants.read_in(
         unit,
         case.compartment,
-        wanted.party,
+        wanted.who,
         tier=wanted.tier,
         reason=wanted.reason,
         granted_by=by,
     )
     if wanted.role in SEES_ALL:
         for linked in records.linked_to(unit, case.id):
-            open_finding(unit, linked, wanted.party, tier=wanted.tier, by=by)
+            open_finding(unit, linked, wanted.who, tier=wanted.tier, by=by)
 
 
 def enter(unit: UnitOfWork, case: CaseRecord, new: ParticipantRecord, *, by: str) -> None:
@@ -67,13 +67,13 @@ def enter(unit: UnitOfWork, case: CaseRecord, new: ParticipantRecord, *, by: str
 
 
 def open_finding(
-    unit: UnitOfWork, linked: LinkedFinding, party: PartyId, *, tier: int, by: str
+    unit: UnitOfWork, linked: LinkedFinding, who: Grantee, *, tier: int, by: str
 ) -> None:
     """Let a vendor or coordinator of a case see a finding it links."""
     grants.read_in(
         unit,
         linked.compartment,
-        party,
+        who,
         tier=tier,
         reason="takes part in the case of this finding",
         granted_by=by,
@@ -101,7 +101,7 @@ def _newcomer(
     received = model.step_report(ReportState.START, ReportStep.RECEIVE)
     return ParticipantRecord(
         case=case.id,
-        party=wanted.party,
+        party=wanted.who.party,
         role=wanted.role,
         tier=wanted.tier,
         report_state=ReportState.ACCEPTED if wanted.role is Role.COORDINATOR else received,

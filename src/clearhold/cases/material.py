@@ -74,10 +74,10 @@ class CaseMaterial:
             everyone = records.participants(unit, case.id)
             if all(part.party != head.party for part in everyone):
                 enter(unit, case, _finder(case, head, unit), by=by)
-            in_force = grants.parties_in(unit, case.compartment)
-            for part in everyone:
-                if part.role in SEES_ALL and part.party in in_force:
-                    open_finding(unit, linked, part.party, tier=part.tier, by=by)
+            tiers = {part.party: part.tier for part in everyone if part.role in SEES_ALL}
+            for who in grants.grantees_in(unit, case.compartment):
+                if who.party in tiers:
+                    open_finding(unit, linked, who, tier=tiers[who.party], by=by)
 
     def level(self, unit: UnitOfWork, case: CaseId) -> int:
         """The best level of evidence among the findings of a case, 0 to 4."""

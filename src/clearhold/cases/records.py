@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, insert, or_, select, true, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import compartments_of, recused
 from clearhold.access.model import Actor
 from clearhold.cases.model import (
     NOTHING,
@@ -118,7 +118,10 @@ def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
         part.c.case == disclosure_case.c.id,
         part.c.party == actor.party,
         or_(
-            part.c.role == Role.FINDER,
+            and_(
+                part.c.role == Role.FINDER,
+                disclosure_case.c.compartment.not_in(recused(actor)),
+            ),
             disclosure_case.c.compartment.in_(compartments_of(actor, now)),
         ),
     )

@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import replace
 from typing import Final
 
+from clearhold.access import members
+from clearhold.access.grants import Grantee
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind, Permission
 from clearhold.cases import model, progress, records
@@ -28,7 +30,7 @@ from clearhold.cases.views import (
 from clearhold.findings import records as findings
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.events import Event
-from clearhold.kernel.ids import CaseId, FindingId, VulnerabilityId, new_id
+from clearhold.kernel.ids import CaseId, FindingId, PrincipalId, VulnerabilityId, new_id
 from clearhold.parties import records as parties
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
@@ -38,10 +40,10 @@ LONGEST_MESSAGE: Final = 20_000
 LONGEST_REASON: Final = 200
 LOWEST_TIER: Final = 3
 
-_KIND_OF: Final = {
-    Role.VENDOR: PartyKind.MAINTAINER,
-    Role.COORDINATOR: PartyKind.COORDINATOR,
-    Role.DEPLOYER: PartyKind.OPERATOR,
+_KINDS_OF: Final = {
+    Role.VENDOR: (PartyKind.MAINTAINER, PartyKind.VENDOR),
+    Role.COORDINATOR: (PartyKind.COORDINATOR,),
+    Role.DEPLOYER: (PartyKind.OPERATOR,),
 }
 
 
@@ -73,16 +75,24 @@ class CaseService:
             earlier = records.by_key(unit, actor.party, key)
             if earlier is not None:
                 _check_same(earlier.request, request)
-                return self._views.show(unit, actor, progress.current(unit, earlier.id))
+                return self._views.show(unit, actor, seen(unit, actor, earlier.id))
             case = self._new(unit, actor, vulnerability, title=title, key=key, request=request)
             return self._views.show(unit, actor, case)
 
     def read_in(
-        self, actor: Actor, case: CaseId, handle: str, *, role: Role, tier: int, reason: str
+        self,
+        actor: Actor,
+        case: CaseId,
+        handle: str,
+        *,
+        role: Role,
+        tier: int,
+        reason: str,
+        member: PrincipalId | None = None,
     ) -> CaseView:
-        """Make a party a participant and let it see the case.
+        """Make a party a participant and let it, or one `member` of it, see the case.
 
-        Vendors and coordinators also see the findings the case links. `tier` runs from 0, who must
+        A coordinator is always read in by name, so a `member` is needed for one. Vendors and coordinators also see the findings the case links. `tier` runs from 0, who must
         know now, to 3, who is told shortly before publication. `reason` is kept in plain words in
         the ledger and must reveal nothing of the flaw. Reading a participant in again renews what
         it sees. Raises `NotFoundError` for an unknown party, `InvalidError` for a role that does
@@ -100,13 +110,21 @@ class CaseService:
                 raise NotFoundError(
                     "There is no party of that handle.", next_step="See `clearhold party list`."
                 )
-            if role is Role.FINDER or _KIND_OF.get(role, party.kind) is not party.kind:
+            if role is Role.FINDER or party.kind not in _KINDS_OF.get(role, (party.kind,)):
                 raise InvalidError(
                     f"A party of the kind {party.kind} cannot be read in as {role}.",
-                    next_step="Vendors are maintainers, deployers are operators; finders enter "
+                    next_step="Vendors are maintainers or vendors, deployers are operators; finders enter "
                     "with their findings.",
                 )
-            admit(unit, held, Admission(party.id, role, tier, reason), by=actor.principal)
+            if member is None and role is Role.COORDINATOR:
+                raise InvalidError(
+                    "A coordinator is read in by name, not a whole party.",
+                    next_step="Name the member; see `clearhold party members`.",
+                )
+            if member is not None and not members.belongs(unit, party.id, member):
+                raise NotFoundError("The party has no such member.")
+            wanted = Admission(Grantee(party.id, member), role, tier, reason)
+            admit(unit, held, wanted, by=actor.principal)
             return self._views.show(unit, actor, held)
 
     def get(self, actor: Actor, case: CaseId) -> CaseView:
@@ -248,7 +266,8 @@ class CaseService:
         )
         records.add(unit, case, key=key)
         _tell(unit, actor, case, "cases:case:open", vulnerability=case.vulnerability)
-        coordinator = Admission(actor.party, Role.COORDINATOR, 0, "coordinates the case")
+        opener = Grantee(actor.party, actor.principal)
+        coordinator = Admission(opener, Role.COORDINATOR, 0, "coordinates the case")
         admit(unit, case, coordinator, by=actor.principal)
         self._material.link(unit, case, proven, by=actor.principal)
         unit.publish(Event("case.opened", identity, {"case": identity}))

@@ -20,6 +20,8 @@ CAST: Final = (
     ("harbour-bank", "Harbour Bank", "operator", "financial-services"),
 )
 COORDINATOR: Final = ("hub", "The hub's coordinator")
+COORDINATORS: Final = {"hub": "Carla", "second": "Dmitri"}
+"""The people of the hub's coordinator: what takes two people takes both."""
 
 
 class Cast:
@@ -34,8 +36,9 @@ class Cast:
     def register(self, place: Place) -> list[dict[str, Any]]:
         """Register everyone, or find them registered by an earlier, interrupted run."""
         handle, name = COORDINATOR
-        if self._token(handle) is None:
-            self._keep(handle, found_hub(place, handle, name))
+        for one, person in COORDINATORS.items():
+            if self._token(one) is None:
+                self._keep(one, found_hub(place, handle, name, person))
         coordinator = self[handle]
         for party, full_name, kind, sector in CAST:
             wish = {"handle": party, "name": full_name, "kind": kind, "sector": sector}

@@ -132,12 +132,12 @@ def command(place: Place, *words: str) -> Any:
     return json.loads(said.getvalue())
 
 
-def found_hub(place: Place, handle: str, name: str) -> str:
+def found_hub(place: Place, handle: str, name: str, person: str) -> str:
     """Found the hub by `clearhold admin found`, in a process of its own; returns the token.
 
     The workflow engine is one in a process, and this process runs the hub itself.
     """
-    words = ("admin", "found", handle, name)
+    words = ("admin", "found", handle, name, "--person", person)
     done = subprocess.run(
         [sys.executable, "-m", "clearhold", *words, "--json"],
         env=place.environment,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from clearhold.access.grants import read_in
+from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.catalogue.model import Technique
@@ -135,7 +135,7 @@ class DiscoveryService:
             read_in(
                 unit,
                 within,
-                actor.party,
+                Grantee(actor.party),
                 tier=0,
                 reason="runs the campaign",
                 granted_by=actor.principal,

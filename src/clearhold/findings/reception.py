@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhold.access.grants import read_in
+from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.catalogue import records as catalogue
 from clearhold.catalogue.model import KnownVulnerability
@@ -87,7 +87,8 @@ def body_place(finding: FindingId) -> tuple[str, str, str]:
 
 def _own_compartment(unit: UnitOfWork, vault: Vault, actor: Actor) -> CompartmentId:
     within = vault.open_compartment(unit)
-    read_in(unit, within, actor.party, tier=0, reason="submitter", granted_by="service:findings")
+    submitter = Grantee(actor.party)
+    read_in(unit, within, submitter, tier=0, reason="submitter", granted_by="service:findings")
     return within
 
 

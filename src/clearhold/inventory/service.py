@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from clearhold.access.grants import read_in
+from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.inventory import records
@@ -222,7 +222,7 @@ class InventoryService:
         read_in(
             unit,
             place.compartment,
-            actor.party,
+            Grantee(actor.party),
             tier=0,
             reason="owner of the inventory",
             granted_by=actor.principal,

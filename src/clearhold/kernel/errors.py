@@ -58,6 +58,14 @@ class DeniedError(ClearholdError):
     usual_next_step = "Ask your coordinator who may do this."
 
 
+class StepUpError(ClearholdError):
+    """The caller may do this after showing anew who they are."""
+
+    code = "step_up"
+    status = 403
+    usual_next_step = "Confirm with your passkey, then try again."
+
+
 class ConflictError(ClearholdError):
     """The state of things does not allow this now."""
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import NewType
 
 PartyId = NewType("PartyId", str)
+PersonId = NewType("PersonId", str)
 PrincipalId = NewType("PrincipalId", str)
 TokenId = NewType("TokenId", str)
+ApprovalId = NewType("ApprovalId", str)
 CompartmentId = NewType("CompartmentId", str)
 LeaseId = NewType("LeaseId", str)
 SubmissionId = NewType("SubmissionId", str)

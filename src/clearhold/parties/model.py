@@ -47,6 +47,13 @@ class Party:
     registered_at: datetime
 
 
+def check_name(name: str) -> None:
+    """Raise `InvalidError` unless this can be the name of a party or person."""
+    unprintable = any(unicodedata.category(char)[0] == "C" for char in name)
+    if not name.strip() or len(name) > 200 or unprintable:
+        raise InvalidError("A name is 1 to 200 printable characters.", next_step="Shorten it.")
+
+
 def check_party(handle: str, name: str, *, kind: PartyKind, sector: str | None) -> None:
     """Raise `InvalidError` unless these can describe a party."""
     if _HANDLE.fullmatch(handle) is None:
@@ -54,9 +61,7 @@ def check_party(handle: str, name: str, *, kind: PartyKind, sector: str | None) 
             "A handle is 3 to 40 lower-case letters, digits and hyphens, starting with a letter.",
             next_step="Choose another handle.",
         )
-    unprintable = any(unicodedata.category(char)[0] == "C" for char in name)
-    if not name.strip() or len(name) > 200 or unprintable:
-        raise InvalidError("A name is 1 to 200 printable characters.", next_step="Shorten it.")
+    check_name(name)
     if sector is not None and sector not in SECTORS:
         raise InvalidError(
             "The sector is not one of the sixteen critical-infrastructure sectors.",

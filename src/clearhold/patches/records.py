@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import compartments_of, recused
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import ArtifactId, CaseId, CompartmentId, PartyId, PatchId
 from clearhold.patches.tables import patch
@@ -62,7 +62,10 @@ class PatchRecord:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """A candidate is seen by its submitter and by the parties read in to its case."""
-    return or_(patch.c.party == actor.party, patch.c.compartment.in_(compartments_of(actor, now)))
+    return or_(
+        and_(patch.c.party == actor.party, patch.c.compartment.not_in(recused(actor))),
+        patch.c.compartment.in_(compartments_of(actor, now)),
+    )
 
 
 def add(unit: UnitOfWork, new: PatchRecord, *, key: str) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from clearhold.access.grants import compartments_of, parties_in
+from clearhold.access.grants import compartments_of, sees
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.cases import progress
@@ -145,7 +145,7 @@ class PatchService:
         with self._sessions.transaction() as unit:
             known = found(records.seen(unit, actor, patch))
             made = None
-            if actor.party in parties_in(unit, known.compartment):
+            if sees(unit, actor, known.compartment):
                 made = self._delivery(unit, known, reader=actor.principal)
             if made is None:
                 raise NotFoundError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from clearhold.access.grants import read_in
+from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.catalogue import records as catalogue
 from clearhold.kernel.errors import ConflictError
@@ -82,7 +82,7 @@ class Claims:
         content: SealedContent,
     ) -> LeaseView:
         within = self._vault.open_compartment(unit)
-        read_in(unit, within, actor.party, tier=0, reason="holder", granted_by=READER)
+        read_in(unit, within, Grantee(actor.party), tier=0, reason="holder", granted_by=READER)
         window_ends_at = unit.now + wanted.window
         lease = Lease(
             id=LeaseId(new_id(unit.now)),

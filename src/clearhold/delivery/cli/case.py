@@ -44,11 +44,12 @@ def read_in(
     role: Role,
     reason: str,
     tier: int = 0,
+    member: str | None = None,
     *,
     as_json: bool = JsonOption,
 ) -> None:
-    """Let a party see the case; the reason is kept in plain words and must reveal nothing."""
-    body = {"party": party, "role": role, "tier": tier, "reason": reason}
+    """Let a party, or one member, see the case; the reason is in plain words and reveals nothing."""
+    body = {"party": party, "role": role, "tier": tier, "reason": reason, "member": member}
     show(hub().post(f"/cases/{case}/participants", body), as_json=as_json)
 
 

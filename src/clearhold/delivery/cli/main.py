@@ -10,6 +10,7 @@ from clearhold.assembly import open_hub
 from clearhold.delivery.cli import (
     advisory,
     agent,
+    approval,
     case,
     catalogue,
     discover,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 admin = typer.Typer(help="For whoever runs the hub, on its own machine.", no_args_is_help=True)
 app.add_typer(party.app, name="party")
+app.add_typer(approval.app, name="approval")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(scan.app, name="scan")
 app.add_typer(finding.app, name="finding")
@@ -65,11 +67,18 @@ def migrate() -> None:
 
 @admin.command("found")
 @told
-def found(handle: str, name: str, days: int = 30, *, as_json: bool = JsonOption) -> None:
-    """Register the hub's first coordinator and issue a token, shown this once."""
+def found(
+    handle: str,
+    name: str,
+    person: str = "First coordinator",
+    days: int = 30,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Register the hub's coordinator and a person of it, and issue a token, shown this once."""
     with open_hub(from_environment(), work=False) as hub:
         coordinator, issued = hub.parties.found_hub(
-            handle=handle, name=name, life=timedelta(days=days)
+            handle=handle, name=name, person=person, life=timedelta(days=days)
         )
         show(
             {"party": coordinator.id, "handle": coordinator.handle, "token": issued.secret},

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from clearhold.assembly import Hub
 from clearhold.delivery.http import (
     advisories,
+    approvals,
     cases,
     catalogue,
     discovery,
@@ -30,6 +31,7 @@ from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, und
 LARGEST_BODY: Final = 64 * 1024 * 1024
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     parties.router,
+    approvals.router,
     ledger.router,
     catalogue.router,
     scanning.router,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clearhold.access.permissions import Permission
 from clearhold.cases.model import Consent, EmbargoState, ReportState, ReportStep, Role
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
-from clearhold.kernel.ids import CaseId, VulnerabilityId
+from clearhold.kernel.ids import CaseId, PrincipalId, VulnerabilityId
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 
@@ -31,12 +31,13 @@ class NewCase(_Strict):
 
 
 class NewParticipant(_Strict):
-    """A party to read in: as what, how soon (0 to 3), and why in words that reveal nothing."""
+    """A party, or one member, to read in: as what, how soon (0 to 3), and why in words that reveal nothing."""
 
     party: str
     role: Role
     tier: int = Field(default=0, ge=0, le=3)
     reason: str
+    member: str | None = None
 
 
 class Step(_Strict):
@@ -145,7 +146,13 @@ def read_in(hub: HubDep, actor: ActorDep, case: str, new: NewParticipant) -> Cas
     """Read a party in to the case."""
     return CaseBody.model_validate(
         hub.cases.read_in(
-            actor, CaseId(case), new.party, role=new.role, tier=new.tier, reason=new.reason
+            actor,
+            CaseId(case),
+            new.party,
+            role=new.role,
+            tier=new.tier,
+            reason=new.reason,
+            member=None if new.member is None else PrincipalId(new.member),
         )
     )
 

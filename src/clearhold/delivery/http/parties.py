@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from clearhold.access.permissions import PartyKind, Permission
+from clearhold.access.members import Member
+from clearhold.access.permissions import MemberRole, PartyKind, Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, requires
 from clearhold.kernel.errors import InvalidError
-from clearhold.kernel.ids import PartyId
+from clearhold.kernel.ids import PartyId, PrincipalId
 from clearhold.parties.model import Party
 
 router = APIRouter(prefix="/parties", tags=["parties"])
@@ -46,10 +47,30 @@ class SelfView(BaseModel):
     kind: PartyKind
 
 
+class NewMember(BaseModel):
+    """A person who shall act for a party."""
+
+    name: str
+    roles: list[MemberRole] = Field(default=[MemberRole.HANDLER], max_length=len(MemberRole))
+
+
+class MemberView(BaseModel):
+    """Somebody who acts for a party; `person` is None for its service account."""
+
+    id: str
+    person: str | None
+    name: str
+    roles: list[MemberRole]
+    made_at: datetime
+    ended_at: datetime | None
+
+
 class TokenWish(BaseModel):
-    """How long a new token shall live, in days."""
+    """A new token: how many days it lives, for which member, and what it may do (default: all)."""
 
     days: int = Field(default=30, ge=1, le=366)
+    member: str | None = None
+    permissions: list[Permission] | None = Field(default=None, max_length=len(Permission))
 
 
 class TokenView(BaseModel):
@@ -83,6 +104,18 @@ def view(party: Party) -> PartyView:
     )
 
 
+def member_view(member: Member) -> MemberView:
+    """A member for the wire."""
+    return MemberView(
+        id=member.id,
+        person=member.person,
+        name=member.name,
+        roles=list(member.roles),
+        made_at=member.made_at,
+        ended_at=member.ended_at,
+    )
+
+
 @router.post("", status_code=201, **requires(Permission.PARTIES_WRITE))
 def register(hub: HubDep, actor: ActorDep, new: NewParty) -> PartyView:
     """Register a party."""
@@ -105,10 +138,37 @@ def self_view(actor: ActorDep) -> SelfView:
     return SelfView(party=actor.party, principal=actor.principal, kind=actor.kind)
 
 
-@router.post("/{party}/tokens", status_code=201, **requires(Permission.PARTIES_WRITE))
+@router.get("/{party}/members", **requires(Permission.PARTIES_READ))
+def members(hub: HubDep, actor: ActorDep, party: str) -> list[MemberView]:
+    """Who acts for a party."""
+    return [member_view(each) for each in hub.parties.members(actor, PartyId(party))]
+
+
+@router.post("/{party}/members", status_code=201, **requires(Permission.PARTIES_MEMBERS))
+def add_member(hub: HubDep, actor: ActorDep, party: str, new: NewMember) -> MemberView:
+    """Make a person a member of a party."""
+    return member_view(
+        hub.parties.add_member(actor, PartyId(party), name=new.name, roles=new.roles)
+    )
+
+
+@router.post("/{party}/members/{member}/end", **requires(Permission.PARTIES_MEMBERS))
+def end_member(hub: HubDep, actor: ActorDep, party: str, member: str) -> list[MemberView]:
+    """End what a member may do, at once."""
+    hub.parties.end_member(actor, PartyId(party), PrincipalId(member))
+    return members(hub, actor, party)
+
+
+@router.post("/{party}/tokens", status_code=201, **requires(Permission.PARTIES_READ))
 def issue_token(hub: HubDep, actor: ActorDep, party: str, wish: TokenWish) -> TokenView:
-    """Issue a token to a party's service account."""
-    issued = hub.parties.issue_token(actor, PartyId(party), life=timedelta(days=wish.days))
+    """Issue a token to a party's service account, or to a member."""
+    issued = hub.parties.issue_token(
+        actor,
+        PartyId(party),
+        life=timedelta(days=wish.days),
+        member=None if wish.member is None else PrincipalId(wish.member),
+        permissions=wish.permissions,
+    )
     return TokenView(id=issued.id, token=issued.secret)
 
 

@@ -38,6 +38,14 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_table(
+        "person",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("made_at", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+        sqlite_strict=True,
+    )
+    op.create_table(
         "executor",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("beats", WHOLE, nullable=False),
@@ -138,6 +146,7 @@ def upgrade() -> None:
     op.create_table(
         "compartment_grant",
         sa.Column("compartment", sa.Text(), nullable=False),
+        sa.Column("grantee", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
         sa.Column("tier", WHOLE, nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -149,12 +158,30 @@ def upgrade() -> None:
             ["compartment"], ["compartment.id"], name=op.f("fk_compartment_grant_compartment")
         ),
         sa.ForeignKeyConstraint(["party"], ["party.id"], name=op.f("fk_compartment_grant_party")),
-        sa.PrimaryKeyConstraint("compartment", "party", name=op.f("pk_compartment_grant")),
+        sa.PrimaryKeyConstraint("compartment", "grantee", name=op.f("pk_compartment_grant")),
         sqlite_strict=True,
     )
     op.create_index(
         op.f("ix_compartment_grant_party"), "compartment_grant", ["party"], unique=False
     )
+    op.create_index(
+        op.f("ix_compartment_grant_grantee"), "compartment_grant", ["grantee"], unique=False
+    )
+    op.create_table(
+        "recusal",
+        sa.Column("compartment", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", WHOLE, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["compartment"], ["compartment.id"], name=op.f("fk_recusal_compartment")
+        ),
+        sa.ForeignKeyConstraint(["person"], ["person.id"], name=op.f("fk_recusal_person")),
+        sa.PrimaryKeyConstraint("compartment", "person", name=op.f("pk_recusal")),
+        sqlite_strict=True,
+    )
+    op.create_index(op.f("ix_recusal_person"), "recusal", ["person"], unique=False)
     op.create_table(
         "inventory",
         sa.Column("id", sa.Text(), nullable=False),
@@ -193,14 +220,49 @@ def upgrade() -> None:
         "principal",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("made_at", WHOLE, nullable=False),
+        sa.Column("ended_at", WHOLE, nullable=True),
         sa.ForeignKeyConstraint(["party"], ["party.id"], name=op.f("fk_principal_party")),
+        sa.ForeignKeyConstraint(["person"], ["person.id"], name=op.f("fk_principal_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_principal")),
+        sa.UniqueConstraint("party", "person", name=op.f("uq_principal_party_person")),
         sqlite_strict=True,
     )
     op.create_index(op.f("ix_principal_party"), "principal", ["party"], unique=False)
+    op.create_index(op.f("ix_principal_person"), "principal", ["person"], unique=False)
+    op.create_table(
+        "approval",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("particulars", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("proposer", sa.Text(), nullable=False),
+        sa.Column("proposed_at", WHOLE, nullable=False),
+        sa.Column("expires_at", WHOLE, nullable=False),
+        sa.Column("approved_by", sa.Text(), nullable=True),
+        sa.Column("approved_at", WHOLE, nullable=True),
+        sa.Column("refused_at", WHOLE, nullable=True),
+        sa.Column("used_at", WHOLE, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["approved_by"], ["principal.id"], name=op.f("fk_approval_approved_by")
+        ),
+        sa.ForeignKeyConstraint(["party"], ["party.id"], name=op.f("fk_approval_party")),
+        sa.ForeignKeyConstraint(
+            ["proposed_by"], ["principal.id"], name=op.f("fk_approval_proposed_by")
+        ),
+        sa.ForeignKeyConstraint(["proposer"], ["person.id"], name=op.f("fk_approval_proposer")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approval")),
+        sqlite_strict=True,
+    )
+    op.create_index(op.f("ix_approval_party"), "approval", ["party"], unique=False)
+    op.create_index(op.f("ix_approval_subject"), "approval", ["subject"], unique=False)
     op.create_table(
         "scan_lane",
         sa.Column("package", sa.LargeBinary(), nullable=False),
@@ -393,6 +455,7 @@ def upgrade() -> None:
         sa.Column("made_at", WHOLE, nullable=False),
         sa.Column("expires_at", WHOLE, nullable=False),
         sa.Column("revoked_at", WHOLE, nullable=True),
+        sa.Column("first_used_at", WHOLE, nullable=True),
         sa.ForeignKeyConstraint(["principal"], ["principal.id"], name=op.f("fk_token_principal")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_token")),
         sqlite_strict=True,

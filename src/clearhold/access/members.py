@@ -1,0 +1,126 @@
+"""Who acts for a party: people who are members of it, and its service account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, exists, insert, select, update
+
+from clearhold.access.permissions import MemberRole, PartyKind
+from clearhold.access.tables import person, principal, token
+from clearhold.kernel.errors import NotFoundError
+from clearhold.kernel.ids import PartyId, PersonId, PrincipalId, new_id
+from clearhold.store.unit_of_work import UnitOfWork
+
+SERVICE_ACCOUNT: Final = "service"
+_SERVICE_ROLES: Final = (MemberRole.ADMIN, MemberRole.HANDLER)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A principal of a party; `person` is None for its service account."""
+
+    id: PrincipalId
+    party: PartyId
+    person: PersonId | None
+    name: str
+    roles: tuple[MemberRole, ...]
+    made_at: datetime
+    ended_at: datetime | None
+
+
+def add_person(unit: UnitOfWork, name: str) -> PersonId:
+    """Note a person, who is nobody's member yet."""
+    identity = PersonId(new_id(unit.now))
+    unit.connection.execute(insert(person).values(id=identity, name=name, made_at=unit.now))
+    return identity
+
+
+def add(
+    unit: UnitOfWork,
+    party: PartyId,
+    kind: PartyKind,
+    *,
+    name: str,
+    roles: Iterable[MemberRole],
+    who: PersonId | None,
+    by: str,
+) -> Member:
+    """Make `who` a member of a party, or None its service account, and say so in the ledger."""
+    chosen = tuple(sorted(set(roles)))
+    new = Member(PrincipalId(new_id(unit.now)), party, who, name, chosen, unit.now, None)
+    unit.connection.execute(
+        insert(principal).values(
+            id=new.id,
+            party=party,
+            person=who,
+            kind=kind,
+            name=name,
+            roles=list(chosen),
+            made_at=unit.now,
+        )
+    )
+    if who is not None:
+        detail = {"party": party, "roles": " ".join(chosen)}
+        unit.record("access:member:add", actor=by, subject=new.id, detail=detail)
+    return new
+
+
+def service_account(unit: UnitOfWork, party: PartyId, kind: PartyKind, *, by: str) -> Member:
+    """The party's service account, made now if there is none; the caller holds the party."""
+    for each in of_party(unit, party):
+        if each.person is None and each.ended_at is None:
+            return each
+    return add(unit, party, kind, name=SERVICE_ACCOUNT, roles=_SERVICE_ROLES, who=None, by=by)
+
+
+def of_party(unit: UnitOfWork, party: PartyId) -> tuple[Member, ...]:
+    """Everyone who acts or acted for a party, oldest first."""
+    rows = unit.connection.execute(
+        select(principal)
+        .where(principal.c.party == party)
+        .order_by(principal.c.made_at, principal.c.id)
+    )
+    return tuple(map(_member, rows))
+
+
+def belongs(unit: UnitOfWork, party: PartyId, member: PrincipalId) -> bool:
+    """Whether a principal acts for this party now."""
+    return any(each.id == member and each.ended_at is None for each in of_party(unit, party))
+
+
+def end(unit: UnitOfWork, party: PartyId, member: PrincipalId, *, by: str) -> None:
+    """End what a member may do, at once; its tokens and sessions end with it.
+
+    Raises `NotFoundError` when the party has no such member; ending it again changes nothing.
+    """
+    if all(each.id != member for each in of_party(unit, party)):
+        raise NotFoundError("The party has no such member.")
+    changed = unit.connection.execute(
+        update(principal)
+        .where(principal.c.id == member, principal.c.ended_at.is_(None))
+        .values(ended_at=unit.now)
+    )
+    if changed.rowcount:
+        unit.record("access:member:end", actor=by, subject=member)
+
+
+def entered_before(unit: UnitOfWork, member: PrincipalId) -> bool:
+    """Whether somebody has ever used a credential of this principal."""
+    used = exists().where(token.c.principal == member, token.c.first_used_at.is_not(None))
+    return bool(unit.connection.execute(select(used)).scalar_one())
+
+
+def _member(row: Row[Any]) -> Member:
+    return Member(
+        PrincipalId(row.id),
+        PartyId(row.party),
+        None if row.person is None else PersonId(row.person),
+        row.name,
+        tuple(map(MemberRole, row.roles)),
+        row.made_at,
+        row.ended_at,
+    )
