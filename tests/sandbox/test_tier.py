@@ -129,6 +129,54 @@ def test_killing_the_hub_takes_the_running_job_down(watched: BubblewrapSandbox, 
         assert wait_until(lambda: not running(mark))
 
 
+BUSY_HUB = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.ports.sandbox import Job, Tier
+sandbox = BubblewrapSandbox(slots=2, use_cgroup=False)
+job = Job(argv=("true", sys.argv[2]))
+sandbox.run(job, least=Tier.NAMESPACES)
+print("ready", flush=True)
+def work():
+    while True:
+        sandbox.run(job, least=Tier.NAMESPACES)
+for _ in range(2):
+    threading.Thread(target=work).start()
+"""
+
+
+def mentioning(mark: str) -> list[int]:
+    return [
+        int(entry.name)
+        for entry in Path("/proc").glob("[0-9]*")
+        if mark.encode() in _read(entry / "cmdline").split(b"\0")
+    ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_killing_the_hub_while_it_sets_sandboxes_up_leaves_no_process_behind(
+    watched: BubblewrapSandbox,
+) -> None:
+    # Jobs that do nothing are set up nearly all the time, so most of these kills fall into it.
+    mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
+    for round_number in range(8):
+        command = [sys.executable, "-c", BUSY_HUB, SOURCE, mark]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as hub:
+            assert hub.stdout is not None
+            assert hub.stdout.readline() == b"ready\n"
+            time.sleep(0.013 * round_number)
+            hub.send_signal(signal.SIGKILL)
+            hub.wait()
+    assert wait_until(lambda: not mentioning(mark)), mentioning(mark)
+
+
 def test_a_supervisor_that_dies_takes_its_job_along_and_is_replaced() -> None:
     mark = f"{82 + os.getpid() / 1e6:.6f}"
     with BubblewrapSandbox(slots=1, use_cgroup=False) as sandbox:

@@ -41,7 +41,8 @@ ARTEFACT_DEPTH = 32
 NAME_BYTES = 1024
 GATE = 3
 # The shell tells the supervisor that everything is set up, waits for leave, and becomes the program.
-STAGE = f'echo >&{GATE}; read -r _ <&{GATE}; exec "$@" {GATE}>&-'
+# A gate that closes instead is no leave: nothing may start without its limits.
+STAGE = f'echo >&{GATE}; read -r _ <&{GATE} || exit 125; exec "$@" {GATE}>&-'
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -326,7 +327,11 @@ class Run:
                 self.ended_by = self.ended_by or "memory"
 
     def end(self) -> dict[int, tuple[int, resource.struct_rusage]]:
-        """Kill whatever of the job is left and reap all of it, so that no zombie stays behind."""
+        """Kill whatever of the job is left and reap all of it, so that no zombie stays behind.
+
+        Before the gate opened, bubblewrap's inner process is known by nothing but its parentage: when
+        the outer one dies it becomes our child, so children are killed until there are none.
+        """
         for fd in (self.init, self.outer):
             if fd >= 0:
                 try:
@@ -336,10 +341,17 @@ class Run:
         gone: dict[int, tuple[int, resource.struct_rusage]] = {}
         while True:
             try:
-                pid, status, usage = os.wait4(-1, 0)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return gone
-            gone[pid] = (status, usage)
+            if pid:
+                gone[pid] = (status, usage)
+                continue
+            for child in read_proc(f"/proc/self/task/{os.getpid()}/children").split():
+                os.kill(
+                    int(child), signal.SIGKILL
+                )  # ours, and not reaped: the number is not reused
+            time.sleep(0.0005)
 
     def verdict(
         self, outer: int, gone: dict[int, tuple[int, resource.struct_rusage]]
