@@ -45,6 +45,15 @@ def clock() -> StillClock:
     return StillClock()
 
 
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A directory that the sandbox's own user may enter."""
+    for each in (tmp_path, *tmp_path.parents):
+        if Path(tempfile.gettempdir()) in each.parents:
+            each.chmod(each.stat().st_mode | 0o011)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The address of a PostgreSQL server: one that is named, or one started for this run."""

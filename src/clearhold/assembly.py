@@ -19,7 +19,7 @@ from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.publisher_tuf import TufPublisher
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
 from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
 from clearhold.adapters.sources_debian import DebianFetcher
@@ -49,7 +49,7 @@ from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.service import PatchService
 from clearhold.ports.clock import Clock
-from clearhold.ports.engine import TaskEngine
+from clearhold.ports.engine import TaskEngine, attempt_of
 from clearhold.ports.publisher import Publisher
 from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
@@ -134,7 +134,10 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
     engine.register("on:finding.matched", reactions.on_matched)
     engine.register("on:finding.submitted", lambda ids: validation.queue(FindingId(ids["finding"])))
-    engine.register(validation_service.RUN, lambda ids: validation.run(FindingId(ids["finding"])))
+    engine.register(
+        validation_service.RUN,
+        lambda ids: validation.run(FindingId(ids["finding"]), attempt=attempt_of(ids)),
+    )
     engine.register(
         validation_service.ROOT_CAUSE,
         lambda ids: validation.root_cause(FindingId(ids["finding"])),
@@ -207,6 +210,8 @@ def open_laboratory(settings: Settings) -> Laboratory:
 @contextmanager
 def open_hub(settings: Settings, *, work: bool) -> Iterator[Hub]:
     """Open the hub of `settings` with its schema up to date; with `work`, run queued tasks too."""
+    if work:
+        check_enterable(settings.cache_directory)
     settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.data_directory.chmod(0o700)  # names and the ledger stand there in plain text
     database = open_engine(settings.database_url)

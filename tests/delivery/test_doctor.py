@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,14 @@ def test_directories_the_sandbox_would_show_are_a_fault_and_no_crash(
 
 @pytest.mark.usefixtures("machine_is_whole")
 class TestPlaces:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root steps down to another user")
+    def test_a_cache_that_the_sandbox_cannot_enter_is_a_fault(self, run: Run, home: Path) -> None:
+        home.chmod(0o700)
+        fault = found(run("doctor", "--json"), "cache directory: sandbox")
+        assert fault["passed"] is False
+        assert str(home / "cache") in fault["detail"]
+        assert "chmod o+x" in fault["next_step"]
+
     def test_a_new_machine_is_healthy_and_nothing_is_made_by_looking(
         self, run: Run, home: Path
     ) -> None:

@@ -91,33 +91,33 @@ def whole(home: Path) -> bool:
     return checked == ("ok",)
 
 
-def test_serving_ends_cleanly_when_told(tmp_path: Path) -> None:
+def test_serving_ends_cleanly_when_told(open_path: Path) -> None:
     port = free_port()
-    with running(tmp_path, "-m", "clearhold", "serve", port=port) as process:
+    with running(open_path, "-m", "clearhold", "serve", port=port) as process:
         wait_for(lambda: answers(port), process)
         process.terminate()
         _, complaints = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert complaints == b""
-    assert whole(tmp_path)
-    assert not (tmp_path / "data" / "clearhold.db-wal").exists()
+    assert whole(open_path)
+    assert not (open_path / "data" / "clearhold.db-wal").exists()
 
 
-def test_a_worker_told_to_end_while_it_starts_ends_cleanly(tmp_path: Path) -> None:
-    with running(tmp_path, "-m", "clearhold", "worker") as process:
-        wait_for((tmp_path / "keys" / "ring.json").exists, process)
+def test_a_worker_told_to_end_while_it_starts_ends_cleanly(open_path: Path) -> None:
+    with running(open_path, "-m", "clearhold", "worker") as process:
+        wait_for((open_path / "keys" / "ring.json").exists, process)
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert complaints == b""
-    assert whole(tmp_path)
+    assert whole(open_path)
 
 
-def test_work_that_goes_on_is_cut_off_and_taken_up_by_the_next_start(tmp_path: Path) -> None:
-    for begun in (tmp_path / "begun", tmp_path / "again"):
-        with running(tmp_path, "-c", BUSY, str(begun)) as process:
+def test_work_that_goes_on_is_cut_off_and_taken_up_by_the_next_start(open_path: Path) -> None:
+    for begun in (open_path / "begun", open_path / "again"):
+        with running(open_path, "-c", BUSY, str(begun)) as process:
             wait_for(begun.exists, process)
             process.terminate()
             process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0
-        assert whole(tmp_path)
+        assert whole(open_path)

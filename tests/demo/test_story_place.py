@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,8 @@ from clearhold.demo.house import Place
 from clearhold.kernel.errors import ConflictError
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A directory that the sandbox's own user may enter."""
-    for each in (tmp_path, *tmp_path.parents):
-        if Path(tempfile.gettempdir()) in each.parents:
-            each.chmod(each.stat().st_mode | 0o011)
-    return tmp_path
-
-
-def test_two_stories_are_not_told_in_one_directory_at_once(place: Path) -> None:
-    first, second = (Place(place / "story", place / "cache") for _ in range(2))
+def test_two_stories_are_not_told_in_one_directory_at_once(open_path: Path) -> None:
+    first, second = (Place(open_path / "story", open_path / "cache") for _ in range(2))
     with first.held():
         with pytest.raises(ConflictError) as refused, second.held():
             pytest.fail("two at once")
@@ -33,8 +23,8 @@ def test_two_stories_are_not_told_in_one_directory_at_once(place: Path) -> None:
         assert not second.begin()
 
 
-def test_an_ended_story_is_cleared_away_while_its_directory_stays_held(place: Path) -> None:
-    story, other = (Place(place / "story", place / "cache") for _ in range(2))
+def test_an_ended_story_is_cleared_away_while_its_directory_stays_held(open_path: Path) -> None:
+    story, other = (Place(open_path / "story", open_path / "cache") for _ in range(2))
     with story.held():
         assert not story.begin()
         assert story.begin()
@@ -42,8 +32,24 @@ def test_an_ended_story_is_cleared_away_while_its_directory_stays_held(place: Pa
         story.finish()
         assert not story.begin()
         assert {each.name for each in story.root.iterdir()} == {"began"}
+        (story.root / "notes.txt").write_text("somebody else's")
+        story.finish()
+        assert not story.begin()
+        assert {each.name for each in story.root.iterdir()} == {"began", "notes.txt"}
         with pytest.raises(ConflictError), other.held():
             pytest.fail("two at once")
+
+
+def test_a_directory_that_holds_something_else_is_refused_and_left_as_it_is(
+    open_path: Path,
+) -> None:
+    photographs = open_path / "photographs"
+    photographs.mkdir()
+    (open_path / "hub").mkdir()
+    with pytest.raises(ConflictError, match="something else than a demo") as refused:
+        Place(open_path, open_path / "cache").begin()
+    assert "--directory" in refused.value.next_step
+    assert {each.name for each in open_path.iterdir()} == {"photographs", "hub"}
 
 
 def test_a_directory_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -58,5 +64,5 @@ def test_a_directory_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "could not be read or written" in done.stderr
+    assert "A directory is needed and something else is there" in done.stderr
     assert "next:" in done.stderr

@@ -22,7 +22,7 @@ import certifi
 import httpx
 from packaging.utils import canonicalize_name
 
-from clearhold.kernel.errors import InvalidError, TooLargeError, UnavailableError
+from clearhold.kernel.errors import InvalidError, TooLargeError, UnavailableError, refuse_full_disk
 
 _LOCATOR = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.!+_-]+):([A-Za-z0-9][A-Za-z0-9.+_-]*)")
 _PAGE_CAP = 32 * 1024 * 1024
@@ -138,6 +138,7 @@ class PypiFetcher:
                         return
                     reasons.append("the index does not list it")
                 except (httpx.HTTPError, ValueError, KeyError, OSError) as error:
+                    refuse_full_disk(error)
                     reasons.append(type(error).__name__)
         raise UnavailableError(
             f"{filename} could not be fetched ({'; '.join(reasons) or 'pip has no index'}).",

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from clearhold.adapters.sandbox_bwrap import enterable
 from clearhold.delivery.cli.output import tell
-from clearhold.demo.house import ELSEWHERE, Place, enterable
+from clearhold.demo.house import ELSEWHERE, Place
 from clearhold.demo.progress import Progress
-from clearhold.demo.story import Story, StoryError, unwritable
-from clearhold.kernel.errors import ClearholdError
+from clearhold.demo.story import Story, StoryError
+from clearhold.kernel.errors import ClearholdError, machine_error
 
 DirectoryOption = Annotated[Path | None, typer.Option(help="Where the story keeps its data.")]
 CacheOption = Annotated[Path | None, typer.Option(help="Where sources and builds are kept.")]
@@ -42,5 +43,5 @@ def demo(
         tell(error)
         raise typer.Exit(1) from error
     except OSError as error:
-        tell(unwritable(error))
+        tell(machine_error(error))
         raise typer.Exit(1) from error

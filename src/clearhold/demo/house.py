@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
+from clearhold.adapters.sandbox_bwrap import check_enterable
 from clearhold.assembly import open_hub
 from clearhold.delivery.cli.main import app
 from clearhold.delivery.client import HubClient
@@ -27,15 +28,14 @@ from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import ConflictError, UnavailableError
 from clearhold.settings import PREFIX, Settings
 
-_FREE_MB = 1500
+_FREE_MB: Final = 800
+_CACHE_FREE_MB: Final = 700
+_OWN: Final = frozenset(
+    {"agents", "began", "environments", "finished", "hub", "inventories", "keys", "port"}
+    | {"root.json", "story", "tampered", "tokens", "wheels"}
+)
+"""What the demo makes in its directory, and all that it ever removes there."""
 ELSEWHERE = Path("/var/cache/clearhold-demo")
-
-
-def enterable(directory: Path) -> bool:
-    """Whether the sandbox's own user, to which root steps down, can enter a directory."""
-    resolved = directory.resolve()
-    existing = (place for place in (resolved, *resolved.parents) if place.exists())
-    return os.geteuid() != 0 or all(place.stat().st_mode & 0o001 for place in existing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +87,29 @@ class Place:
         """Prepare the directory; True when an unfinished story is continued.
 
         A story that came to its end is cleared away for a new one.
-        Raises `UnavailableError` when the disk is too full, or the sandbox cannot read there.
+        Raises `ConflictError` for a directory that holds something else, and `UnavailableError`
+        when the disk is too full, or the sandbox cannot read there.
         """
         for directory in (self.root, self.cache):
-            if not enterable(directory):
-                raise UnavailableError(
-                    f"The sandbox's own user cannot enter {directory}.",
-                    next_step="Choose a directory whose parents everybody may enter (chmod o+x).",
-                )
+            check_enterable(directory)
+        if not (self.root / "began").exists() and any(self.root.iterdir()):
+            raise ConflictError(
+                f"{self.root} holds something else than a demo.",
+                next_step="Name an empty or a new directory with --directory.",
+            )
         if (self.root / "finished").exists():
             for each in self.root.iterdir():  # the directory itself carries the lock
-                shutil.rmtree(each) if each.is_dir() else each.unlink()
+                if each.name in _OWN:
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
         continued = (self.root / "began").exists()
-        self.root.mkdir(parents=True, exist_ok=True)
         self.cache.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.root).free // (1 << 20)
-        if free < _FREE_MB:
-            raise UnavailableError(
-                f"The disk has {free} MB free and the demo needs {_FREE_MB} MB.",
-                next_step="Free some space and run the demo again.",
-            )
+        for directory, needed in ((self.root, _FREE_MB), (self.cache, _CACHE_FREE_MB)):
+            free = shutil.disk_usage(directory).free // (1 << 20)
+            if free < needed:
+                raise UnavailableError(
+                    f"The disk of {directory} has {free} MB free and the demo needs {needed} MB.",
+                    next_step="Free some space and run the demo again.",
+                )
         (self.root / "began").touch()
         return continued
 
@@ -203,11 +206,22 @@ def serving(place: Place) -> Iterator[House]:
                         "The hub's web server did not start.", next_step="Run the demo again."
                     )
                 time.sleep(0.02)
+            _check_loopback(port)
             try:
                 yield House(f"http://127.0.0.1:{port}")
             finally:
                 server.should_exit = True
                 thread.join(timeout=10)
+
+
+def _check_loopback(port: int) -> None:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except OSError as error:
+        raise UnavailableError(
+            f"This machine cannot reach itself over its loopback network ({error.strerror}).",
+            next_step="Bring the interface up (ip link set lo up) and run the demo again.",
+        ) from error
 
 
 def _bind(listener: socket.socket, noted: Path) -> int:

@@ -11,7 +11,7 @@ from clearhold.demo.cast import Cast, write_whole
 from clearhold.demo.house import Place, serving
 from clearhold.demo.progress import Progress
 from clearhold.demo.scene import Scene
-from clearhold.kernel.errors import ClearholdError, UnavailableError
+from clearhold.kernel.errors import ClearholdError, machine_error
 
 Act = Callable[[Scene], None]
 
@@ -39,15 +39,6 @@ class StoryError(Exception):
         self.stage = stage
         self.title = title
         self.cause = cause
-
-
-def unwritable(error: OSError) -> UnavailableError:
-    """What is told when the disk or its rights stood in the way."""
-    where = f": {error.filename}" if error.filename else ""
-    return UnavailableError(
-        f"A file could not be read or written{where} ({error.strerror or error}).",
-        next_step="Free some space or mend the rights, then run the demo again: it goes on.",
-    )
 
 
 class Story:
@@ -78,7 +69,7 @@ class Story:
                     except ClearholdError as error:
                         raise StoryError(number, title, error) from error
                     except OSError as error:
-                        raise StoryError(number, title, unwritable(error)) from error
+                        raise StoryError(number, title, machine_error(error)) from error
                 page = closing.report(scene, self._report)
             finally:
                 cast.close()

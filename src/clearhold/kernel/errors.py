@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+from typing import ClassVar, Final
 
 
 class ClearholdError(Exception):
@@ -95,3 +96,30 @@ class UnavailableError(ClearholdError):
     code = "unavailable"
     status = 503
     usual_next_step = "Run `clearhold doctor` to see what is missing."
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def machine_error(error: OSError) -> UnavailableError:
+    """What people are told of a file that could not be read or written."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in _FULL:
+        return UnavailableError(
+            f"The disk is full{where}.", next_step="Free some space and try again."
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return UnavailableError(
+            f"A directory is needed and something else is there{where}.",
+            next_step="Name a directory, or another place, and try again.",
+        )
+    return UnavailableError(
+        f"A file could not be read or written{where}: {error.strerror or type(error).__name__}.",
+        next_step="Mend the disk or the rights, then try again.",
+    )
+
+
+def refuse_full_disk(error: Exception) -> None:
+    """Raise `UnavailableError` when `error` says that a disk is full."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise machine_error(error) from error

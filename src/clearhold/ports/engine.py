@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from sqlalchemy import Connection
 
@@ -24,6 +24,25 @@ class Task:
     key: str
     arguments: Mapping[str, str]
     queue: Literal["light", "heavy"] = "light"
+
+
+AGAIN_AFTER: Final = tuple(timedelta(minutes=each) for each in (5, 30, 120, 480, 1440))
+"""How long the next try waits after a machine lacked what a task needs."""
+
+
+def attempt_of(arguments: Mapping[str, str]) -> int:
+    """Which try of its task these arguments are of, from 0."""
+    return int(arguments.get("attempt", "0"))
+
+
+def next_try(task: Task) -> tuple[Task, timedelta] | None:
+    """The next try of `task` and how long it waits; None after the last."""
+    tried = attempt_of(task.arguments)
+    if tried >= len(AGAIN_AFTER):
+        return None
+    arguments = {**task.arguments, "attempt": str(tried + 1)}
+    key = f"{task.key}:{tried + 1}"
+    return Task(task.flow, key, arguments, task.queue), AGAIN_AFTER[tried]
 
 
 class TaskEngine(Protocol):

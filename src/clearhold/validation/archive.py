@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from clearhold.kernel.errors import InvalidError, TooLargeError
+from clearhold.kernel.errors import InvalidError, TooLargeError, refuse_full_disk
 
 MAXIMUM_MEMBERS = 50_000
 MAXIMUM_TREE_BYTES = 1024 * 1024 * 1024
@@ -51,6 +51,7 @@ def unpack(archive: Path, sha256: str, root: Path, *, strip: bool = True) -> Pat
         try:
             _unpack_into(archive, base)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+            refuse_full_disk(error)
             raise InvalidError(
                 f"The archive {sha256[:12]} cannot be unpacked ({type(error).__name__}).",
                 next_step="Check that the pinned file is a tar or zip archive.",

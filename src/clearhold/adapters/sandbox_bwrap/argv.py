@@ -8,13 +8,14 @@ are held by nothing forbidden.
 from __future__ import annotations
 
 import math
+import os
 import posixpath
 import re
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from clearhold.kernel.errors import InvalidError
+from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits
 
 MIB = 1 << 20
@@ -161,6 +162,23 @@ def _home() -> tuple[Path, ...]:
         return (Path.home().resolve(),)
     except RuntimeError:  # a user without a home has none to hide
         return ()
+
+
+def enterable(directory: Path) -> bool:
+    """Whether the sandbox's own user, to which root steps down, can enter a directory."""
+    resolved = directory.resolve()
+    existing = (place for place in (resolved, *resolved.parents) if place.exists())
+    return os.geteuid() != 0 or all(place.stat().st_mode & 0o001 for place in existing)
+
+
+def check_enterable(directory: Path) -> None:
+    """Raise `UnavailableError` when the sandbox's own user cannot enter a directory."""
+    if not enterable(directory):
+        raise UnavailableError(
+            f"The sandbox's own user cannot enter {directory}.",
+            next_step="Let everybody enter it and its parents (chmod o+x), or choose another "
+            "place, such as below /var/cache.",
+        )
 
 
 def _check_reachable(real: Path, group: int) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import typer
 
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe, check_enterable
 from clearhold.adapters.sources_pypi import pip_settings
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, printable, show, told
 from clearhold.delivery.cli.system_checks import (
@@ -144,6 +144,12 @@ def _disks(settings: Settings) -> Iterator[Check]:
         yield _writable(name, directory)
         space = disk_space(directory, needed_mb=megabytes)
         yield Check(f"{name}: space", space.passed, space.detail, space.next_step)
+    name = "cache directory: sandbox"
+    try:
+        check_enterable(settings.cache_directory)
+        yield Check(name, True, "the sandbox's own user can enter it")
+    except ClearholdError as error:
+        yield Check(name, False, error.message, error.next_step)
 
 
 def _writable(name: str, directory: Path) -> Check:
