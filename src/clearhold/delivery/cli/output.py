@@ -32,7 +32,10 @@ def hub() -> HubClient:
 
 
 def printable(text: object) -> str:
-    """`text` without control and direction-changing characters, which could forge a terminal."""
+    """`text` without control and direction-changing characters, which could forge a terminal.
+
+    Line breaks stay: whoever prints foreign text sees to it that its lines do not pass as theirs.
+    """
     return "".join(
         char
         if char in "\n\t" or unicodedata.category(char)[0] != "C"
@@ -57,7 +60,8 @@ def _lines(value: Any, indent: str = "") -> list[str]:
             if isinstance(each, dict | list) and each:
                 lines += [f"{indent}{name}:", *_lines(each, indent + "  ")]
             else:
-                lines.append(f"{indent}{name}: {'-' if each in (None, [], {}) else each}")
+                shown = "-" if each in (None, [], {}) else each
+                lines += _text(indent, f"{name}: {shown}")
         return lines
     if isinstance(value, list):
         lines = []
@@ -66,7 +70,13 @@ def _lines(value: Any, indent: str = "") -> list[str]:
             nested[0] = f"{indent}- {nested[0].lstrip()}"
             lines += nested
         return lines or [f"{indent}none"]
-    return [f"{indent}{value}"]
+    return _text(indent, value)
+
+
+def _text(indent: str, value: object) -> list[str]:
+    """A value in its own line; further lines of it stand behind a bar, so that none passes as ours."""
+    first, *further = str(value).split("\n")
+    return [f"{indent}{first}", *(f"{indent}  | {line}" for line in further)]
 
 
 def told(command: Callable[P, None]) -> Callable[P, None]:
