@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from judging_rules import FIX, HIDES_ONE, NEEDS_SANDBOX, Workbench
@@ -24,6 +25,7 @@ from clearhold.kernel.ids import FindingId, PatchId
 from clearhold.patches.judging import Delivery
 from clearhold.patches.records import Origin, State
 from clearhold.patches.service import JUDGE
+from clearhold.ports.engine import AGAIN_AFTER
 from clearhold.store.schema import metadata
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
@@ -192,6 +194,23 @@ def test_a_missing_sandbox_blames_nobody(bench: Workbench) -> None:
     assert shown.judgement is not None
     assert shown.judgement.kind == "environment_failure"
     assert "Install bubblewrap" in shown.judgement.reason
+
+
+def test_what_could_not_be_tried_is_tried_again(bench: Workbench, clock: Any) -> None:
+    failed = bench.judged(bench.maintainer, NEEDS_SANDBOX)
+    tries = len(bench.judge.seen)
+    clock.advance(AGAIN_AFTER[0])
+    bench.engine.run_due()
+    assert len(bench.judge.seen) == tries + 1
+    asked = bench.hub.patches.repeat(bench.maintainer, failed.id)
+    assert asked.state is State.RECEIVED
+    with pytest.raises(ConflictError):
+        bench.hub.patches.repeat(bench.maintainer, failed.id)
+    bench.engine.run_due()
+    assert len(bench.judge.seen) == tries + 2
+    done = bench.judged(bench.maintainer, FIX, key="another")
+    with pytest.raises(ConflictError, match="judged"):
+        bench.hub.patches.repeat(bench.maintainer, done.id)
 
 
 def test_the_same_request_is_one_candidate(bench: Workbench) -> None:

@@ -13,6 +13,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
 from clearhold.kernel.ids import FindingId
+from clearhold.ports.engine import attempt_of
 from clearhold.validation.service import ROOT_CAUSE, RUN, ValidationService
 
 
@@ -23,7 +24,9 @@ def desk(hub: Hub, engine: MemoryEngine, party_of: Callable[..., Actor]) -> Desk
         hub.sessions, hub.vault, hub.findings, examiner=examiner, signing_key=key
     )
     engine.register("on:finding.submitted", lambda ids: service.queue(FindingId(ids["finding"])))
-    engine.register(RUN, lambda ids: service.run(FindingId(ids["finding"])))
+    engine.register(
+        RUN, lambda ids: service.run(FindingId(ids["finding"]), attempt=attempt_of(ids))
+    )
     engine.register(ROOT_CAUSE, lambda ids: service.root_cause(FindingId(ids["finding"])))
     engine.register(
         "on:validation.decided",

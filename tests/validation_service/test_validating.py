@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -14,6 +16,7 @@ from clearhold.findings.model import State
 from clearhold.kernel.errors import ConflictError, DeniedError, NotFoundError, UnavailableError
 from clearhold.kernel.ids import FindingId
 from clearhold.ledger.records import leaves, verify
+from clearhold.ports.engine import AGAIN_AFTER
 from clearhold.validation.tables import validation
 from clearhold.validation.verdict import VerdictKind
 from clearhold.wire import dsse
@@ -116,6 +119,60 @@ def test_only_what_ran_and_failed_refuses_a_finding(
     view = desk.service.of_finding(lab, finding)
     assert (view.verdict, view.level) == (verdict, 0)
     assert desk.examiner.compared == 0
+
+
+LACKING = UnavailableError("The disk is full.", next_step="Free some space.")
+
+
+@pytest.mark.parametrize("lacking", [LACKING, OSError(28, "No space left on device")])
+def test_what_the_machine_could_not_carry_out_is_tried_again_and_keeps_its_priority(
+    desk: Desk, clock: Any, lacking: Exception
+) -> None:
+    lab, _ = desk.labs
+    desk.examiner.verdicts[b"PROOF"] = lacking
+    finding = desk.submit(lab, b"PROOF")
+    desk.engine.run_due()
+    assert desk.service.of_finding(lab, finding).verdict == "environment_failure"
+    desk.engine.run_due()
+    assert len(desk.examiner.asked) == 1, "not at once"
+    for pause in AGAIN_AFTER[:2]:
+        clock.advance(pause)
+        desk.engine.run_due()
+    assert len(desk.examiner.asked) == 3
+    del desk.examiner.verdicts[b"PROOF"]
+    clock.advance(AGAIN_AFTER[2])
+    desk.engine.run_due()
+    assert state_of(desk, finding) is State.REPRODUCED
+    clock.advance(sum(AGAIN_AFTER, timedelta()))
+    desk.engine.run_due()
+    assert len(desk.examiner.asked) == 4, "what is decided is not examined again"
+
+
+def test_a_machine_that_never_gets_well_is_not_tried_for_ever(desk: Desk, clock: Any) -> None:
+    lab, _ = desk.labs
+    desk.examiner.verdicts[b"PROOF"] = LACKING
+    desk.submit(lab, b"PROOF")
+    for pause in (timedelta(), *AGAIN_AFTER, *AGAIN_AFTER):
+        clock.advance(pause)
+        desk.engine.run_due()
+    assert len(desk.examiner.asked) == 1 + len(AGAIN_AFTER)
+
+
+def test_another_try_can_be_asked_for_once_at_a_time(desk: Desk) -> None:
+    lab, other = desk.labs
+    desk.examiner.verdicts[b"PROOF"] = LACKING
+    finding = desk.submit(lab, b"PROOF")
+    desk.engine.run_due()
+    with pytest.raises(NotFoundError):
+        desk.service.repeat(other, finding)
+    del desk.examiner.verdicts[b"PROOF"]
+    desk.service.repeat(lab, finding)
+    with pytest.raises(ConflictError):
+        desk.service.repeat(lab, finding)
+    desk.engine.run_due()
+    assert state_of(desk, finding) is State.REPRODUCED
+    with pytest.raises(ConflictError, match="decided"):
+        desk.service.repeat(lab, finding)
 
 
 def test_a_report_without_a_proof_is_not_run_and_not_refused(desk: Desk) -> None:

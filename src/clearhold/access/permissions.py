@@ -66,6 +66,7 @@ class Permission(StrEnum):
     SCANNING_READ = "scanning:lease:read"
     SCANNING_REVOKE = "scanning:lease:revoke"
     VALIDATION_READ = "validation:validation:read"
+    VALIDATION_REPEAT = "validation:validation:repeat"
 
 
 _EVERYBODY: Final = frozenset(
@@ -89,6 +90,7 @@ _FINDERS: Final = _EVERYBODY | {
     Permission.SCANNING_CLAIM,
     Permission.SCANNING_READ,
     Permission.VALIDATION_READ,
+    Permission.VALIDATION_REPEAT,
 }
 
 _MENDERS: Final = _EVERYBODY | {
@@ -96,6 +98,7 @@ _MENDERS: Final = _EVERYBODY | {
     Permission.PATCHES_READ,
     Permission.PATCHES_SUBMIT,
     Permission.VALIDATION_READ,
+    Permission.VALIDATION_REPEAT,
 }
 
 PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
@@ -130,6 +133,7 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
         Permission.REMEDIATION_READ,
         Permission.SCANNING_REVOKE,
         Permission.VALIDATION_READ,
+        Permission.VALIDATION_REPEAT,
     },
 }
 

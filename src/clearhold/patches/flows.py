@@ -10,20 +10,23 @@ from collections.abc import Mapping
 from clearhold.cases import progress
 from clearhold.cases import records as cases
 from clearhold.cases.material import CaseMaterial
-from clearhold.kernel.errors import ClearholdError
+from clearhold.kernel.errors import ClearholdError, machine_error
 from clearhold.kernel.events import Event
 from clearhold.kernel.ids import PatchId
 from clearhold.patches import records
 from clearhold.patches.judging import Candidate, Delivery, Judgement, PatchJudge
-from clearhold.patches.records import DECIDED, PatchRecord, State
+from clearhold.patches.records import ENVIRONMENT_FAILURE, PatchRecord, State, final
 from clearhold.patches.service import (
     READER,
     STANDS_BEHIND,
     found,
+    judging_task,
     stand_behind,
     tell,
     verdict_place,
 )
+from clearhold.ports.engine import attempt_of, next_try
+from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -47,17 +50,23 @@ class Judging:
             with self._sessions.transaction() as unit:
                 known = _held(unit, patch)
                 judged_by = {each.finding for each in candidate.proofs}
-                if known.state in DECIDED:
+                if final(known):
                     return
                 # A proof that joined the case meanwhile is judged by as well, in another round.
                 if self._material.with_proof(unit, known.case) <= judged_by:
                     self._decide(unit, known, judgement, delivery)
+                    if judgement.kind != ENVIRONMENT_FAILURE:
+                        return
+                    later = next_try(judging_task(patch, attempt=attempt_of(arguments)))
+                    if later is not None:
+                        unit.enqueue(later[0], delay=later[1])
+                    return
 
     def _collect(self, patch: PatchId) -> Candidate | None:
         """Everything the judge needs, or None when the candidate is decided."""
         with self._sessions.transaction() as unit:
             known = _held(unit, patch)
-            if known.state in DECIDED:
+            if final(known):
                 return None
             records.change(unit, patch, state=State.JUDGING)
             return Candidate(
@@ -72,10 +81,11 @@ class Judging:
             return Judgement(State.UNDECIDED, "no_proof", reason), None
         try:
             return self._judge.judge(candidate)
-        except ClearholdError as error:
+        except (ClearholdError, OSError) as problem:
             # What the machine lacks is never held against whoever sent the fix.
+            error = machine_error(problem) if isinstance(problem, OSError) else problem
             reason = f"{error.message} {error.next_step}".strip()
-            return Judgement(State.UNDECIDED, "environment_failure", reason), None
+            return Judgement(State.UNDECIDED, ENVIRONMENT_FAILURE, reason), None
 
     def _decide(
         self,
@@ -121,7 +131,8 @@ class Judging:
             everyone = cases.participants(unit, known.case)
             if any(p.party == known.party and p.role in STANDS_BEHIND for p in everyone):
                 stand_behind(unit, known, party=known.party, by=READER)
-        unit.publish(Event("patch.judged", known.id, {"case": known.case, "patch": known.id}))
+        key = f"{known.id}:{to_microseconds(unit.now)}"  # one verdict can follow another
+        unit.publish(Event("patch.judged", key, {"case": known.case, "patch": known.id}))
 
 
 def _held(unit: UnitOfWork, patch: PatchId) -> PatchRecord:

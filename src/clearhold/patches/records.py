@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 
@@ -35,7 +35,8 @@ class Origin(StrEnum):
     DISTRIBUTION = "distribution"
 
 
-DECIDED = frozenset({State.ACCEPTED, State.REFUSED, State.UNDECIDED})
+ENVIRONMENT_FAILURE: Final = "environment_failure"
+_DECIDED: Final = frozenset({State.ACCEPTED, State.REFUSED, State.UNDECIDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class PatchRecord:
     decided_at: datetime | None
     adopted_at: datetime | None
     request: bytes
+
+
+def final(known: PatchRecord) -> bool:
+    """Whether there is a verdict on the candidate, not on the machine that tried it."""
+    return known.state in _DECIDED and known.verdict != ENVIRONMENT_FAILURE
 
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:

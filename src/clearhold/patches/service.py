@@ -8,7 +8,7 @@ fix from anyone else must be adopted by one of them.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -39,7 +39,8 @@ from clearhold.patches.judging import (
     ProofOutcome,
 )
 from clearhold.patches.records import Origin, PatchRecord, State
-from clearhold.ports.engine import Task
+from clearhold.ports.engine import AGAIN_AFTER, Task
+from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -112,8 +113,27 @@ class PatchService:
             new = self._new(unit, actor, held, diff, origin=origin, note=note, request=request)
             records.add(unit, new, key=key)
             tell(unit, new, "patches:candidate:submit", by=actor.principal, origin=origin)
-            unit.enqueue(Task(JUDGE, f"{JUDGE}:{new.id}", {"patch": new.id}, "heavy"))
+            unit.enqueue(judging_task(new.id))
             return self._show(unit, actor, new)
+
+    def repeat(self, actor: Actor, patch: PatchId) -> PatchView:
+        """Ask for another try of a judgement that this machine could not carry out.
+
+        It is tried again by itself, too, after growing pauses. Raises `NotFoundError`, and
+        `ConflictError` when there is a verdict or a try is under way.
+        """
+        actor.need(Permission.PATCHES_SUBMIT)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            if known.verdict != records.ENVIRONMENT_FAILURE:
+                raise ConflictError(
+                    "The candidate is judged, or still on trial.", next_step="Read its verdict."
+                )
+            records.change(unit, patch, state=State.RECEIVED, verdict=None)
+            task = judging_task(patch, attempt=len(AGAIN_AFTER))
+            unit.enqueue(replace(task, key=f"{task.key}:asked:{to_microseconds(unit.now)}"))
+            tell(unit, known, "patches:candidate:repeat", by=actor.principal)
+            return self._show(unit, actor, found(records.held(unit, patch)))
 
     def get(self, actor: Actor, patch: PatchId) -> PatchView:
         """A candidate the actor may see. Raises `NotFoundError`."""
@@ -294,6 +314,11 @@ def tell(unit: UnitOfWork, patch: PatchRecord, action: str, *, by: str, **detail
         compartment=patch.compartment,
         detail={"case": patch.case, **detail},
     )
+
+
+def judging_task(patch: PatchId, *, attempt: int = 0) -> Task:
+    """The task that judges a candidate."""
+    return Task(JUDGE, f"{JUDGE}:{patch}", {"patch": patch, "attempt": str(attempt)}, "heavy")
 
 
 def found(patch: PatchRecord | None) -> PatchRecord:

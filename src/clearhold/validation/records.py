@@ -61,6 +61,15 @@ def decide(unit: UnitOfWork, identity: ValidationId, values: Mapping[str, Any]) 
     )
 
 
+def reopen(unit: UnitOfWork, identity: ValidationId) -> None:
+    """Queue a decided validation again."""
+    unit.connection.execute(
+        update(validation)
+        .where(validation.c.id == identity)
+        .values(state="queued", decided_at=None, verdict=None, level=None)
+    )
+
+
 def of_finding(unit: UnitOfWork, finding: FindingId) -> ValidationRecord | None:
     """The validation of a finding, for services."""
     row = unit.connection.execute(

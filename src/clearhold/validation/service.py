@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,10 +14,16 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.findings.model import FindingBody, Match, Method, State
 from clearhold.findings.service import FindingService
-from clearhold.kernel.errors import ClearholdError, ConflictError, NotFoundError
+from clearhold.kernel.errors import (
+    ClearholdError,
+    ConflictError,
+    NotFoundError,
+    machine_error,
+)
 from clearhold.kernel.events import Event
 from clearhold.kernel.ids import ArtifactId, FindingId, ValidationId, new_id
-from clearhold.ports.engine import Task
+from clearhold.ports.engine import AGAIN_AFTER, Task, next_try
+from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation import records
 from clearhold.validation.examiner import Examined, Examiner, Report
@@ -112,22 +118,49 @@ class ValidationService:
                 subject=finding,
                 compartment=head.compartment,
             )
-            arguments = {"finding": finding, "validation": identity}
-            unit.enqueue(Task(RUN, f"{RUN}:{identity}", arguments, "heavy"))
+            unit.enqueue(_task(identity, finding))
 
-    def run(self, finding: FindingId) -> None:
-        """Examine a finding and record the verdict; running it again changes nothing decided."""
+    def repeat(self, actor: Actor, finding: FindingId) -> ValidationView:
+        """Ask for another try of a validation that this machine could not carry out.
+
+        It is tried again by itself, too, after growing pauses. Raises `NotFoundError`, and
+        `ConflictError` when there is a verdict or a try is under way.
+        """
+        actor.need(Permission.VALIDATION_REPEAT)
+        with self._sessions.transaction() as unit:
+            known = _found(records.seen_by(unit, actor, finding))
+            if known.state != "decided" or _final(known):
+                raise ConflictError(
+                    "The validation is decided, or still under way.",
+                    next_step="Read its verdict; a better proof is a new finding.",
+                )
+            records.reopen(unit, known.id)
+            task = _task(known.id, finding, attempt=len(AGAIN_AFTER))
+            unit.enqueue(replace(task, key=f"{task.key}:asked:{to_microseconds(unit.now)}"))
+            unit.record(
+                "validation:validation:repeat",
+                actor=actor.principal,
+                subject=finding,
+                compartment=known.compartment,
+            )
+        return self.of_finding(actor, finding)
+
+    def run(self, finding: FindingId, *, attempt: int = 0) -> None:
+        """Examine a finding and record the verdict; running it again changes nothing decided.
+
+        What the machine could not carry out is decided as such, and tried again later.
+        """
         with self._sessions.transaction() as unit:
             known = _found(records.of_finding(unit, finding))
-            if known.state == "decided":
+            if _final(known):
                 return
             body = self._findings.open_for(unit, finding, reader=READER)
             proof = self._findings.proof_of(unit, finding, reader=READER)
             self._findings.set_verdict(unit, finding, state=State.VALIDATING, verdict="", level=0)
         examined = self._examine(body, proof)
         with self._sessions.transaction() as unit:
-            if _found(records.of_finding(unit, finding)).state != "decided":
-                self._decide(unit, known, examined)
+            if not _final(_found(records.of_finding(unit, finding))):
+                self._decide(unit, known, examined, attempt=attempt)
 
     def queue_root_cause(self, finding: FindingId, *, key: str) -> None:
         """Queue the comparison of a reproduced finding with others of its package."""
@@ -208,13 +241,16 @@ class ValidationService:
         )
         try:
             return self._examiner.examine(report)
-        except ClearholdError as error:
+        except (ClearholdError, OSError) as problem:
             # What the machine lacks is never held against whoever sent the report.
+            error = machine_error(problem) if isinstance(problem, OSError) else problem
             return Examined.nothing_run(
                 VerdictKind.ENVIRONMENT_FAILURE, f"{error.message} {error.next_step}"
             )
 
-    def _decide(self, unit: UnitOfWork, known: ValidationRecord, examined: Examined) -> None:
+    def _decide(
+        self, unit: UnitOfWork, known: ValidationRecord, examined: Examined, *, attempt: int
+    ) -> None:
         verdict = examined.verdict
         evidence = None
         if examined.evidence:
@@ -244,8 +280,24 @@ class ValidationService:
         )
         if verdict.confirmed:
             self._findings.index_signature(unit, known.finding, verdict.signature)
+        elif verdict.kind is VerdictKind.ENVIRONMENT_FAILURE:
+            later = next_try(_task(known.id, known.finding, attempt=attempt))
+            if later is not None:
+                unit.enqueue(later[0], delay=later[1])
         ids = {"finding": known.finding, "validation": known.id}
-        unit.publish(Event("validation.decided", known.id, ids))
+        key = f"{known.id}:{to_microseconds(unit.now)}"  # one verdict can follow another
+        unit.publish(Event("validation.decided", key, ids))
+
+
+def _task(identity: ValidationId, finding: FindingId, *, attempt: int = 0) -> Task:
+    arguments = {"finding": finding, "validation": identity, "attempt": str(attempt)}
+    return Task(RUN, f"{RUN}:{identity}", arguments, "heavy")
+
+
+def _final(known: ValidationRecord) -> bool:
+    """Whether there is a verdict on the finding, not on the machine that looked at it."""
+    failed = (known.verdict or "").startswith(VerdictKind.ENVIRONMENT_FAILURE)
+    return known.state == "decided" and not failed
 
 
 def _place(identity: ValidationId) -> tuple[str, str, str]:

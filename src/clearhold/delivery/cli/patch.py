@@ -50,6 +50,13 @@ def single(patch: str, *, as_json: bool = JsonOption) -> None:
     show(hub().get(f"/patches/{patch}"), as_json=as_json)
 
 
+@app.command("repeat")
+@told
+def repeat(patch: str, *, as_json: bool = JsonOption) -> None:
+    """Ask for another try of a judgement that the hub's machine could not carry out."""
+    show(hub().post(f"/patches/{patch}/repeat"), as_json=as_json)
+
+
 @app.command("adopt")
 @told
 def adopt(patch: str, *, as_json: bool = JsonOption) -> None:

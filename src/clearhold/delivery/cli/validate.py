@@ -18,6 +18,13 @@ def verdict(finding: str, *, as_json: bool = JsonOption) -> None:
     show(hub().get(f"/validation/{finding}"), as_json=as_json)
 
 
+@app.command("repeat")
+@told
+def repeat(finding: str, *, as_json: bool = JsonOption) -> None:
+    """Ask for another try of a validation that the hub's machine could not carry out."""
+    show(hub().post(f"/validation/{finding}/repeat"), as_json=as_json)
+
+
 @app.command("evidence")
 @told
 def evidence(finding: str, out: Path) -> None:

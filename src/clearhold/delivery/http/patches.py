@@ -122,6 +122,12 @@ def wheel(hub: HubDep, actor: ActorDep, patch: str) -> Response:
     )
 
 
+@router.post("/{patch}/repeat", status_code=202, **requires(Permission.PATCHES_SUBMIT))
+def repeat(hub: HubDep, actor: ActorDep, patch: str) -> PatchBody:
+    """Ask for another try of a judgement that the hub's machine could not carry out."""
+    return view(hub.patches.repeat(actor, PatchId(patch)))
+
+
 @router.post("/{patch}/adoption", **requires(Permission.PATCHES_SUBMIT))
 def adopt(hub: HubDep, actor: ActorDep, patch: str) -> PatchBody:
     """Stand behind an accepted fix, so that it is what the case delivers."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from clearhold.access.permissions import Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, requires
 from clearhold.kernel.ids import FindingId
+from clearhold.validation.service import ValidationView
 
 router = APIRouter(prefix="/validation", tags=["validation"])
 
@@ -30,7 +31,16 @@ class ValidationOut(BaseModel):
 @router.get("/{finding}", **requires(Permission.VALIDATION_READ))
 def of_finding(hub: HubDep, actor: ActorDep, finding: str) -> ValidationOut:
     """The validation of a finding."""
-    found = hub.validation.of_finding(actor, FindingId(finding))
+    return _view(hub.validation.of_finding(actor, FindingId(finding)))
+
+
+@router.post("/{finding}/repeat", status_code=202, **requires(Permission.VALIDATION_REPEAT))
+def repeat(hub: HubDep, actor: ActorDep, finding: str) -> ValidationOut:
+    """Ask for another try of a validation that the hub's machine could not carry out."""
+    return _view(hub.validation.repeat(actor, FindingId(finding)))
+
+
+def _view(found: ValidationView) -> ValidationOut:
     return ValidationOut(
         id=found.id,
         finding=found.finding,
