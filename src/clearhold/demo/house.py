@@ -31,7 +31,17 @@ from clearhold.settings import PREFIX, Settings
 _FREE_MB: Final = 800
 _CACHE_FREE_MB: Final = 700
 _OWN: Final = frozenset(
-    {"agents", "began", "environments", "finished", "hub", "inventories", "keys", "port"}
+    {
+        "agents",
+        "began",
+        "documents",
+        "environments",
+        "finished",
+        "hub",
+        "inventories",
+        "keys",
+        "port",
+    }
     | {"root.json", "story", "tampered", "tokens", "wheels"}
 )
 """What the demo makes in its directory, and all that it ever removes there."""

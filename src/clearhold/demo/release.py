@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from clearhold.advisories.renderings import Kind, affected_set, validate
 from clearhold.demo.casework import release_date
+from clearhold.demo.cast import write_whole
 from clearhold.demo.house import CommandFailedError, command
 from clearhold.demo.operators import SIDES, agent_state, built, enrolled, environment_of
 from clearhold.demo.scene import (
@@ -24,12 +24,7 @@ from clearhold.demo.scene import (
 )
 from clearhold.kernel.errors import IntegrityError
 
-KINDS: Final[dict[str, Kind]] = {
-    "csaf": "csaf",
-    "osv": "osv",
-    "openvex": "openvex",
-    "cve": "cve",
-}
+KINDS: Final = {"csaf", "cve", "openvex", "osv"}
 _SOON: Final = timedelta(seconds=6)
 _PUBLISHING_SECONDS: Final = 120
 
@@ -61,17 +56,18 @@ def publication(scene: Scene) -> None:
     )
     scene.facts["advisory"] = current
     documents = _documents(scene, current["public_id"])
-    expect(documents.keys() == KINDS.keys(), f"Published was only: {', '.join(documents)}.")
+    expect(documents.keys() == KINDS, f"Published was only: {', '.join(documents)}.")
     scene.facts["documents"] = {name: len(content) for name, content in documents.items()}
     fixed = f"{VULNERABLE}+clearhold.1"
+    asked = [word for each in (VULNERABLE, fixed) for word in ("--version", each)]
     for name, content in documents.items():
-        problems = validate(KINDS[name], content)
-        expect(not problems, f"The {name} document is not valid: {problems[:2]}")
-        claims = affected_set(KINDS[name], content)
-        verdicts = [claims.judge(PACKAGE, version).verdict for version in (VULNERABLE, fixed)]
+        path = scene.place.root / "documents" / f"{name}.json"
+        write_whole(path, content)
+        words = ("advisory", "check", name, str(path), "--package", PACKAGE, *asked)
+        checked = command(scene.place, *words)
         expect(
-            [str(verdict) for verdict in verdicts] == ["affected", "not_affected"],
-            f"The {name} document says something else: {verdicts}.",
+            checked["verdicts"] == {VULNERABLE: "affected", fixed: "not_affected"},
+            f"The {name} document says something else: {checked['verdicts']}.",
         )
         scene.progress.tell(f"{name}: {len(content)} bytes, valid by its schema")
     scene.progress.tell(f"all say: {VULNERABLE} is affected, {fixed} is not")
@@ -104,9 +100,10 @@ def _upgrade(scene: Scene, handle: str, advisory: str) -> dict[str, Any]:
     expect(details is not None, f"{handle} is not told what to do.")
     decided = {each["name"]: each["value"] for each in details["directive"]["inputs"]}
     scene.progress.tell(
-        f"{handle}: {details['directive']['outcome_name']} (BOD 26-04: {_inputs(decided)}), "
-        f"SSVC {details['deployer']['outcome_name']}"
+        f"{handle}: {details['directive']['outcome_name']} (BOD 26-04: {_inputs(decided)})"
     )
+    ranked = {each["name"]: each["value"] for each in details["deployer"]["inputs"]}
+    scene.progress.tell(f"  SSVC {details['deployer']['outcome_name']} ({_inputs(ranked)})")
     if action["state"] != "verified_fixed":
         _agent(scene, handle, "status")  # finishes an upgrade that a crash cut off
         _agent(scene, handle, "sync", "--environment", str(environment))

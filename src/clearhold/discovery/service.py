@@ -15,7 +15,13 @@ from clearhold.access.permissions import Permission
 from clearhold.catalogue.model import Technique
 from clearhold.discovery import records
 from clearhold.discovery.records import Campaign
-from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.errors import (
+    ClearholdError,
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    machine_error,
+)
 from clearhold.kernel.ids import DiscoveryId, LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
 from clearhold.ports.engine import Task
@@ -209,7 +215,8 @@ class DiscoveryService:
         try:
             searched = self._searcher.search(plan, on_progress=self._progress(identity))
             note = searched.log
-        except ClearholdError as error:
+        except (ClearholdError, OSError) as problem:
+            error = machine_error(problem) if isinstance(problem, OSError) else problem
             note = f"{error.message} {error.next_step}"
         with self._sessions.transaction() as unit:
             if _found(records.one(unit, identity)).ended_at is None:

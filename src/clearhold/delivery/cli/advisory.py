@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import uuid
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from clearhold.advisories import renderings
 from clearhold.delivery.cli.inventory import read_input
-from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, hub, show, told
 from clearhold.kernel.errors import InvalidError
+
+
+class DocumentKind(StrEnum):
+    """A format advisories are published in."""
+
+    CSAF = "csaf"
+    CVE = "cve"
+    OPENVEX = "openvex"
+    OSV = "osv"
+
 
 app = typer.Typer(help="Write advisories and publish them at their instant.", no_args_is_help=True)
 
@@ -63,6 +76,37 @@ def schedule(advisory: str, *, as_json: bool = JsonOption) -> None:
 def publish_now(advisory: str, reason: str, *, as_json: bool = JsonOption) -> None:
     """Publish at once, when no embargo stands against it."""
     show(hub().post(f"/advisories/{advisory}/publication", {"reason": reason}), as_json=as_json)
+
+
+@app.command("check")
+@told
+def check(
+    kind: DocumentKind,
+    document: Path,
+    package: Annotated[str, typer.Option(help="A package URL without a version.")] = "",
+    version: Annotated[list[str] | None, typer.Option(help="Ask about this version.")] = None,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Check a published document against its schema, and ask what it says of a package's versions.
+
+    Needs no hub. Ends with 1 when the document is not valid.
+    """
+    content = read_input(document)
+    problems = renderings.validate(kind.value, content)
+    verdicts = {}
+    if package and not problems:
+        claims = renderings.affected_set(kind.value, content)
+        verdicts = {each: str(claims.judge(package, each).verdict) for each in version or ()}
+    report = {
+        "kind": kind.value,
+        "bytes": len(content),
+        "problems": list(problems),
+        "verdicts": verdicts,
+    }
+    show(report, as_json=as_json)
+    if problems:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 def _object(path: Path) -> dict[str, object]:

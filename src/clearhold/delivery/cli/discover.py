@@ -15,6 +15,7 @@ from clearhold.delivery.cli.output import JsonOption, hub, show, told
 app = typer.Typer(help="Search under a lease, in the hub's sandbox.", no_args_is_help=True)
 
 _ENDED = {"found", "nothing_found", "failed"}
+_SHOWN_LINES = 12
 
 
 @app.command("run")
@@ -46,10 +47,13 @@ def run(
         if campaign["state"] in _ENDED:
             break
         tried, edges = campaign["executions"], campaign["edges"]
-        typer.echo(f"seed {campaign['seed']}: {tried} tried, {edges} edges", err=True)
+        how_far = f"{tried} tried, {edges} edges" if tried else f"{campaign['state']}, or building"
+        typer.echo(f"seed {campaign['seed']}: {how_far}", err=True)
         time.sleep(1)
     if out is not None and campaign["crash"]:
         out.write_bytes(base64.b64decode(campaign["crash"]))
+    if not as_json:  # the engine's log is long; its last lines say how it ended
+        campaign["note"] = "\n".join(campaign["note"].strip().splitlines()[-_SHOWN_LINES:])
     show(campaign, as_json=as_json)
 
 
