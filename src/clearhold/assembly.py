@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from datetime import timedelta
 
 from sqlalchemy import Engine
 
 from clearhold.access.approvals import ApprovalService
-from clearhold.access.grants import compartments_of
+from clearhold.access.ledger_desk import LedgerDesk
 from clearhold.access.model import Actor
-from clearhold.access.permissions import Permission
 from clearhold.access.tokens import Tokens
 from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
@@ -41,8 +40,10 @@ from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.service import FindingService
 from clearhold.inventory.service import UPLOADED, InventoryService
 from clearhold.kernel.ids import DiscoveryId, FindingId
-from clearhold.ledger import records as ledger
-from clearhold.ledger.model import ChainReport, Leaf
+from clearhold.ledger.files import LogFiles
+from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
+from clearhold.ledger.public_log import PublicLog
+from clearhold.ledger.sequencer import Sequencer
 from clearhold.parties.service import PartyService
 from clearhold.patches import service as patches_service
 from clearhold.patches.flows import Judging
@@ -50,6 +51,7 @@ from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.service import PatchService
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import TaskEngine, attempt_of
+from clearhold.ports.keys import KeyRing
 from clearhold.ports.publisher import Publisher
 from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
@@ -62,6 +64,7 @@ from clearhold.validation.builder import Laboratory
 from clearhold.validation.examiner import LaboratoryExaminer
 from clearhold.validation.service import ValidationService
 from clearhold.vault.service import Vault
+from clearhold.wire.signed_note import NoteSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Hub:
     vault: Vault
     tokens: Tokens
     approvals: ApprovalService
+    ledger: LedgerDesk
+    sequencer: Sequencer
     parties: PartyService
     catalogue: CatalogueService
     scanning: ScanningService
@@ -96,21 +101,12 @@ class Hub:
             return self.tokens.authenticate(unit, presented)
 
     def history(self, actor: Actor, *, after: int, limit: int) -> tuple[Leaf, ...]:
-        """Ledger leaves of the compartments the actor is read in to."""
-        actor.need(Permission.LEDGER_READ)
-        with self.sessions.transaction() as unit:
-            rows = unit.connection.execute(compartments_of(actor, unit.now))
-            mine = [row.compartment for row in rows]
-            return tuple(
-                islice(ledger.leaves(unit.connection, after=after, compartments=mine), limit)
-            )
+        """Ledger leaves that the actor may see."""
+        return self.ledger.leaves(actor, after=after, limit=limit)
 
-    def verify_ledger(self, actor: Actor) -> ChainReport:
-        """Recompute the whole chain."""
-        actor.need(Permission.LEDGER_VERIFY)
-        # At one instant, or a leaf written meanwhile would look like a fault.
-        with self.sessions.snapshot() as connection:
-            return ledger.verify(connection)
+    def verify_ledger(self, actor: Actor) -> LedgerReport:
+        """Check the whole ledger against itself and the published log."""
+        return self.ledger.verify(actor)
 
 
 def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: TaskEngine) -> Hub:
@@ -119,6 +115,17 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     vault = Vault(ring, LocalBlobs(settings.data_directory / "artefacts"))
     sessions = Sessions(database, clock=clock, engine=engine)
     tokens = Tokens(ring)
+    signer = log_signer(settings)
+    padding = log_padding(ring)
+    files = LogFiles(settings.log_directory)
+    sequencer = Sequencer(
+        database,
+        files,
+        signer=signer,
+        padding=padding,
+        cadence=Cadence(timedelta(seconds=settings.log_interval), settings.log_quantum),
+        clock=clock,
+    )
     scanning = ScanningService(sessions, vault)
     findings = FindingService(sessions, vault, scanning)
     material = CaseMaterial(findings)
@@ -176,6 +183,8 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         vault=vault,
         tokens=tokens,
         approvals=ApprovalService(sessions),
+        ledger=LedgerDesk(sessions, PublicLog(files.read, signer.verifier), padding),
+        sequencer=sequencer,
         parties=PartyService(sessions, tokens),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
@@ -192,6 +201,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         feeds=Feeds(sessions, issuer),
         remediation=RemediationService(sessions, vault, advisories=advisories),
     )
+
+
+def log_signer(settings: Settings) -> NoteSigner:
+    """What signs the checkpoints of the public log."""
+    return NoteSigner(settings.log_name, signing_key(settings.key_directory, "log"))
+
+
+def log_padding(ring: KeyRing) -> Padding:
+    """The entries of the log that belong to no leaf, which only the ring's key tells from others."""
+    return lambda place: ring.keyed_hash("ledger padding", place.to_bytes(8, "big"))
 
 
 def open_laboratory(settings: Settings) -> Laboratory:
@@ -216,6 +235,7 @@ def open_hub(settings: Settings, *, work: bool) -> Iterator[Hub]:
     settings.data_directory.chmod(0o700)  # names and the ledger stand there in plain text
     database = open_engine(settings.database_url)
     engine = DbosEngine(database, executor=settings.executor, heavy_slots=settings.heavy_slots)
+    hub = None
     try:
         migrate(database)
         engine.migrate()
@@ -225,8 +245,11 @@ def open_hub(settings: Settings, *, work: bool) -> Iterator[Hub]:
         if work:
             engine.start()
             hub.publication.begin_sweeping()
+            hub.sequencer.begin()
         yield hub
     finally:
+        if hub is not None:
+            hub.sequencer.end()
         if work:
             engine.stop()
         database.dispose()

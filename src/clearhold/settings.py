@@ -11,6 +11,7 @@ from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Tier
 
 PREFIX = "CLEARHOLD_"
+LARGEST_QUANTUM = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Settings:
     heavy_slots: how many builds, replays or fuzzers run at once.
     least_tier: the weakest sandbox accepted for our own recipes with data-only proofs.
     public_url: the https address readers reach the public feeds at; it stands in advisories.
+    log_interval, log_quantum: every so many seconds the public log shows so many entries more,
+        leaves or padding. Both can be seen by everybody.
     publisher: the name advisories are issued under.
     cve_organisation, cve_short_name: the hub's identity in the CVE programme. The default UUID is
         nobody's; a hub that is a CVE numbering authority sets its own.
@@ -41,6 +44,8 @@ class Settings:
     heavy_slots: int = 2
     least_tier: Tier = Tier.NAMESPACES
     public_url: str = "https://clearhold.invalid"
+    log_interval: int = 300
+    log_quantum: int = 256
     publisher: str = "Clearhold hub"
     cve_organisation: str = "00000000-0000-4000-8000-000000000000"
     cve_short_name: str = "clearhold"
@@ -49,6 +54,16 @@ class Settings:
     def database_url(self) -> str:
         """The address the database is opened with."""
         return self.database or f"sqlite:///{self.data_directory / 'clearhold.db'}"
+
+    @property
+    def log_directory(self) -> Path:
+        """Where the published log of the ledger lies, readable by everybody."""
+        return self.data_directory / "log"
+
+    @property
+    def log_name(self) -> str:
+        """The name the published log is signed under: its address without the scheme."""
+        return f"{self.public_url.partition('://')[2].rstrip('/')}/log"
 
     @property
     def repository_directory(self) -> Path:
@@ -79,6 +94,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     if not 0 <= settings.port < 1 << 16:
         raise InvalidError(
             "CLEARHOLD_PORT must be from 0 to 65535.", next_step="Choose a free port, such as 4409."
+        )
+    if settings.log_interval < 1 or not 1 <= settings.log_quantum <= LARGEST_QUANTUM:
+        raise InvalidError(
+            "The public log needs an interval of a second or more and a quantum from 1 to 65536.",
+            next_step="Correct CLEARHOLD_LOG_INTERVAL and CLEARHOLD_LOG_QUANTUM.",
         )
     if settings.least_tier is Tier.NONE:
         raise InvalidError(

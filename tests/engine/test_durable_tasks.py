@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from clearhold.ledger import records
+from clearhold.ledger import audit, records
 from clearhold.parties.tables import party
 from clearhold.store.database import open_engine
 
@@ -60,7 +60,7 @@ class Works:
     def effects(self) -> list[str]:
         database = open_engine(self.url)
         with database.connect() as connection:
-            assert records.verify(connection).intact
+            assert audit.verify(connection).intact
             done = [leaf.subject for leaf in records.leaves(connection)]
             rows = connection.execute(select(party.c.id)).scalars().all()
         database.dispose()

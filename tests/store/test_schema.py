@@ -17,7 +17,7 @@ from sqlalchemy import Column, Engine, MetaData, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from clearhold.kernel.errors import UnavailableError
-from clearhold.ledger import records
+from clearhold.ledger import audit
 from clearhold.store.all_tables import metadata
 from clearhold.store.database import migrate, open_engine
 from clearhold.store.schema import (
@@ -72,7 +72,7 @@ def test_text_is_refused_where_a_number_belongs(database: Engine) -> None:
 def test_migrating_again_changes_nothing(database: Engine) -> None:
     migrate(database)
     with database.connect() as connection:
-        assert records.verify(connection).intact
+        assert audit.verify(connection).intact
 
 
 def test_two_processes_that_begin_at_once_make_one_schema(database_url: str) -> None:
@@ -90,7 +90,7 @@ def test_two_processes_that_begin_at_once_make_one_schema(database_url: str) -> 
     assert [racer.returncode for racer in racers] == [0, 0], said
     engine = open_engine(database_url)
     with engine.connect() as connection:
-        report = records.verify(connection)
+        report = audit.verify(connection)
     engine.dispose()
     assert report.intact
 

@@ -15,7 +15,8 @@ from clearhold.access.permissions import PartyKind
 from clearhold.findings.model import State
 from clearhold.kernel.errors import ConflictError, DeniedError, NotFoundError, UnavailableError
 from clearhold.kernel.ids import FindingId
-from clearhold.ledger.records import leaves, verify
+from clearhold.ledger.audit import verify
+from clearhold.ledger.records import leaves
 from clearhold.ports.engine import AGAIN_AFTER
 from clearhold.validation.tables import validation
 from clearhold.validation.verdict import VerdictKind

@@ -53,6 +53,7 @@ class Permission(StrEnum):
     FINDINGS_SUBMIT = "findings:finding:submit"
     INVENTORY_READ = "inventory:inventory:read"
     INVENTORY_WRITE = "inventory:inventory:write"
+    LEDGER_LODGE = "ledger:commitment:lodge"
     LEDGER_READ = "ledger:leaf:read"
     LEDGER_VERIFY = "ledger:chain:verify"
     PARTIES_MEMBERS = "parties:member:write"
@@ -85,6 +86,7 @@ _FINDERS: Final = _EVERYBODY | {
     Permission.DISCOVERY_RUN,
     Permission.FINDINGS_READ,
     Permission.FINDINGS_SUBMIT,
+    Permission.LEDGER_LODGE,
     Permission.PATCHES_READ,
     Permission.PATCHES_SUBMIT,
     Permission.SCANNING_CLAIM,
@@ -95,6 +97,7 @@ _FINDERS: Final = _EVERYBODY | {
 
 _MENDERS: Final = _EVERYBODY | {
     Permission.FINDINGS_READ,
+    Permission.LEDGER_LODGE,
     Permission.PATCHES_READ,
     Permission.PATCHES_SUBMIT,
     Permission.VALIDATION_READ,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from clearhold.kernel.events import Event
+from clearhold.ledger.model import Entry
 from clearhold.ledger.records import append
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import Task, TaskEngine
@@ -28,6 +29,7 @@ class UnitOfWork:
     now: datetime
     _engine: TaskEngine
     _committed: list[Callable[[], None]] = field(default_factory=list)
+    _entries: list[Entry] = field(default_factory=list)
 
     def record(
         self,
@@ -39,14 +41,8 @@ class UnitOfWork:
         detail: Mapping[str, str] | None = None,
     ) -> None:
         """Append one leaf to the ledger; `detail` holds ids, digests and plain words only."""
-        append(
-            self.connection,
-            at=self.now,
-            actor=actor,
-            action=action,
-            subject=subject,
-            compartment=compartment,
-            detail=detail or {},
+        self._entries.append(
+            Entry(self.now, actor, action, subject, compartment, dict(detail or {}))
         )
 
     def publish(self, event: Event) -> None:
@@ -62,6 +58,13 @@ class UnitOfWork:
     def enqueue(self, task: Task, *, delay: timedelta = timedelta(0)) -> None:
         """Queue `task` in this transaction, to start `delay` after it commits."""
         self._committed.append(self._engine.enqueue(self.connection, task, delay=delay))
+
+    def write_leaves(self) -> None:
+        """Called by the session right before the commit, never by a service.
+
+        Last and all at once, for the chains' locks are held from here to the commit.
+        """
+        append(self.connection, self._entries)
 
     def committed(self) -> None:
         """Called by the session after the commit, never by a service."""
@@ -84,6 +87,7 @@ class Sessions:
             with self._database.begin() as connection:
                 unit = UnitOfWork(connection, self._clock.now(), self._engine)
                 yield unit
+                unit.write_leaves()
             unit.committed()
 
     @contextmanager

@@ -77,6 +77,7 @@ def make_app(hub: Hub) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1", dependencies=[Depends(storable_text)])
     app.include_router(feeds.router)
+    app.include_router(ledger.log)
 
     @app.get("/openapi.json", include_in_schema=False, **requires(PUBLIC))
     def openapi() -> dict[str, object]:
