@@ -13,7 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from clearhold.demo.cast import CAST, write_whole
+from clearhold.demo.house import command
 from clearhold.demo.scene import COORDINATOR, HOSPITAL, Scene, expect
+from clearhold.kernel.errors import ConflictError
 
 
 def ledger(scene: Scene) -> None:
@@ -23,6 +25,7 @@ def ledger(scene: Scene) -> None:
     scene.facts["chain"] = chain
     expect(chain["intact"], f"The ledger does not verify: {chain['faults'][:3]}")
     scene.progress.tell(f"{chain['leaves']} leaves, intact, head {chain['head'][:16]}…")
+    _from_outside(scene)
     names = {COORDINATOR: "The hub's coordinator"} | {handle: name for handle, name, _, _ in CAST}
     principals = {
         scene.cast[handle].get("/parties/self")["principal"]: name for handle, name in names.items()
@@ -42,6 +45,39 @@ def ledger(scene: Scene) -> None:
     scene.facts["seen"] = sorted((who, what, count) for (who, what), count in seen.items())
     readers = len({leaf["who"] for leaf in releases})
     scene.progress.tell(f"{len(releases)} releases of plaintext to {readers} readers, all recorded")
+
+
+def _from_outside(scene: Scene) -> None:
+    """Verify the public log as a stranger would, and a leaf in it: with its files and its key."""
+    coordinator = scene.cast[COORDINATOR]
+    seen = coordinator.get("/ledger/leaves", after=0, limit=1000)
+    last = seen[-1]["seq"]
+
+    def proof() -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = coordinator.get(f"/ledger/leaves/{last}/proof")
+        except ConflictError:  # the log has not come to the next of its instants
+            return {}
+        return found
+
+    document = scene.wait(
+        proof, ended=bool, show=lambda _: "waiting for the log's next instant", seconds=60
+    )
+    key = command(scene.place, "ledger", "key")["key"]
+    log = ("--log", f"{scene.house.address}/log", "--key", key)
+    outside = command(scene.place, "ledger", "verify", *log)
+    expect(outside["intact"], f"The public log does not verify: {outside['faults'][:3]}")
+    scene.facts["log"] = outside
+    scene.progress.tell(
+        f"public log: {outside['size']} entries with padding, verified from its tiles alone"
+    )
+    file = scene.place.root / "proof.json"
+    write_whole(file, json.dumps(document).encode())
+    checked = command(scene.place, "ledger", "check", str(file), "--key", key)
+    expect(checked["verified"], "The proof of a leaf does not verify.")
+    scene.progress.tell(
+        f"leaf {last} is proved to be its entry {checked['index']}, without the hub"
+    )
 
 
 def report(scene: Scene, directory: Path) -> Path:

@@ -63,6 +63,8 @@ class Place:
             key_directory=self.root / "keys",
             cache_directory=self.cache,
             executor="demo",
+            log_interval=3,  # a story lasts minutes, and its last act waits for an instant
+            log_quantum=64,
         )
 
     @property
