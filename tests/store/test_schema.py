@@ -66,7 +66,7 @@ def test_every_table_of_sqlite_is_strict(sqlite: Engine) -> None:
 
 def test_text_is_refused_where_a_number_belongs(database: Engine) -> None:
     with pytest.raises(DBAPIError), database.begin() as connection:
-        connection.execute(text("UPDATE ledger_head SET seq = 'many'"))
+        connection.execute(text("UPDATE ledger_tree SET size = 'many'"))
 
 
 def test_migrating_again_changes_nothing(database: Engine) -> None:
