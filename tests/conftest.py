@@ -46,12 +46,11 @@ def clock() -> StillClock:
 
 
 @pytest.fixture
-def open_path(tmp_path: Path) -> Path:
-    """A directory that the sandbox's own user may enter."""
-    for each in (tmp_path, *tmp_path.parents):
-        if Path(tempfile.gettempdir()) in each.parents:
-            each.chmod(each.stat().st_mode | 0o011)
-    return tmp_path
+def open_path() -> Iterator[Path]:
+    """A directory that the sandbox's own user may enter, which pytest's are not."""
+    with tempfile.TemporaryDirectory(prefix="clearhold-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session")

@@ -13,18 +13,18 @@ from clearhold.delivery.cli import main
 
 
 @pytest.fixture
-def home(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place of its own for the hub that commands open."""
     for name in ("DATABASE", "LEAST_TIER", "TOKEN", "URL"):
         monkeypatch.delenv(f"CLEARHOLD_{name}", raising=False)
-    monkeypatch.setenv("CLEARHOLD_DATA_DIRECTORY", str(open_path / "data"))
-    monkeypatch.setenv("CLEARHOLD_KEY_DIRECTORY", str(open_path / "keys"))
+    monkeypatch.setenv("CLEARHOLD_DATA_DIRECTORY", str(tmp_path / "data"))
+    monkeypatch.setenv("CLEARHOLD_KEY_DIRECTORY", str(tmp_path / "keys"))
     monkeypatch.setenv("CLEARHOLD_CACHE_DIRECTORY", str(open_path / "cache"))
     # Nothing listens at port 1, so the package index is looked for without leaving this machine.
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple/")
     monkeypatch.setenv("no_proxy", "*")
-    return open_path
+    return tmp_path
 
 
 @pytest.fixture

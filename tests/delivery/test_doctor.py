@@ -103,11 +103,13 @@ def test_directories_the_sandbox_would_show_are_a_fault_and_no_crash(
 @pytest.mark.usefixtures("machine_is_whole")
 class TestPlaces:
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root steps down to another user")
-    def test_a_cache_that_the_sandbox_cannot_enter_is_a_fault(self, run: Run, home: Path) -> None:
-        home.chmod(0o700)
+    def test_a_cache_that_the_sandbox_cannot_enter_is_a_fault(
+        self, run: Run, open_path: Path
+    ) -> None:
+        open_path.chmod(0o700)
         fault = found(run("doctor", "--json"), "cache directory: sandbox")
         assert fault["passed"] is False
-        assert str(home / "cache") in fault["detail"]
+        assert str(open_path / "cache") in fault["detail"]
         assert "chmod o+x" in fault["next_step"]
 
     def test_a_new_machine_is_healthy_and_nothing_is_made_by_looking(

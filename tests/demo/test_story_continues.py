@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,42 +66,34 @@ def rows(database: Engine, table: object) -> int:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """A directory that the sandbox's own user can enter, which pytest's are not for root."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_story_killed_at_any_stage_goes_on_with_nothing_lost_and_nothing_doubled(
-    laboratory: Laboratory, ujson: Recipe, open_directory: Path
+    laboratory: Laboratory, ujson: Recipe, open_path: Path
 ) -> None:
-    output = open_directory / "output.txt"
+    output = open_path / "output.txt"
     for stage, seconds in CUTS:
-        process = tell(open_directory)
+        process = tell(open_path)
         reached(process, output, stage)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, output.read_text()
-    last = tell(open_directory)
+    last = tell(open_path)
     assert last.wait(timeout=600) == 0, output.read_text()
     assert "going on with it" in output.read_text()
-    page = (open_directory / "report" / "index.html").read_text()
+    page = (open_path / "report" / "index.html").read_text()
     assert "CVE-" in page
 
-    data = open_directory / "story" / "hub"
+    data = open_path / "story" / "hub"
     database = open_engine(f"sqlite:///{data / 'clearhold.db'}")
     assert rows(database, disclosure_case) == 1
     assert rows(database, advisory) == 1
     assert rows(database, finding) == 5
     assert rows(database, validation) == 5
     assert rows(database, party) == 8
-    ring = FileKeyRing(open_directory / "story" / "keys" / "ring.json", data_directory=data)
+    ring = FileKeyRing(open_path / "story" / "keys" / "ring.json", data_directory=data)
     with database.connect() as connection:
-        settings = Place(open_directory / "story", open_directory / "cache").settings
+        settings = Place(open_path / "story", open_path / "cache").settings
         log = PublicLog(LogFiles(settings.log_directory).read, log_signer(settings).verifier)
         report = audit.verify(connection, padding=log_padding(ring), log=log)
         assert report.faults == ()
