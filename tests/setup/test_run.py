@@ -162,6 +162,14 @@ def test_a_machine_of_another_family_is_told_what_to_install(checkout: Checkout)
     assert set(done.stderr.split()) >= LABORATORY
 
 
+def test_what_tests_alone_need_is_not_asked_of_a_demo(checkout: Checkout) -> None:
+    checks = checkout.root / "src" / "clearhold" / "delivery" / "cli" / "system_checks.py"
+    with_none = checks.read_text(encoding="utf-8").replace("libsofthsm2.so", "none.so")
+    checks.write_text(with_none, encoding="utf-8")
+    assert "softhsm2" in checkout.run("test").stderr.split()
+    assert "softhsm2" not in checkout.run("demo").stderr.split()
+
+
 def test_the_package_archive_out_of_reach_is_one_sentence(checkout: Checkout) -> None:
     checkout.provide("id", "echo 0")
     checkout.provide("dpkg", ":")

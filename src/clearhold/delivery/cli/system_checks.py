@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _USR = Path("/usr")
+SOFT_TOKEN = _USR / "lib" / "softhsm" / "libsofthsm2.so"
 _ASK_TIMEOUT_S = 10
 _REFUSED = 500
 
@@ -70,6 +71,11 @@ def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
         _check("patch", tool("patch"), "patch"),
         _check("bubblewrap", tool("bwrap"), "bubblewrap"),
     )
+
+
+def rehearsal_checks() -> tuple[Check, ...]:
+    """What tests and benchmarks need besides: a token in software that key rings are tried on."""
+    return (_check("token in software", _file(SOFT_TOKEN), "softhsm2"),)
 
 
 def missing_packages(checks: Iterable[Check]) -> tuple[str, ...]:
@@ -181,12 +187,14 @@ def _loads(library: str) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer `./run`: `base` or `all` prints missing packages, `space DIR MB` tests the disk."""
+    """Answer `./run`: `base`, `all` or `test` prints missing packages, `space DIR MB` tests the disk."""
     match arguments:
-        case ["base" | "all" as extent]:
+        case ["base" | "all" | "test" as extent]:
             checks: list[Callable[[], tuple[Check, ...]]] = [base_checks]
-            if extent == "all":
+            if extent != "base":
                 checks.append(laboratory_checks)
+            if extent == "test":
+                checks.append(rehearsal_checks)
             found = [check for each in checks for check in each()]
             sys.stdout.write(" ".join(missing_packages(found)) + "\n")
             return 0
@@ -196,7 +204,9 @@ def main(arguments: list[str]) -> int:
                 sys.stdout.write(f"{space.detail}: {space.next_step}\n")
             return 0 if space.passed else 1
         case _:
-            sys.stderr.write("usage: system_checks.py base | all | space DIRECTORY MEGABYTES\n")
+            sys.stderr.write(
+                "usage: system_checks.py base | all | test | space DIRECTORY MEGABYTES\n"
+            )
             return 2
 
 
