@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import ledger, sandbox
+from benchmarks import ledger, sandbox, secrecy
 from benchmarks.figure import Figure
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "ledger": ledger.run,
     "sandbox": sandbox.run,
+    "secrecy": secrecy.run,
 }
 
 
