@@ -9,14 +9,17 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from clearhold.access.approvals import ApprovalService
+from clearhold.access import approvals
+from clearhold.access.approvals import Act, ApprovalService
 from clearhold.access.ledger_desk import LedgerDesk
 from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
 from clearhold.access.tokens import Tokens
 from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
+from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
 from clearhold.adapters.publisher_tuf import TufPublisher
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
 from clearhold.adapters.signer_file import signing_key
@@ -30,8 +33,10 @@ from clearhold.advisories.flows import PUBLISHED, SWEEP, Publication
 from clearhold.advisories.model import Publisher as Issuer
 from clearhold.advisories.service import PUBLISH, AdvisoryService
 from clearhold.cases.embargoes import EmbargoService
+from clearhold.cases.expunging import Expunging
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.reactions import CaseReactions
+from clearhold.cases.sealed import SealedCaseService
 from clearhold.cases.service import CaseService
 from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service
@@ -39,11 +44,14 @@ from clearhold.discovery.searcher import LaboratorySearcher
 from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.service import FindingService
 from clearhold.inventory.service import UPLOADED, InventoryService
+from clearhold.kernel.errors import DeniedError
 from clearhold.kernel.ids import DiscoveryId, FindingId
 from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
 from clearhold.ledger.public_log import PublicLog
 from clearhold.ledger.sequencer import Sequencer
+from clearhold.parties.oversight import Oversight
+from clearhold.parties.recipients import RecipientService
 from clearhold.parties.service import PartyService
 from clearhold.patches import service as patches_service
 from clearhold.patches.flows import Judging
@@ -58,11 +66,12 @@ from clearhold.remediation.service import RemediationService
 from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine
-from clearhold.store.unit_of_work import Sessions
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation import service as validation_service
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.examiner import LaboratoryExaminer
 from clearhold.validation.service import ValidationService
+from clearhold.vault.keeping import Guard, KeyKeeping
 from clearhold.vault.service import Vault
 from clearhold.wire.signed_note import NoteSigner
 
@@ -75,16 +84,21 @@ class Hub:
     sessions: Sessions
     engine: TaskEngine
     vault: Vault
+    keeping: KeyKeeping
+    expunging: Expunging
     tokens: Tokens
     approvals: ApprovalService
     ledger: LedgerDesk
     sequencer: Sequencer
     parties: PartyService
+    recipients: RecipientService
+    oversight: Oversight
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
     cases: CaseService
     embargoes: EmbargoService
+    sealed_cases: SealedCaseService
     patches: PatchService
     validation: ValidationService
     discovery: DiscoveryService
@@ -100,6 +114,19 @@ class Hub:
         with self.sessions.transaction() as unit:
             return self.tokens.authenticate(unit, presented)
 
+    def two_people(self, actor: Actor) -> Guard:
+        """The guard of what takes two coordinators: it uses up the approval of exactly this act.
+
+        Raises `DeniedError` for any other party, which has no say over the hub's keys.
+        """
+        if actor.kind is not PartyKind.COORDINATOR:
+            raise DeniedError("Only the hub's coordinators have a say over its keys.")
+
+        def consume(unit: UnitOfWork, act: str, subject: str) -> None:
+            approvals.consume(unit, actor, Act(act), subject)
+
+        return consume
+
     def history(self, actor: Actor, *, after: int, limit: int) -> tuple[Leaf, ...]:
         """Ledger leaves that the actor may see."""
         return self.ledger.leaves(actor, after=after, limit=limit)
@@ -111,9 +138,11 @@ class Hub:
 
 def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: TaskEngine) -> Hub:
     """Wire a hub from its parts."""
-    ring = FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
-    vault = Vault(ring, LocalBlobs(settings.data_directory / "artefacts"))
+    ring = open_ring(settings)
+    blobs = LocalBlobs(settings.data_directory / "artefacts")
+    vault = Vault(ring, blobs, releases_per_hour=settings.releases_per_hour)
     sessions = Sessions(database, clock=clock, engine=engine)
+    keeping = KeyKeeping(sessions, vault, ring=ring, blobs=blobs)
     tokens = Tokens(ring)
     signer = log_signer(settings)
     padding = log_padding(ring)
@@ -185,12 +214,17 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         approvals=ApprovalService(sessions),
         ledger=LedgerDesk(sessions, PublicLog(files.read, signer.verifier), padding),
         sequencer=sequencer,
+        keeping=keeping,
+        expunging=Expunging(sessions, keeping),
         parties=PartyService(sessions, tokens),
+        recipients=RecipientService(sessions),
+        oversight=Oversight(sessions),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
         cases=CaseService(sessions, vault, material),
         embargoes=EmbargoService(sessions, vault),
+        sealed_cases=SealedCaseService(sessions, vault),
         patches=patches,
         validation=validation,
         discovery=discovery,
@@ -211,6 +245,18 @@ def log_signer(settings: Settings) -> NoteSigner:
 def log_padding(ring: KeyRing) -> Padding:
     """The entries of the log that belong to no leaf, which only the ring's key tells from others."""
     return lambda place: ring.keyed_hash("ledger padding", place.to_bytes(8, "big"))
+
+
+def open_ring(settings: Settings) -> KeyRing:
+    """The key ring that the settings choose."""
+    if settings.key_ring == "pkcs11":
+        return Pkcs11KeyRing(
+            settings.pkcs11_module,
+            token=settings.pkcs11_token,
+            pin_file=settings.pkcs11_pin_file,
+            lock_directory=settings.key_directory,
+        )
+    return FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:

@@ -20,6 +20,10 @@ class Settings:
 
     data_directory: everything the hub keeps: database, sealed artefacts, published repository.
     key_directory: the key ring and signing keys; never inside `data_directory` or its backups.
+    key_ring: `file` for a ring in the key directory, `pkcs11` for keys that stay in a token.
+    pkcs11_module, pkcs11_token, pkcs11_pin_file: that token: the library that talks to it, its
+        label, and a file of mode 0600 with its PIN.
+    releases_per_hour: how many sealed pieces one principal may be given within an hour.
     cache_directory: fetched sources and builds, safe to delete at any time.
     database: a database address; empty means SQLite in `data_directory`.
     host, port: where `clearhold serve` listens.
@@ -37,6 +41,11 @@ class Settings:
     data_directory: Path = Path("/var/lib/clearhold")
     key_directory: Path = Path("/etc/clearhold/keys")
     cache_directory: Path = Path("/var/cache/clearhold")
+    key_ring: str = "file"
+    pkcs11_module: Path = Path("/usr/lib/softhsm/libsofthsm2.so")
+    pkcs11_token: str = "clearhold"  # noqa: S105  # a label, no secret
+    pkcs11_pin_file: Path = Path("/etc/clearhold/pin")
+    releases_per_hour: int = 3000
     database: str = ""
     host: str = "127.0.0.1"
     port: int = 4409
@@ -99,6 +108,15 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         raise InvalidError(
             "The public log needs an interval of a second or more and a quantum from 1 to 65536.",
             next_step="Correct CLEARHOLD_LOG_INTERVAL and CLEARHOLD_LOG_QUANTUM.",
+        )
+    if settings.key_ring not in {"file", "pkcs11"}:
+        raise InvalidError(
+            "CLEARHOLD_KEY_RING must be file or pkcs11.", next_step="Leave it empty for a file."
+        )
+    if settings.releases_per_hour < 1:
+        raise InvalidError(
+            "CLEARHOLD_RELEASES_PER_HOUR must be at least 1.",
+            next_step="Set it to how many pieces a busy person opens within an hour.",
         )
     if settings.least_tier is Tier.NONE:
         raise InvalidError(

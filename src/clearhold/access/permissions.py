@@ -44,6 +44,7 @@ class Permission(StrEnum):
     CASES_OPEN = "cases:case:open"
     CASES_READ = "cases:case:read"
     CASES_READ_IN = "cases:participant:read-in"
+    CASES_SEAL = "cases:sealed:write"
     CATALOGUE_READ = "catalogue:target:read"
     CATALOGUE_WRITE = "catalogue:target:write"
     DISCOVERY_READ = "discovery:campaign:read"
@@ -57,6 +58,7 @@ class Permission(StrEnum):
     LEDGER_READ = "ledger:leaf:read"
     LEDGER_VERIFY = "ledger:chain:verify"
     PARTIES_MEMBERS = "parties:member:write"
+    PARTIES_OVERSEE = "parties:release:read"
     PARTIES_READ = "parties:party:read"
     PARTIES_WRITE = "parties:party:write"
     PATCHES_READ = "patches:candidate:read"
@@ -75,6 +77,7 @@ _EVERYBODY: Final = frozenset(
         Permission.ADVISORIES_READ,
         Permission.CASES_CONSENT,
         Permission.CASES_READ,
+        Permission.CASES_SEAL,
         Permission.CATALOGUE_READ,
         Permission.LEDGER_READ,
         Permission.PARTIES_MEMBERS,
@@ -130,6 +133,7 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
         Permission.FINDINGS_QUEUE,
         Permission.FINDINGS_READ,
         Permission.LEDGER_VERIFY,
+        Permission.PARTIES_OVERSEE,
         Permission.PARTIES_WRITE,
         Permission.PATCHES_READ,
         Permission.PATCHES_SUBMIT,

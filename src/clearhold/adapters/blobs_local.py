@@ -44,5 +44,14 @@ class LocalBlobs:
             raise IntegrityError("A stored artefact was changed on disk.")
         return content
 
+    def remove(self, digest: str) -> None:
+        """Unlink the file; a repeated call changes nothing."""
+        path = self._path(digest)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
     def _path(self, digest: str) -> Path:
         return self._directory / digest[:2] / digest

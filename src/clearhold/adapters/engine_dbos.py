@@ -22,7 +22,7 @@ from dbos import DBOSPortableJSONSerializer as PortableJson
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from clearhold.kernel.errors import UnavailableError
+from clearhold.kernel.errors import ClearholdError, UnavailableError, kind_and_places
 from clearhold.ports.engine import Flow, Task
 from clearhold.store.executors import Watch, beat
 
@@ -34,6 +34,11 @@ _LIGHT_SLOTS: Final = 4
 _GRACE_S: Final = 5
 _BEAT_S: Final = 2.0
 _DEAD_AFTER_S: Final = 10.0
+
+
+class UnforeseenError(Exception):
+    """A task failed in a way that nobody foresaw; tells the kind and the place alone."""
+
 
 _log = logging.getLogger(__name__)
 _flows: dict[str, Flow] = {}
@@ -47,7 +52,16 @@ _flows: dict[str, Flow] = {}
     should_retry=lambda error: isinstance(error, UnavailableError),
 )
 def _step(flow: str, arguments: Mapping[str, str]) -> None:
-    _flows[flow](arguments)
+    _run(flow, arguments)
+
+
+def _run(flow: str, arguments: Mapping[str, str]) -> None:
+    try:
+        _flows[flow](arguments)
+    except ClearholdError:
+        raise
+    except Exception as failure:  # noqa: BLE001  # what is raised here is stored and logged
+        raise UnforeseenError(kind_and_places(failure)) from None
 
 
 @DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=20)

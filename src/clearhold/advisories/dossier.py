@@ -65,6 +65,10 @@ class Dossiers:
         """What tells one request from another without revealing either."""
         return self._vault.matching_hash("advisory-request", of)
 
+    def request_key(self, party: str, key: str) -> str:
+        """What is stored of the key that names a request."""
+        return self._vault.request_key(party, key)
+
     def open(self, unit: UnitOfWork, kept: Kept, *, reader: str) -> Dossier:
         """Everything the advisory is made from, released to `reader`."""
         # The case is locked before the ledger, as everywhere, so that no two wait for each other.

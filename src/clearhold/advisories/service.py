@@ -95,6 +95,7 @@ class AdvisoryService:
                 "An idempotency key is 1 to 200 printable characters.",
                 next_step="Send a fresh UUID in the header Idempotency-Key.",
             )
+        key = self._dossiers.request_key(actor.party, key)
         digest = self._dossiers.digest(f"{case}:{msgspec.json.encode(draft).decode()}")
         with self._sessions.transaction() as unit:
             parties.hold(unit, actor.party)

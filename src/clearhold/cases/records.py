@@ -115,6 +115,7 @@ def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """
     part = case_participant.alias("part")
     return exists().where(
+        disclosure_case.c.expunged_at.is_(None),
         part.c.case == disclosure_case.c.id,
         part.c.party == actor.party,
         or_(
@@ -146,6 +147,16 @@ def held(unit: UnitOfWork, identity: CaseId) -> CaseRecord | None:
         .with_for_update(key_share=True)
     ).one_or_none()
     return None if row is None else _case(row)
+
+
+def expunge(unit: UnitOfWork, case: CaseRecord) -> bool:
+    """Close a case and let nobody see it again; False when that was done before."""
+    changed = unit.connection.execute(
+        update(disclosure_case)
+        .where(disclosure_case.c.id == case.id, disclosure_case.c.expunged_at.is_(None))
+        .values(expunged_at=unit.now, closed_at=case.closed_at or unit.now)
+    )
+    return bool(changed.rowcount)
 
 
 def by_key(unit: UnitOfWork, party: PartyId, key: str) -> CaseRecord | None:

@@ -69,6 +69,7 @@ class CaseService:
         actor.need(Permission.CASES_OPEN)
         _check_line("title", title, LONGEST_TITLE)
         _check_key(key)
+        key = self._vault.request_key(actor.party, key)
         request = self._digest("case:open", vulnerability, title)
         with self._sessions.transaction() as unit:
             parties.hold(unit, actor.party)
@@ -185,6 +186,7 @@ class CaseService:
                 f"A message has 1 to {LONGEST_MESSAGE} characters.", next_step="Shorten it."
             )
         _check_key(key)
+        key = self._vault.request_key(actor.party, key)
         request = self._digest("case:say", case, text)
         with self._sessions.transaction() as unit:
             held, _ = entered(unit, actor, case)

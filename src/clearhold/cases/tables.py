@@ -23,6 +23,7 @@ disclosure_case: Final = Table(
     Column("public_at", Instant),
     Column("exploit_at", Instant),
     Column("attacks_at", Instant),
+    Column("expunged_at", Instant),
     Column("key", Words, nullable=False),
     Column("request", Binary, nullable=False),
     UniqueConstraint("opened_by", "key"),
@@ -92,5 +93,41 @@ case_message: Final = Table(
     Column("key", Words, nullable=False),
     Column("request", Binary, nullable=False),
     UniqueConstraint("case", "party", "key"),
+    **STRICT,
+)
+
+sealed_case: Final = Table(
+    "sealed_case",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("compartment", Words, ForeignKey("compartment.id"), nullable=False, index=True),
+    Column("party", Words, ForeignKey("party.id"), nullable=False),
+    Column("lodged_at", Instant, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("request", Binary, nullable=False),
+    UniqueConstraint("party", "key"),
+    **STRICT,
+)
+
+sealed_letter: Final = Table(
+    "sealed_letter",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("case", Words, ForeignKey("sealed_case.id"), nullable=False),
+    Column("party", Words, ForeignKey("party.id"), nullable=False),
+    Column("written_at", Instant, nullable=False),
+    Column("content", Words, ForeignKey("artifact.id"), nullable=False),
+    Column("size", Whole, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("request", Binary, nullable=False),
+    UniqueConstraint("case", "party", "key"),
+    **STRICT,
+)
+
+sealed_reader: Final = Table(
+    "sealed_reader",
+    metadata,
+    Column("letter", Words, ForeignKey("sealed_letter.id"), primary_key=True),
+    Column("party", Words, ForeignKey("party.id"), primary_key=True),
     **STRICT,
 )

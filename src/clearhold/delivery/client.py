@@ -44,9 +44,10 @@ class HubClient:
         headers = {"Content-Type": media_type, "Idempotency-Key": key}
         return self._call("POST", path, content=content, headers=headers, params=parameters)
 
-    def download(self, path: str) -> bytes:
-        """GET raw bytes from a path of the hub, from its root."""
-        return self._send("GET", path).content
+    def download(self, path: str, **parameters: Any) -> bytes:
+        """GET raw bytes from a path of the hub, from its root; those that are None are left out."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._send("GET", path, params=given).content
 
     def close(self) -> None:
         """End the connection."""

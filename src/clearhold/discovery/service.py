@@ -121,6 +121,7 @@ class DiscoveryService:
             raise InvalidError(
                 "A seed is a number from 1 to 4294967295.", next_step="Choose another, or none."
             )
+        key = self._vault.request_key(actor.party, key)
         given = seed
         if seed is None:
             # libFuzzer takes 32 bits and treats 0 as "choose one yourself", which nobody could replay.

@@ -189,6 +189,25 @@ def drop_keys(unit: UnitOfWork, identity: FindingId, kinds: Sequence[str]) -> No
     )
 
 
+def drop_all_keys(unit: UnitOfWork, identity: FindingId) -> None:
+    """Take a finding out of the index for good."""
+    unit.connection.execute(delete(match_key).where(match_key.c.finding == identity))
+
+
+def submissions_with(
+    unit: UnitOfWork, identities: Iterable[FindingId]
+) -> tuple[CompartmentId, ...]:
+    """The compartments of the submissions that brought these findings."""
+    rows = unit.connection.execute(
+        select(submission.c.compartment)
+        .join(finding, finding.c.submission == submission.c.id)
+        .where(finding.c.id.in_(list(identities)))
+        .distinct()
+        .order_by(submission.c.compartment)
+    )
+    return tuple(CompartmentId(within) for within in rows.scalars())
+
+
 def own_with_fingerprint(
     unit: UnitOfWork, party: PartyId, values: Iterable[bytes]
 ) -> dict[bytes, list[FindingId]]:

@@ -83,7 +83,8 @@ class FindingService:
         reports = read(raw, form, package=package)
         asked = "\0".join((hashlib.sha256(raw).hexdigest(), form, package, str(lease), str(fence)))
         request = self._vault.matching_hash("submission", asked)
-        sent = Sent(raw, form, reports, lease, fence, key, request)
+        named = self._vault.request_key(actor.party, key)
+        sent = Sent(raw, form, reports, lease, fence, named, request)
         try:
             return self._submit(actor, sent)
         except BrokenConstraintError:

@@ -84,10 +84,10 @@ class InventoryService:
         be read, and `ConflictError` when `key` was used for something else.
         """
         actor.need(Permission.INVENTORY_WRITE)
-        upload = self._read(name, document, profile=profile, key=key)
+        upload = self._read(actor, name, document, profile=profile, key=key)
         with self._sessions.transaction() as unit:
             parties.hold(unit, actor.party)
-            earlier = records.earlier_request(unit, actor.party, key)
+            earlier = records.earlier_request(unit, actor.party, upload.request_key)
             if earlier is None:
                 return self._opened(unit, actor, self._add(unit, actor, upload))
             if earlier.digest != upload.request_digest:
@@ -139,7 +139,9 @@ class InventoryService:
             left_out=held.left_out,
         )
 
-    def _read(self, name: str, document: bytes, *, profile: AssetProfile, key: str) -> _Upload:
+    def _read(
+        self, actor: Actor, name: str, document: bytes, *, profile: AssetProfile, key: str
+    ) -> _Upload:
         check_name(name)
         if not 1 <= len(key) <= 200 or not key.isprintable():
             raise InvalidError(
@@ -159,7 +161,7 @@ class InventoryService:
                 LeftOut(each.name[:200], each.version[:128], each.reason[:300])
                 for each in bom.skipped
             ),
-            request_key=key,
+            request_key=self._vault.request_key(actor.party, key),
             request_digest=self._vault.matching_hash("inventory-request", request.decode()),
             package_keys=frozenset(
                 [self._package_key(package) for package in packages]

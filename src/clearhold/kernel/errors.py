@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from typing import ClassVar, Final
+
+_INNERMOST: Final = 8
 
 
 class ClearholdError(Exception):
@@ -83,6 +86,14 @@ class TooLargeError(ClearholdError):
     usual_next_step = "Send less at a time."
 
 
+class LimitError(ClearholdError):
+    """The caller asked for more than it may have in a given time."""
+
+    code = "too_many"
+    status = 429
+    usual_next_step = "Wait, then try again."
+
+
 class IntegrityError(ClearholdError):
     """Recorded evidence does not verify: a signature, hash, chain or proof is wrong."""
 
@@ -123,3 +134,13 @@ def refuse_full_disk(error: Exception) -> None:
     """Raise `UnavailableError` when `error` says that a disk is full."""
     if isinstance(error, OSError) and error.errno in _FULL:
         raise machine_error(error) from error
+
+
+def kind_and_places(error: BaseException) -> str:
+    """What a log may say of an unforeseen error: its kind and where it arose, never its text.
+
+    The text may quote what was being worked on, and that may be under embargo.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_INNERMOST:]
+    places = " < ".join(f"{each.filename}:{each.lineno}" for each in reversed(frames))
+    return f"{type(error).__name__} at {places}"

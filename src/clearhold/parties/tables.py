@@ -1,4 +1,4 @@
-"""Parties and the public keys they sign with."""
+"""Parties, the public keys they sign with, and the age recipients that seal to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Column, ForeignKey, Table
 
-from clearhold.store.schema import STRICT, Binary, Instant, Words, metadata
+from clearhold.store.schema import STRICT, Binary, Flag, Instant, Words, metadata
 
 party: Final = Table(
     "party",
@@ -27,5 +27,18 @@ party_key: Final = Table(
     Column("party", Words, ForeignKey("party.id"), nullable=False, index=True),
     Column("public_key", Binary, nullable=False),
     Column("added_at", Instant, nullable=False),
+    **STRICT,
+)
+
+party_recipient: Final = Table(
+    "party_recipient",
+    metadata,
+    Column("party", Words, ForeignKey("party.id"), primary_key=True),
+    Column("fingerprint", Words, primary_key=True),
+    Column("recipient", Words, nullable=False),
+    Column("findable", Flag, nullable=False),
+    Column("added_by", Words, ForeignKey("principal.id"), nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("withdrawn_at", Instant),
     **STRICT,
 )

@@ -93,6 +93,7 @@ class PatchService:
         """
         actor.need(Permission.PATCHES_SUBMIT)
         _check(diff, note, key)
+        key = self._vault.request_key(actor.party, key)
         request = self._digest(case, diff, origin, note)
         with self._sessions.transaction() as unit:
             parties.hold(unit, actor.party)

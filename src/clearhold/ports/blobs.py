@@ -15,3 +15,7 @@ class BlobStore(Protocol):
     def get(self, digest: str) -> bytes:
         """The content of that digest. Raises `IntegrityError` when it is gone or changed."""
         ...
+
+    def remove(self, digest: str) -> None:
+        """Take that content away durably; what is gone already stays gone."""
+        ...

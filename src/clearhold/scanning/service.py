@@ -81,7 +81,8 @@ class ScanningService:
             (scope.to_plain(), mode, window.total_seconds(), budget_s), order="sorted"
         )
         request = self._vault.matching_hash("lease", asked.decode())
-        wanted = Wanted(scope, mode, window, budget_s, key, request)
+        named = self._vault.request_key(actor.party, key)
+        wanted = Wanted(scope, mode, window, budget_s, named, request)
         try:
             answer = self._decide(actor, wanted)
         except BrokenConstraintError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -15,6 +16,8 @@ from clearhold.ledger.records import append
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import Task, TaskEngine
 from clearhold.store.database import reachable, snapshot
+
+Ending = TypeVar("Ending", bound=Callable[[], None])
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class UnitOfWork:
     _engine: TaskEngine
     _committed: list[Callable[[], None]] = field(default_factory=list)
     _entries: list[Entry] = field(default_factory=list)
+    _endings: dict[str, Callable[[], None]] = field(default_factory=dict)
+    _if_undone: list[Callable[[UnitOfWork], None]] = field(default_factory=list)
 
     def record(
         self,
@@ -66,6 +71,25 @@ class UnitOfWork:
         """
         append(self.connection, self._entries)
 
+    def at_end(self, name: str, make: Callable[[], Ending]) -> Ending:
+        """The one call of that name to be made just before the commit, which it may yet refuse."""
+        if name not in self._endings:
+            self._endings[name] = make()
+        return self._endings[name]  # type: ignore[return-value]  # one name has one maker
+
+    def if_undone(self, action: Callable[[UnitOfWork], None]) -> None:
+        """Do `action` in a transaction of its own if this one is rolled back."""
+        self._if_undone.append(action)
+
+    def ending(self) -> None:
+        """Called by the session before the commit, never by a service."""
+        for action in self._endings.values():
+            action()
+
+    def undone(self) -> tuple[Callable[[UnitOfWork], None], ...]:
+        """What the session does after a rollback, never called by a service."""
+        return tuple(self._if_undone)
+
     def committed(self) -> None:
         """Called by the session after the commit, never by a service."""
         for action in self._committed:
@@ -83,12 +107,24 @@ class Sessions:
     @contextmanager
     def transaction(self) -> Iterator[UnitOfWork]:
         """A unit of work that commits when the block ends and vanishes when it raises."""
-        with reachable():
-            with self._database.begin() as connection:
-                unit = UnitOfWork(connection, self._clock.now(), self._engine)
-                yield unit
-                unit.write_leaves()
-            unit.committed()
+        left: tuple[Callable[[UnitOfWork], None], ...] = ()
+        try:
+            with reachable():
+                with self._database.begin() as connection:
+                    unit = UnitOfWork(connection, self._clock.now(), self._engine)
+                    try:
+                        yield unit
+                        unit.ending()
+                        unit.write_leaves()
+                    except BaseException:
+                        left = unit.undone()
+                        raise
+                unit.committed()
+        finally:
+            if left:
+                with self.transaction() as after:
+                    for action in left:
+                        action(after)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

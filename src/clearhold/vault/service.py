@@ -1,15 +1,9 @@
-"""Sealing and opening what is under embargo.
-
-A sealed field is one version byte, a 12-byte nonce and AES-256-GCM output; its additional data
-binds it to its table, column, row and compartment, so a value moved elsewhere does not open.
-"""
+"""Sealing and opening what is under embargo."""
 
 from __future__ import annotations
 
 import secrets
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, insert, select
 
 from clearhold.kernel.errors import IntegrityError, NotFoundError
@@ -17,22 +11,24 @@ from clearhold.kernel.ids import ArtifactId, CompartmentId, new_id
 from clearhold.ports.blobs import BlobStore
 from clearhold.ports.keys import KeyRing, WrappedKey
 from clearhold.store.unit_of_work import UnitOfWork
+from clearhold.vault import envelope, records, releases
 from clearhold.vault.tables import artifact, compartment
-
-_VERSION = b"\x01"
-_NONCE = 12
 
 
 class Vault:
     """Seals and opens fields and artefacts by compartment."""
 
-    def __init__(self, ring: KeyRing, blobs: BlobStore) -> None:
+    def __init__(
+        self, ring: KeyRing, blobs: BlobStore, *, releases_per_hour: int = releases.USUAL_LIMIT
+    ) -> None:
         self._ring = ring
         self._blobs = blobs
+        self._releases_per_hour = releases_per_hour
 
     def open_compartment(self, unit: UnitOfWork) -> CompartmentId:
         """Make a compartment with a key of its own."""
         identity = CompartmentId(new_id(unit.now))
+        records.hold_wrapping(unit.connection)
         wrapped = self._ring.wrap(secrets.token_bytes(32), context=identity.encode())
         unit.connection.execute(
             insert(compartment).values(
@@ -53,10 +49,8 @@ class Vault:
         content: bytes,
     ) -> bytes:
         """Encrypt `content` for `place`, which is (table, column, row)."""
-        nonce = secrets.token_bytes(_NONCE)
         key = self._key(unit.connection, within)
-        sealed = AESGCM(key).encrypt(nonce, content, _binding(within, place))
-        return _VERSION + nonce + sealed
+        return envelope.close(key, within, place=place, content=content)
 
     def unseal(
         self,
@@ -69,9 +63,13 @@ class Vault:
     ) -> bytes:
         """Decrypt what stands at `place` and release it to `reader`, which the ledger records.
 
-        Raises `IntegrityError` when the bytes were changed, moved, or their key destroyed.
+        Raises `IntegrityError` when the bytes were changed, moved, or their key destroyed, and
+        `LimitError`, here or before the commit, when the reader was given too much within an hour.
         """
-        opened = self._decrypt(unit.connection, within, place, sealed)
+        envelope.known(sealed)
+        key = self._key(unit.connection, within)
+        opened = envelope.reopen(key, within, place=place, sealed=sealed)
+        releases.note(unit, reader, within, limit=self._releases_per_hour)
         unit.record(
             "vault:plaintext:release",
             actor=reader,
@@ -106,10 +104,14 @@ class Vault:
         The caller has already shown that `reader` may see the artefact's compartment.
         """
         row = unit.connection.execute(
-            select(artifact.c.compartment, artifact.c.stored_as).where(artifact.c.id == identity)
+            select(artifact.c.compartment, artifact.c.stored_as, artifact.c.removed_at).where(
+                artifact.c.id == identity
+            )
         ).one_or_none()
         if row is None:
             raise NotFoundError("There is no such artefact.")
+        if row.removed_at is not None:
+            raise _expunged()
         return self.unseal(
             unit,
             CompartmentId(row.compartment),
@@ -122,6 +124,10 @@ class Vault:
         """What stands in an index for `value`: equal values match, and nothing can be read back."""
         return self._ring.keyed_hash(f"matching:{kind}", value.encode())
 
+    def request_key(self, party: str, key: str) -> str:
+        """What is stored of a key that a party names a request by: it may say what it is about."""
+        return self.matching_hash("request-key", f"{party}:{key}").hex()
+
     def destroy(self, unit: UnitOfWork, within: CompartmentId, *, actor: str) -> None:
         """Expunge a compartment by destroying its key; what it sealed can never be opened again."""
         unit.connection.execute(
@@ -132,35 +138,25 @@ class Vault:
         unit.record("vault:compartment:destroy", actor=actor, subject=within, compartment=within)
 
     def _key(self, connection: Connection, within: CompartmentId) -> bytes:
-        row = connection.execute(
-            select(compartment.c.kek, compartment.c.wrapped_key).where(compartment.c.id == within)
-        ).one_or_none()
-        if row is None or row.wrapped_key is None:
-            raise IntegrityError("This material was expunged: its key no longer exists.")
-        wrapped = WrappedKey(row.kek, bytes(row.wrapped_key))
-        return self._ring.unwrap(wrapped, context=within.encode())
-
-    def _decrypt(
-        self,
-        connection: Connection,
-        within: CompartmentId,
-        place: tuple[str, str, str],
-        sealed: bytes,
-    ) -> bytes:
-        if sealed[:1] != _VERSION:
-            raise IntegrityError("A sealed field has a form this version does not know.")
-        nonce, body = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
-        key = self._key(connection, within)
+        wrapped = _wrapped(connection, within)
         try:
-            return AESGCM(key).decrypt(nonce, body, _binding(within, place))
-        except (InvalidTag, ValueError) as error:  # ValueError: cut off within the nonce
-            raise IntegrityError(
-                "A sealed field does not open: it was changed or moved."
-            ) from error
+            return self._ring.unwrap(wrapped, context=within.encode())
+        except IntegrityError:
+            # A rotation may have wrapped it anew between the reading and the opening.
+            anew = _wrapped(connection, within)
+            if anew == wrapped:
+                raise
+            return self._ring.unwrap(anew, context=within.encode())
 
 
-def _binding(within: CompartmentId, place: tuple[str, str, str]) -> bytes:
-    # Lengths come first so that no two different places give the same bytes.
-    return b"".join(
-        len(part).to_bytes(4) + part for part in (text.encode() for text in (*place, within))
-    )
+def _wrapped(connection: Connection, within: CompartmentId) -> WrappedKey:
+    row = connection.execute(
+        select(compartment.c.kek, compartment.c.wrapped_key).where(compartment.c.id == within)
+    ).one_or_none()
+    if row is None or row.wrapped_key is None:
+        raise _expunged()
+    return WrappedKey(row.kek, bytes(row.wrapped_key))
+
+
+def _expunged() -> IntegrityError:
+    return IntegrityError("This material was expunged: its key no longer exists.")

@@ -1,4 +1,4 @@
-"""Compartments and their wrapped keys; sealed artefacts."""
+"""Compartments and their wrapped keys; sealed artefacts; changes of keys; counted releases."""
 
 from __future__ import annotations
 
@@ -28,5 +28,30 @@ artifact: Final = Table(
     Column("size", Whole, nullable=False),
     Column("stored_as", Words, nullable=False),
     Column("made_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    **STRICT,
+)
+
+# `running` is 1 until the change has ended and then null, so that one runs at a time.
+key_change: Final = Table(
+    "key_change",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("kek", Words, nullable=False),
+    Column("begun_by", Words, nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("running", Whole, unique=True),
+    **STRICT,
+)
+
+release_window: Final = Table(
+    "release_window",
+    metadata,
+    Column("principal", Words, primary_key=True),
+    Column("minute", Whole, primary_key=True),
+    Column("released", Whole, nullable=False),
+    Column("refused", Whole, nullable=False),
     **STRICT,
 )

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 import typer
 
 from clearhold.cases.model import ReportStep, Role
+from clearhold.delivery.cli import sealed
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.kernel.errors import InvalidError
 
 app = typer.Typer(help="Coordinate the disclosure of a vulnerability.", no_args_is_help=True)
+app.add_typer(sealed.app, name="sealed")
 
 
 @app.command("open")

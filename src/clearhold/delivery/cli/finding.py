@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.findings.intake import Format
 from clearhold.kernel.errors import InvalidError, TooLargeError
 
@@ -84,9 +84,9 @@ def receipt(submission: str, *, as_json: bool = JsonOption) -> None:
 
 @app.command("proof")
 @told
-def proof(finding: str, output: Path = _OUTPUT) -> None:
+def proof(finding: str, output: Path = _OUTPUT, sealed_to: str | None = SEALED_TO) -> None:
     """Write a finding's proof to a new file."""
-    content = hub().download(f"/api/v1/findings/{finding}/proof")
+    content = hub().download(f"/api/v1/findings/{finding}/proof", sealed_to=sealed_to)
     try:
         with output.open("xb") as file:
             file.write(content)

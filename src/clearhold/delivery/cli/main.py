@@ -17,6 +17,7 @@ from clearhold.delivery.cli import (
     doctor,
     finding,
     inventory,
+    keys,
     ledger,
     party,
     patch,
@@ -51,6 +52,7 @@ app.add_typer(inventory.app, name="inventory")
 app.add_typer(remediation.app, name="remediate")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")
+admin.add_typer(keys.app, name="keys")
 app.add_typer(admin, name="admin")
 app.command("serve")(serving.serve)
 app.command("worker")(serving.worker)

@@ -18,6 +18,9 @@ from clearhold.kernel.errors import ClearholdError, InvalidError
 P = ParamSpec("P")
 
 EXIT_REFUSED = 1
+SEALED_TO = typer.Option(
+    None, help="The fingerprint of a recipient of your party; the bytes then come encrypted to it."
+)
 JsonOption = typer.Option(False, "--json", help="Print JSON for programs.")
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.sealed import (
+    IDENTITY,
+    LARGEST_SEALED,
+    OUTPUT,
+    decrypt,
+    new_file,
+    new_identity,
+    read_file,
+)
 
 app = typer.Typer(help="Register parties and issue their tokens.", no_args_is_help=True)
 
@@ -75,3 +85,58 @@ def add_member(
 def end_member(party: str, member: str, *, as_json: bool = JsonOption) -> None:
     """End what a member may do, at once."""
     show(hub().post(f"/parties/{party}/members/{member}/end"), as_json=as_json)
+
+
+@app.command("identity")
+@told
+def identity(file: Path, *, as_json: bool = JsonOption) -> None:
+    """Make an age identity in a new file on this machine and print its recipient."""
+    show({"recipient": new_identity(file)}, as_json=as_json)
+
+
+@app.command("open")
+@told
+def open_sealed(file: Path, identity: Path = IDENTITY, output: Path = OUTPUT) -> None:
+    """Decrypt here what was fetched sealed to your recipient."""
+    new_file(output, decrypt(read_file(file, LARGEST_SEALED), identity))
+
+
+@app.command("recipient")
+@told
+def recipient(
+    recipient: str,
+    *,
+    findable: bool = typer.Option(
+        False, "--findable", help="Let other parties find it by your handle and seal cases to it."
+    ),
+    as_json: bool = JsonOption,
+) -> None:
+    """Register an age recipient of your party and print its fingerprint."""
+    body = {"recipient": recipient, "findable": findable}
+    show(hub().post("/parties/recipients", body), as_json=as_json)
+
+
+@app.command("recipients")
+@told
+def recipients(
+    of: str = typer.Option("", help="The handle of another party."),
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """List your party's age recipients, or those that a party of that handle lets you find."""
+    path = f"/parties/{of}/recipients" if of else "/parties/recipients"
+    show(hub().get(path), as_json=as_json)
+
+
+@app.command("withdraw-recipient")
+@told
+def withdraw_recipient(fingerprint: str, *, as_json: bool = JsonOption) -> None:
+    """Have nothing more sealed to a recipient of your party."""
+    show(hub().post(f"/parties/recipients/{fingerprint}/withdrawal"), as_json=as_json)
+
+
+@app.command("readings")
+@told
+def readings(*, as_json: bool = JsonOption) -> None:
+    """Show who was given how much sealed content within a day, the busiest first."""
+    show(hub().get("/parties/readings"), as_json=as_json)

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from clearhold.delivery.cli.inventory import read_input
-from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.patches.records import Origin
 
 app = typer.Typer(help="Submit fixes and read what became of them.", no_args_is_help=True)
@@ -66,8 +66,8 @@ def adopt(patch: str, *, as_json: bool = JsonOption) -> None:
 
 @app.command("wheel")
 @told
-def wheel(patch: str, to: Path) -> None:
+def wheel(patch: str, to: Path, sealed_to: str | None = SEALED_TO) -> None:
     """Save the package made of an accepted fix."""
-    content = hub().download(f"/api/v1/patches/{patch}/wheel")
+    content = hub().download(f"/api/v1/patches/{patch}/wheel", sealed_to=sealed_to)
     to.write_bytes(content)
     typer.echo(f"{len(content)} bytes in {to}")

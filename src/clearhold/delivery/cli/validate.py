@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 
 app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
 
@@ -27,7 +27,8 @@ def repeat(finding: str, *, as_json: bool = JsonOption) -> None:
 
 @app.command("evidence")
 @told
-def evidence(finding: str, out: Path) -> None:
+def evidence(finding: str, out: Path, sealed_to: str | None = SEALED_TO) -> None:
     """Write the signed evidence of a finding's validation to a file."""
-    out.write_bytes(hub().download(f"/api/v1/validation/{finding}/evidence"))
+    path = f"/api/v1/validation/{finding}/evidence"
+    out.write_bytes(hub().download(path, sealed_to=sealed_to))
     typer.echo(f"Wrote {out}.")

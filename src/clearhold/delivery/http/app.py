@@ -24,6 +24,7 @@ from clearhold.delivery.http import (
     problems,
     remediation,
     scanning,
+    sealed,
     validation,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
@@ -38,6 +39,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     findings.router,
     validation.router,
     discovery.router,
+    sealed.router,  # before the cases, one of which would otherwise be called "sealed"
     cases.router,
     patches.router,
     inventory.router,
@@ -111,7 +113,10 @@ async def _guard(request: Request, handle: Callable[[Request], Awaitable[Respons
             "A request body needs a Content-Length of at most 64 MiB.",
             "Send the length, or split the upload.",
         )
-    response = await handle(request)
+    try:
+        response = await handle(request)
+    except Exception as error:  # noqa: BLE001  # let through, the server would log its text
+        response = problems.unforeseen(error)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
@@ -68,8 +68,34 @@ async def storable_text(request: Request) -> None:
             )
 
 
+class Sealing:
+    """Answers an artefact as it is, or sealed to a recipient of the caller's own party."""
+
+    def __init__(self, hub: Hub, actor: Actor, sealed_to: str | None) -> None:
+        self._hub = hub
+        self._actor = actor
+        self._sealed_to = sealed_to
+
+    def __call__(self, release: Callable[[], bytes]) -> bytes:
+        """What `release` gives; raises `NotFoundError` before it for a recipient not one's own."""
+        if self._sealed_to is None:
+            return release()
+        self._hub.recipients.check(self._actor, self._sealed_to)
+        return self._hub.recipients.seal(self._actor, self._sealed_to, release())
+
+
 HubDep = Annotated[Hub, Depends(hub_of)]
 ActorDep = Annotated[Actor, Depends(actor_of)]
+
+
+def sealing_of(
+    hub: HubDep, actor: ActorDep, sealed_to: Annotated[str | None, Query(max_length=64)] = None
+) -> Sealing:
+    """How the caller wants an artefact; `sealed_to` is the fingerprint of an age recipient."""
+    return Sealing(hub, actor, sealed_to)
+
+
+SealingDep = Annotated[Sealing, Depends(sealing_of)]
 RawBody = Annotated[bytes, Depends(_body)]
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from clearhold.access.permissions import Permission
-from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
 from clearhold.findings.intake import Format
 from clearhold.findings.model import FindingView as SeenFinding
 from clearhold.findings.model import QueueEntry, Receipt, State
@@ -245,9 +245,9 @@ def receipt(hub: HubDep, actor: ActorDep, submission: IdPath) -> ReceiptView:
     response_class=Response,
     **requires(Permission.FINDINGS_READ),
 )
-def raw(hub: HubDep, actor: ActorDep, submission: IdPath) -> Response:
+def raw(hub: HubDep, actor: ActorDep, sealing: SealingDep, submission: IdPath) -> Response:
     """A submission of the caller's, byte for byte."""
-    return _attachment(hub.findings.raw(actor, SubmissionId(submission)))
+    return _attachment(sealing(lambda: hub.findings.raw(actor, SubmissionId(submission))))
 
 
 @router.get("/{finding}", **requires(Permission.FINDINGS_READ))
@@ -257,6 +257,6 @@ def one(hub: HubDep, actor: ActorDep, finding: IdPath) -> FindingView:
 
 
 @router.get("/{finding}/proof", response_class=Response, **requires(Permission.FINDINGS_READ))
-def proof(hub: HubDep, actor: ActorDep, finding: IdPath) -> Response:
+def proof(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: IdPath) -> Response:
     """The proof of a finding the caller may see."""
-    return _attachment(hub.findings.proof(actor, FindingId(finding)))
+    return _attachment(sealing(lambda: hub.findings.proof(actor, FindingId(finding))))

@@ -7,7 +7,7 @@ import binascii
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from clearhold.access.members import Member
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
@@ -90,6 +90,35 @@ class KeyView(BaseModel):
     """The id of a registered key."""
 
     id: str
+
+
+class NewRecipient(BaseModel):
+    """An X25519 age recipient, and whether other parties may find it by the party's handle."""
+
+    recipient: str = Field(max_length=100)
+    findable: bool = False
+
+
+class RecipientView(BaseModel):
+    """A recipient; people compare its fingerprint by another way than this hub."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    fingerprint: str
+    recipient: str
+    findable: bool
+
+
+class ReadingView(BaseModel):
+    """How much sealed content a principal was given, and how often it was refused."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    principal: str
+    party: str
+    last_hour: int
+    last_day: int
+    refused: int
 
 
 def view(party: Party) -> PartyView:
@@ -182,3 +211,35 @@ def add_key(hub: HubDep, actor: ActorDep, key: PublicKey) -> KeyView:
             "The key is not base64.", next_step="Encode the raw 32 bytes."
         ) from error
     return KeyView(id=hub.parties.add_key(actor, raw))
+
+
+@router.post("/recipients", status_code=201, **requires(Permission.PARTIES_READ))
+def add_recipient(hub: HubDep, actor: ActorDep, new: NewRecipient) -> RecipientView:
+    """Register an age recipient of the caller's party."""
+    added = hub.recipients.add(actor, new.recipient, findable=new.findable)
+    return RecipientView.model_validate(added)
+
+
+@router.get("/recipients", **requires(Permission.PARTIES_READ))
+def own_recipients(hub: HubDep, actor: ActorDep) -> list[RecipientView]:
+    """The age recipients of the caller's party."""
+    return [RecipientView.model_validate(each) for each in hub.recipients.own(actor)]
+
+
+@router.post("/recipients/{fingerprint}/withdrawal", **requires(Permission.PARTIES_READ))
+def withdraw_recipient(hub: HubDep, actor: ActorDep, fingerprint: str) -> list[RecipientView]:
+    """Seal nothing more to a recipient of the caller's party."""
+    hub.recipients.withdraw(actor, fingerprint)
+    return own_recipients(hub, actor)
+
+
+@router.get("/readings", **requires(Permission.PARTIES_OVERSEE))
+def readings(hub: HubDep, actor: ActorDep) -> list[ReadingView]:
+    """Who was given how much sealed content within a day, the busiest first."""
+    return [ReadingView.model_validate(each) for each in hub.oversight.readings(actor)]
+
+
+@router.get("/{handle}/recipients", **requires(Permission.PARTIES_READ))
+def recipients_of(hub: HubDep, actor: ActorDep, handle: str) -> list[RecipientView]:
+    """The age recipients that a party lets others find."""
+    return [RecipientView.model_validate(each) for each in hub.recipients.of(actor, handle)]

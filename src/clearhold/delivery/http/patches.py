@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from clearhold.access.permissions import Permission
-from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CaseId, PatchId
 from clearhold.patches.records import Origin, State
@@ -105,20 +105,26 @@ def single(hub: HubDep, actor: ActorDep, patch: str) -> PatchBody:
 
 
 @router.get("/{patch}/diff", **requires(Permission.PATCHES_READ))
-def diff(hub: HubDep, actor: ActorDep, patch: str) -> Response:
+def diff(hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str) -> Response:
     """The diff as submitted."""
-    content = hub.patches.diff(actor, PatchId(patch))
+    content = sealing(lambda: hub.patches.diff(actor, PatchId(patch)))
     return Response(content, media_type="application/octet-stream")
 
 
 @router.get("/{patch}/wheel", **requires(Permission.PATCHES_READ))
-def wheel(hub: HubDep, actor: ActorDep, patch: str) -> Response:
+def wheel(hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str) -> Response:
     """The package made of an accepted fix."""
-    name, content = hub.patches.wheel(actor, PatchId(patch))
+    named: list[str] = []
+
+    def release() -> bytes:
+        name, content = hub.patches.wheel(actor, PatchId(patch))
+        named.append(name)
+        return content
+
     return Response(
-        content,
+        sealing(release),
         media_type="application/octet-stream",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers={"Content-Disposition": f'attachment; filename="{named[0]}"'},
     )
 
 

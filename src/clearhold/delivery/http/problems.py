@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from clearhold.kernel.errors import ClearholdError
+from clearhold.kernel.errors import ClearholdError, kind_and_places
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +41,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _unforeseen(_request: Request, error: Exception) -> JSONResponse:
-        _log.error("an unforeseen error of kind %s", type(error).__name__, exc_info=error)
-        return problem(
-            500, "error", "Something went wrong in the hub.", "Tell the hub's coordinator the time."
-        )
+        return unforeseen(error)
+
+
+def unforeseen(error: Exception) -> JSONResponse:
+    """Log the kind and place of an error that nobody foresaw, and answer without either."""
+    _log.error("an unforeseen error: %s", kind_and_places(error))
+    return problem(
+        500, "error", "Something went wrong in the hub.", "Tell the hub's coordinator the time."
+    )
 
 
 def problem(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from clearhold.access.permissions import Permission
-from clearhold.delivery.http.declare import ActorDep, HubDep, requires
+from clearhold.delivery.http.declare import ActorDep, HubDep, SealingDep, requires
 from clearhold.kernel.ids import FindingId
 from clearhold.validation.service import ValidationView
 
@@ -53,7 +53,7 @@ def _view(found: ValidationView) -> ValidationOut:
 
 
 @router.get("/{finding}/evidence", **requires(Permission.VALIDATION_READ))
-def evidence(hub: HubDep, actor: ActorDep, finding: str) -> Response:
+def evidence(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: str) -> Response:
     """The signed evidence, a DSSE envelope around an in-toto statement."""
-    envelope = hub.validation.evidence(actor, FindingId(finding))
+    envelope = sealing(lambda: hub.validation.evidence(actor, FindingId(finding)))
     return Response(envelope, media_type="application/vnd.dsse+json")
