@@ -187,5 +187,6 @@ def test_looking_for_candidates_and_opening_them_leaves_their_operators_ledger_a
         holding = road.inventories.open_for_matching(unit, found, reader="service:test")
         assert holding.coordinates == ("pkg:pypi/ujson@5.1.0",)
         assert road.inventories.candidates(unit, ["pkg:pypi/requests"]) == ()
+    with road.sessions.transaction() as unit:
         assert tuple(ledger.leaves(unit.connection, compartments=[within])) == before
         assert len(tuple(ledger.leaves(unit.connection))) == everywhere + 1
