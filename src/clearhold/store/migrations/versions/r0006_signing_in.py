@@ -160,5 +160,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """There is no way back: a hub returns to its backup."""
-    raise NotImplementedError
+    """Credentials are not thrown away."""
+    message = "this schema cannot be taken back; restore a backup instead"
+    raise NotImplementedError(message)
