@@ -10,8 +10,15 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from clearhold.access.approvals import ApprovalService
+from clearhold.access.browser_sessions import BrowserSessions
+from clearhold.access.ceremonies import Ceremonies
+from clearhold.access.enrolments import Enrolments, EnrolmentService
 from clearhold.access.ledger_desk import LedgerDesk
 from clearhold.access.model import Actor
+from clearhold.access.oidc import OidcService
+from clearhold.access.passkeys import PasskeyService, RelyingParty
+from clearhold.access.recovery import RecoveryService
+from clearhold.access.throttle import Throttle
 from clearhold.access.tokens import Tokens
 from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
@@ -23,6 +30,7 @@ from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_pypi import PypiFetcher
+from clearhold.adapters.web_guarded import GuardedWeb
 from clearhold.advisories.case_desk import CaseDesk
 from clearhold.advisories.dossier import Dossiers
 from clearhold.advisories.feeds import Feeds
@@ -45,6 +53,7 @@ from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
 from clearhold.ledger.public_log import PublicLog
 from clearhold.ledger.sequencer import Sequencer
 from clearhold.parties.service import PartyService
+from clearhold.parties.signing_in import PartySignIn
 from clearhold.patches import service as patches_service
 from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
@@ -76,10 +85,17 @@ class Hub:
     engine: TaskEngine
     vault: Vault
     tokens: Tokens
+    throttle: Throttle
+    browsers: BrowserSessions
+    passkeys: PasskeyService
+    oidc: OidcService
+    enrolments: EnrolmentService
+    recoveries: RecoveryService
     approvals: ApprovalService
     ledger: LedgerDesk
     sequencer: Sequencer
     parties: PartyService
+    party_sign_in: PartySignIn
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
@@ -125,6 +141,17 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         padding=padding,
         cadence=Cadence(timedelta(seconds=settings.log_interval), settings.log_quantum),
         clock=clock,
+    )
+    browsers = BrowserSessions(ring)
+    ceremonies = Ceremonies(sessions, ring)
+    enrolments = Enrolments(ring)
+    oidc = OidcService(
+        sessions,
+        ceremonies,
+        browsers,
+        GuardedWeb(settings.oidc_networks),
+        public_url=settings.public_url,
+        secrets=settings.oidc_secrets,
     )
     scanning = ScanningService(sessions, vault)
     findings = FindingService(sessions, vault, scanning)
@@ -182,10 +209,25 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         engine=engine,
         vault=vault,
         tokens=tokens,
+        throttle=Throttle(clock),
+        browsers=browsers,
+        passkeys=PasskeyService(
+            sessions,
+            ceremonies,
+            browsers,
+            enrolments,
+            party=RelyingParty.at(settings.public_url, settings.publisher),
+        ),
+        oidc=oidc,
+        enrolments=EnrolmentService(sessions, enrolments, tokens),
+        recoveries=RecoveryService(
+            sessions, enrolments, wait=timedelta(hours=settings.recovery_hours)
+        ),
         approvals=ApprovalService(sessions),
         ledger=LedgerDesk(sessions, PublicLog(files.read, signer.verifier), padding),
         sequencer=sequencer,
         parties=PartyService(sessions, tokens),
+        party_sign_in=PartySignIn(sessions, enrolments, tokens, oidc),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Tier
@@ -26,12 +28,16 @@ class Settings:
     executor: this process's name among several workers on one database, stable over restarts.
     heavy_slots: how many builds, replays or fuzzers run at once.
     least_tier: the weakest sandbox accepted for our own recipes with data-only proofs.
-    public_url: the https address readers reach the public feeds at; it stands in advisories.
     log_interval, log_quantum: every so many seconds the public log shows so many entries more,
         leaves or padding. Both can be seen by everybody.
+    public_url: the https address readers reach the public feeds at; it stands in advisories, and
+        passkeys work there alone. For development http://localhost with a port.
     publisher: the name advisories are issued under.
     cve_organisation, cve_short_name: the hub's identity in the CVE programme. The default UUID is
         nobody's; a hub that is a CVE numbering authority sets its own.
+    recovery_hours: how long a recovery waits, so that whoever it concerns can object.
+    oidc_networks: networks beside the public ones where sign-in providers may be asked, such as
+        10.0.0.0/8, separated by commas.
     """
 
     data_directory: Path = Path("/var/lib/clearhold")
@@ -49,6 +55,8 @@ class Settings:
     publisher: str = "Clearhold hub"
     cve_organisation: str = "00000000-0000-4000-8000-000000000000"
     cve_short_name: str = "clearhold"
+    recovery_hours: int = 24
+    oidc_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @property
     def database_url(self) -> str:
@@ -64,6 +72,11 @@ class Settings:
     def log_name(self) -> str:
         """The name the published log is signed under: its address without the scheme."""
         return f"{self.public_url.partition('://')[2].rstrip('/')}/log"
+
+    @property
+    def oidc_secrets(self) -> Path:
+        """Where the secrets lie that sign-in providers gave the hub, one file each."""
+        return self.key_directory / "oidc"
 
     @property
     def repository_directory(self) -> Path:
@@ -100,6 +113,16 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
             "The public log needs an interval of a second or more and a quantum from 1 to 65536.",
             next_step="Correct CLEARHOLD_LOG_INTERVAL and CLEARHOLD_LOG_QUANTUM.",
         )
+    if not 1 <= settings.recovery_hours <= 24 * 30:
+        raise InvalidError(
+            "CLEARHOLD_RECOVERY_HOURS must be from 1 to 720.",
+            next_step="Leave people a day to see a recovery they did not ask for.",
+        )
+    if not _reachable_by_browsers(settings.public_url):
+        raise InvalidError(
+            "CLEARHOLD_PUBLIC_URL must be an https address, or http://localhost for development.",
+            next_step="Passkeys and session cookies are safe nowhere else.",
+        )
     if settings.least_tier is Tier.NONE:
         raise InvalidError(
             "CLEARHOLD_LEAST_TIER cannot be none: nothing runs outside a sandbox.",
@@ -115,9 +138,25 @@ def _path(text: str) -> Path:
     return Path(text).absolute()
 
 
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(each.strip()) for each in text.split(","))
+
+
+def _reachable_by_browsers(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return host != "" and (
+        parts.scheme == "https" or (parts.scheme == "http" and host in {"localhost", "127.0.0.1"})
+    )
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "Path": _path,
     "str": str,
     "int": int,
+    "tuple[IPv4Network | IPv6Network, ...]": _networks,
     "Tier": lambda text: Tier[text.upper()],
 }

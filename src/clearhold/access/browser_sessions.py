@@ -100,10 +100,12 @@ class BrowserSessions:
     ) -> OpenSession:
         """Begin a session of a person; a single membership is chosen at once.
 
-        Raises `UnauthenticatedError` for a person who may act for nobody this way.
+        Where every party of theirs demands its provider, a passkey opens a session that acts for
+        nobody: in it they link what that provider calls them. Raises `UnauthenticatedError` for a
+        person who may act for nobody at all, or not through this provider.
         """
         open_to = memberships(unit, person, provider)
-        if not open_to:
+        if not open_to and (provider is not None or not members.of_person(unit, person)):
             raise UnauthenticatedError(
                 "There is no party you may act for with this way of signing in.",
                 next_step="Sign in as your party demands, or ask an admin of it.",
