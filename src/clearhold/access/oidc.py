@@ -202,7 +202,7 @@ class OidcService:
                 "scope": "openid",
                 "client_id": found.client,
                 "redirect_uri": self._return_to,
-                "state": self._derived(begun, "state"),
+                "state": f"{kind}.{self._derived(begun, 'state')}",
                 "nonce": self._derived(begun, "nonce"),
                 "code_challenge": opaque.text_of(hashlib.sha256(verifier.encode()).digest()),
                 "code_challenge_method": "S256",
@@ -215,7 +215,7 @@ class OidcService:
     def sign_in(self, cookie: str, answer: Mapping[str, str], *, agent: str) -> OpenSession:
         """Open a session for whoever the provider says returned. Raises `UnauthenticatedError`."""
         begun = self._ceremonies.take(cookie, Kind.PROVIDER)
-        provider, subject = self._returned(begun, answer)
+        provider, subject = self._returned(begun, Kind.PROVIDER, answer)
         with self._sessions.transaction() as unit:
             row = unit.connection.execute(
                 select(oidc_identity).where(_is(provider, subject))
@@ -240,7 +240,7 @@ class OidcService:
         Raises `UnauthenticatedError`, and `ConflictError` when somebody else linked it.
         """
         begun = self._ceremonies.take(cookie, Kind.LINK, session=signed.session)
-        provider, subject = self._returned(begun, answer)
+        provider, subject = self._returned(begun, Kind.LINK, answer)
         with self._sessions.transaction() as unit:
             row = unit.connection.execute(
                 select(oidc_identity).where(_is(provider, subject))
@@ -286,12 +286,14 @@ class OidcService:
             unit.record("access:identity:remove", actor=signed.name, subject=identity)
             browser_sessions.end_of_person(unit, signed.person, by=signed.name, but=signed.session)
 
-    def _returned(self, begun: Ceremony, answer: Mapping[str, str]) -> tuple[Provider, str]:
+    def _returned(
+        self, begun: Ceremony, kind: Kind, answer: Mapping[str, str]
+    ) -> tuple[Provider, str]:
         """The provider a browser returned from, and what it calls the person."""
         if begun.provider is None:
             raise _refusal()
-        state = answer.get("state", "")
-        if not hmac.compare_digest(state.encode(), self._derived(begun, "state").encode()):
+        state = f"{kind}.{self._derived(begun, 'state')}"
+        if not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
             raise _refusal()
         try:
             provider = self.named(begun.provider)
@@ -388,6 +390,11 @@ class OidcService:
 
     def _derived(self, begun: Ceremony, purpose: str) -> str:
         return opaque.text_of(self._ceremonies.derived(begun.id, purpose))
+
+
+def is_link(answer: Mapping[str, str]) -> bool:
+    """Whether a browser says that it returns from linking; `OidcService.link` finds out."""
+    return answer.get("state", "").startswith(f"{Kind.LINK}.")
 
 
 def _claims(token: str, published: object) -> dict[str, Any]:
