@@ -48,6 +48,11 @@ class HubClient:
         """GET raw bytes from a path of the hub, from its root."""
         return self._send("GET", path).content
 
+    def redeem(self, enrolment: str, *, days: int) -> Any:
+        """Use an enrolment up for a token; needs no token yet."""
+        body = {"enrolment": enrolment, "days": days}
+        return self._send("POST", "/enrol/token", json=body).json()
+
     def close(self) -> None:
         """End the connection."""
         self._http.close()

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from clearhold.access import members
+from clearhold.access.browser_sessions import SignedIn, memberships
 from clearhold.access.enrolments import Enrolments, IssuedEnrolment, end_credentials
 from clearhold.access.model import Actor
 from clearhold.access.oidc import OidcService, Provider
-from clearhold.access.permissions import PartyKind, Permission
+from clearhold.access.permissions import MemberRole, PartyKind, Permission
 from clearhold.access.tokens import KnownToken, Tokens
 from clearhold.kernel.errors import ConflictError, NotFoundError
-from clearhold.kernel.ids import PartyId, PrincipalId, ProviderId, TokenId
+from clearhold.kernel.ids import PartyId, PersonId, PrincipalId, ProviderId, TokenId
 from clearhold.parties import records
 from clearhold.parties.model import Party
 from clearhold.parties.service import MACHINE
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMembership:
+    """A party somebody may act for in their session."""
+
+    principal: PrincipalId
+    party: PartyId
+    party_name: str
+    roles: tuple[MemberRole, ...]
 
 
 class PartySignIn:
@@ -26,6 +39,14 @@ class PartySignIn:
         self._enrolments = enrolments
         self._tokens = tokens
         self._oidc = oidc
+
+    def memberships(self, signed: SignedIn) -> tuple[OpenMembership, ...]:
+        """For which parties the person of a session may act in it."""
+        with self._sessions.transaction() as unit:
+            return tuple(
+                OpenMembership(each.id, each.party, records.name_of(unit, each.party), each.roles)
+                for each in memberships(unit, signed.person, signed.provider)
+            )
 
     def enrol(self, actor: Actor, party: PartyId, member: PrincipalId) -> IssuedEnrolment:
         """Give a member of the actor's party an enrolment, until they have entered once.
@@ -59,20 +80,24 @@ class PartySignIn:
                 )
             return self._enrolments.issue(unit, member, found.person, by=actor.principal)
 
-    def enrol_coordinator(self, handle: str, person: str, *, recover: bool) -> IssuedEnrolment:
+    def enrol_coordinator(self, handle: str, person: str) -> IssuedEnrolment:
         """An enrolment for a person of the coordinator, on the machine itself.
 
-        With `recover` every older credential of that person ends. Raises `NotFoundError`.
+        Raises `NotFoundError`.
         """
         with self._sessions.transaction() as unit:
-            party = records.by_handle(unit, handle)
-            if party is not None and party.kind is PartyKind.COORDINATOR:
-                for each in members.of_party(unit, party.id):
-                    if each.name == person and each.person and each.ended_at is None:
-                        if recover:
-                            end_credentials(unit, each.person, by=MACHINE)
-                        return self._enrolments.issue(unit, each.id, each.person, by=MACHINE)
-        raise NotFoundError("The hub has no such coordinator.")
+            member, who = _coordinator(unit, handle, person)
+            return self._enrolments.issue(unit, member, who, by=MACHINE)
+
+    def recover_coordinator(self, handle: str, person: str) -> None:
+        """End every credential of a person of the coordinator, on the machine itself.
+
+        Raises `NotFoundError`.
+        """
+        with self._sessions.transaction() as unit:
+            member, who = _coordinator(unit, handle, person)
+            unit.record("access:recovery:machine", actor=MACHINE, subject=member)
+            end_credentials(unit, who, by=MACHINE)
 
     def add_provider(
         self,
@@ -162,3 +187,12 @@ def _seen(unit: UnitOfWork, actor: Actor, party: PartyId) -> Party:
     if not found:
         raise NotFoundError("There is no such party.")
     return found[0]
+
+
+def _coordinator(unit: UnitOfWork, handle: str, person: str) -> tuple[PrincipalId, PersonId]:
+    party = records.by_handle(unit, handle)
+    if party is not None and party.kind is PartyKind.COORDINATOR:
+        for each in members.of_party(unit, party.id):
+            if each.name == person and each.person and each.ended_at is None:
+                return each.id, each.person
+    raise NotFoundError("The hub has no such coordinator.")

@@ -72,6 +72,11 @@ def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
     )
 
 
+def browser_checks() -> tuple[Check, ...]:
+    """What tests of pages need, and nobody else: a browser of the system."""
+    return (_check("browser", shutil.which("chromium"), "chromium"),)
+
+
 def missing_packages(checks: Iterable[Check]) -> tuple[str, ...]:
     """The packages that would mend the failed checks, each once, in order."""
     return tuple(dict.fromkeys(each.package for each in checks if not each.passed and each.package))
@@ -181,12 +186,14 @@ def _loads(library: str) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer `./run`: `base` or `all` prints missing packages, `space DIR MB` tests the disk."""
+    """Answer `./run`: an extent prints the packages it lacks, `space DIR MB` tests the disk."""
     match arguments:
-        case ["base" | "all" as extent]:
+        case ["base" | "all" | "test" as extent]:
             checks: list[Callable[[], tuple[Check, ...]]] = [base_checks]
-            if extent == "all":
+            if extent != "base":
                 checks.append(laboratory_checks)
+            if extent == "test":
+                checks.append(browser_checks)
             found = [check for each in checks for check in each()]
             sys.stdout.write(" ".join(missing_packages(found)) + "\n")
             return 0
@@ -196,7 +203,9 @@ def main(arguments: list[str]) -> int:
                 sys.stdout.write(f"{space.detail}: {space.next_step}\n")
             return 0 if space.passed else 1
         case _:
-            sys.stderr.write("usage: system_checks.py base | all | space DIRECTORY MEGABYTES\n")
+            sys.stderr.write(
+                "usage: system_checks.py base | all | test | space DIRECTORY MEGABYTES\n"
+            )
             return 2
 
 

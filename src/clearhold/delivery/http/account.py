@@ -7,8 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearhold.access.browser_sessions import memberships
-from clearhold.access.permissions import Permission
+from clearhold.access.permissions import MemberRole, Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, requires
 from clearhold.delivery.http.doors import (
     SignedInDep,
@@ -37,9 +36,12 @@ _WRITE = requires(Permission.ACCOUNT_WRITE)
 class Membership(BaseModel):
     """A party somebody may act for, with what they are there."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     principal: str
     party: str
-    roles: list[str]
+    party_name: str
+    roles: list[MemberRole]
 
 
 class SessionSelf(BaseModel):
@@ -102,14 +104,12 @@ class IdentityView(BaseModel):
 @router.get("/session", **_READ)
 def session_self(hub: HubDep, signed: SignedInDep) -> SessionSelf:
     """Whose session this is and for whom they may act."""
-    with hub.sessions.transaction() as unit:
-        mine = memberships(unit, signed.person, signed.provider)
     return SessionSelf(
         person=signed.person,
         principal=None if signed.actor is None else signed.actor.principal,
         confirmed=signed.confirmed,
         memberships=[
-            Membership(principal=each.id, party=each.party, roles=list(each.roles)) for each in mine
+            Membership.model_validate(each) for each in hub.party_sign_in.memberships(signed)
         ],
     )
 
