@@ -45,7 +45,7 @@ class Person:
 
 
 def enter(hub: Hub, member: Member, secret: str) -> Person:
-    passkey = SoftAuthenticator()
+    passkey = SoftAuthenticator(origin=hub.settings.public_url)
     asked = hub.passkeys.begin_enrol(secret)
     answer = passkey.create(asked.options)
     opened = hub.passkeys.enrol(asked.cookie, answer, name="First", agent="test")
