@@ -232,7 +232,7 @@ def memberships(
     closed = unit.connection.scalars(
         select(oidc_provider.c.party).where(
             oidc_provider.c.party.in_([each.party for each in mine]),
-            oidc_provider.c.enforced.is_(True),
+            oidc_provider.c.enforced == 1,
             oidc_provider.c.removed_at.is_(None),
         )
     ).all()
