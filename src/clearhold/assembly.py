@@ -11,9 +11,16 @@ from sqlalchemy import Engine
 
 from clearhold.access import approvals
 from clearhold.access.approvals import Act, ApprovalService
+from clearhold.access.browser_sessions import BrowserSessions
+from clearhold.access.ceremonies import Ceremonies
+from clearhold.access.enrolments import Enrolments, EnrolmentService
 from clearhold.access.ledger_desk import LedgerDesk
 from clearhold.access.model import Actor
+from clearhold.access.oidc import OidcService
+from clearhold.access.passkeys import PasskeyService, RelyingParty
 from clearhold.access.permissions import PartyKind
+from clearhold.access.recovery import RecoveryService
+from clearhold.access.throttle import Throttle
 from clearhold.access.tokens import Tokens
 from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
@@ -26,6 +33,7 @@ from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_pypi import PypiFetcher
+from clearhold.adapters.web_guarded import GuardedWeb
 from clearhold.advisories.case_desk import CaseDesk
 from clearhold.advisories.dossier import Dossiers
 from clearhold.advisories.feeds import Feeds
@@ -53,6 +61,7 @@ from clearhold.ledger.sequencer import Sequencer
 from clearhold.parties.oversight import Oversight
 from clearhold.parties.recipients import RecipientService
 from clearhold.parties.service import PartyService
+from clearhold.parties.signing_in import PartySignIn
 from clearhold.patches import service as patches_service
 from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
@@ -87,12 +96,19 @@ class Hub:
     keeping: KeyKeeping
     expunging: Expunging
     tokens: Tokens
+    throttle: Throttle
+    browsers: BrowserSessions
+    passkeys: PasskeyService
+    oidc: OidcService
+    enrolments: EnrolmentService
+    recoveries: RecoveryService
     approvals: ApprovalService
     ledger: LedgerDesk
     sequencer: Sequencer
     parties: PartyService
     recipients: RecipientService
     oversight: Oversight
+    party_sign_in: PartySignIn
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
@@ -155,6 +171,17 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         cadence=Cadence(timedelta(seconds=settings.log_interval), settings.log_quantum),
         clock=clock,
     )
+    browsers = BrowserSessions(ring)
+    ceremonies = Ceremonies(sessions, ring)
+    enrolments = Enrolments(ring)
+    oidc = OidcService(
+        sessions,
+        ceremonies,
+        browsers,
+        GuardedWeb(settings.oidc_networks),
+        public_url=settings.public_url,
+        secrets=settings.oidc_secrets,
+    )
     scanning = ScanningService(sessions, vault)
     findings = FindingService(sessions, vault, scanning)
     material = CaseMaterial(findings)
@@ -211,6 +238,20 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         engine=engine,
         vault=vault,
         tokens=tokens,
+        throttle=Throttle(clock),
+        browsers=browsers,
+        passkeys=PasskeyService(
+            sessions,
+            ceremonies,
+            browsers,
+            enrolments,
+            party=RelyingParty.at(settings.public_url, settings.publisher),
+        ),
+        oidc=oidc,
+        enrolments=EnrolmentService(sessions, enrolments, tokens),
+        recoveries=RecoveryService(
+            sessions, enrolments, wait=timedelta(hours=settings.recovery_hours)
+        ),
         approvals=ApprovalService(sessions),
         ledger=LedgerDesk(sessions, PublicLog(files.read, signer.verifier), padding),
         sequencer=sequencer,
@@ -219,6 +260,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         parties=PartyService(sessions, tokens),
         recipients=RecipientService(sessions),
         oversight=Oversight(sessions),
+        party_sign_in=PartySignIn(sessions, enrolments, tokens, oidc),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,

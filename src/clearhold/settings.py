@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Tier
@@ -30,12 +32,16 @@ class Settings:
     executor: this process's name among several workers on one database, stable over restarts.
     heavy_slots: how many builds, replays or fuzzers run at once.
     least_tier: the weakest sandbox accepted for our own recipes with data-only proofs.
-    public_url: the https address readers reach the public feeds at; it stands in advisories.
     log_interval, log_quantum: every so many seconds the public log shows so many entries more,
         leaves or padding. Both can be seen by everybody.
+    public_url: the https address readers reach the public feeds at; it stands in advisories, and
+        passkeys work there alone. For development http://localhost with a port.
     publisher: the name advisories are issued under.
     cve_organisation, cve_short_name: the hub's identity in the CVE programme. The default UUID is
         nobody's; a hub that is a CVE numbering authority sets its own.
+    recovery_hours: how long a recovery waits, so that whoever it concerns can object.
+    oidc_networks: networks beside the public ones where sign-in providers may be asked, such as
+        10.0.0.0/8, separated by commas.
     """
 
     data_directory: Path = Path("/var/lib/clearhold")
@@ -58,6 +64,8 @@ class Settings:
     publisher: str = "Clearhold hub"
     cve_organisation: str = "00000000-0000-4000-8000-000000000000"
     cve_short_name: str = "clearhold"
+    recovery_hours: int = 24
+    oidc_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @property
     def database_url(self) -> str:
@@ -73,6 +81,11 @@ class Settings:
     def log_name(self) -> str:
         """The name the published log is signed under: its address without the scheme."""
         return f"{self.public_url.partition('://')[2].rstrip('/')}/log"
+
+    @property
+    def oidc_secrets(self) -> Path:
+        """Where the secrets lie that sign-in providers gave the hub, one file each."""
+        return self.key_directory / "oidc"
 
     @property
     def repository_directory(self) -> Path:
@@ -96,34 +109,54 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
                 next_step=f"It must be of the kind {field.type}; see docs/operations.md.",
             ) from error
     settings = Settings(**values)  # type: ignore[arg-type]  # readers give each field its type
-    if settings.heavy_slots < 1:
-        raise InvalidError(
-            "CLEARHOLD_HEAVY_SLOTS must be at least 1.", next_step="Set it to the number of cores."
-        )
-    if not 0 <= settings.port < 1 << 16:
-        raise InvalidError(
-            "CLEARHOLD_PORT must be from 0 to 65535.", next_step="Choose a free port, such as 4409."
-        )
-    if settings.log_interval < 1 or not 1 <= settings.log_quantum <= LARGEST_QUANTUM:
-        raise InvalidError(
-            "The public log needs an interval of a second or more and a quantum from 1 to 65536.",
-            next_step="Correct CLEARHOLD_LOG_INTERVAL and CLEARHOLD_LOG_QUANTUM.",
-        )
-    if settings.key_ring not in {"file", "pkcs11"}:
-        raise InvalidError(
-            "CLEARHOLD_KEY_RING must be file or pkcs11.", next_step="Leave it empty for a file."
-        )
-    if settings.releases_per_hour < 1:
-        raise InvalidError(
-            "CLEARHOLD_RELEASES_PER_HOUR must be at least 1.",
-            next_step="Set it to how many pieces a busy person opens within an hour.",
-        )
-    if settings.least_tier is Tier.NONE:
-        raise InvalidError(
-            "CLEARHOLD_LEAST_TIER cannot be none: nothing runs outside a sandbox.",
-            next_step="Set it to namespaces, namespaces_cgroup or gvisor.",
-        )
+    for sound, message, next_step in _demands(settings):
+        if not sound:
+            raise InvalidError(message, next_step=next_step)
     return settings
+
+
+def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
+    """What must hold of the settings, and what is told when it does not."""
+    yield (
+        settings.heavy_slots >= 1,
+        "CLEARHOLD_HEAVY_SLOTS must be at least 1.",
+        "Set it to the number of cores.",
+    )
+    yield (
+        0 <= settings.port < 1 << 16,
+        "CLEARHOLD_PORT must be from 0 to 65535.",
+        "Choose a free port, such as 4409.",
+    )
+    yield (
+        settings.log_interval >= 1 and 1 <= settings.log_quantum <= LARGEST_QUANTUM,
+        "The public log needs an interval of a second or more and a quantum from 1 to 65536.",
+        "Correct CLEARHOLD_LOG_INTERVAL and CLEARHOLD_LOG_QUANTUM.",
+    )
+    yield (
+        settings.key_ring in {"file", "pkcs11"},
+        "CLEARHOLD_KEY_RING must be file or pkcs11.",
+        "Leave it empty for a file.",
+    )
+    yield (
+        settings.releases_per_hour >= 1,
+        "CLEARHOLD_RELEASES_PER_HOUR must be at least 1.",
+        "Set it to how many pieces a busy person opens within an hour.",
+    )
+    yield (
+        1 <= settings.recovery_hours <= 24 * 30,
+        "CLEARHOLD_RECOVERY_HOURS must be from 1 to 720.",
+        "Leave people a day to see a recovery they did not ask for.",
+    )
+    yield (
+        _reachable_by_browsers(settings.public_url),
+        "CLEARHOLD_PUBLIC_URL must be an https address, or http://localhost for development.",
+        "Passkeys and session cookies are safe nowhere else.",
+    )
+    yield (
+        settings.least_tier is not Tier.NONE,
+        "CLEARHOLD_LEAST_TIER cannot be none: nothing runs outside a sandbox.",
+        "Set it to namespaces, namespaces_cgroup or gvisor.",
+    )
 
 
 def _path(text: str) -> Path:
@@ -133,9 +166,25 @@ def _path(text: str) -> Path:
     return Path(text).absolute()
 
 
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(each.strip()) for each in text.split(","))
+
+
+def _reachable_by_browsers(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return host != "" and (
+        parts.scheme == "https" or (parts.scheme == "http" and host in {"localhost", "127.0.0.1"})
+    )
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "Path": _path,
     "str": str,
     "int": int,
+    "tuple[IPv4Network | IPv6Network, ...]": _networks,
     "Tier": lambda text: Tier[text.upper()],
 }

@@ -95,7 +95,7 @@ def _anchors(text: str) -> set[str]:
 def _default(value: object) -> str:
     if isinstance(value, Tier):
         return f"`{value.name.lower()}`"
-    return f"`{value}`" if str(value) else "empty"
+    return f"`{value}`" if str(value) and value != () else "empty"
 
 
 def test_every_setting_is_documented_with_its_default_and_no_other() -> None:

@@ -39,9 +39,8 @@ def test_a_member_acts_as_a_person_with_what_its_roles_give(hub: Hub, party_of: 
     made, viewer = member(hub, lab, MemberRole.VIEWER)
     assert viewer.person == made.person is not None
     assert viewer.party == lab.party
-    assert viewer.permissions == {
-        each for each in PERMISSIONS[PartyKind.LAB] if each.endswith(":read")
-    }
+    reads = {each for each in PERMISSIONS[PartyKind.LAB] if each.endswith(":read")}
+    assert viewer.permissions == reads | {Permission.ACCOUNT_WRITE}
     _, handler = member(hub, lab, MemberRole.HANDLER)
     assert Permission.FINDINGS_SUBMIT in handler.permissions
     assert Permission.PARTIES_MEMBERS not in handler.permissions

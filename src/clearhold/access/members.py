@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, exists, insert, select, update
+from sqlalchemy import Row, exists, insert, or_, select, update
 
 from clearhold.access.permissions import MemberRole, PartyKind
-from clearhold.access.tables import person, principal, token
+from clearhold.access.tables import browser_session, passkey, person, principal, token
 from clearhold.kernel.errors import NotFoundError
 from clearhold.kernel.ids import PartyId, PersonId, PrincipalId, new_id
 from clearhold.store.unit_of_work import UnitOfWork
@@ -105,13 +105,45 @@ def end(unit: UnitOfWork, party: PartyId, member: PrincipalId, *, by: str) -> No
         .values(ended_at=unit.now)
     )
     if changed.rowcount:
+        unit.connection.execute(
+            update(browser_session)
+            .where(browser_session.c.principal == member, browser_session.c.ended_at.is_(None))
+            .values(ended_at=unit.now)
+        )
         unit.record("access:member:end", actor=by, subject=member)
 
 
 def entered_before(unit: UnitOfWork, member: PrincipalId) -> bool:
-    """Whether somebody has ever used a credential of this principal."""
-    used = exists().where(token.c.principal == member, token.c.first_used_at.is_not(None))
+    """Whether whoever this principal is has ever used a credential, for whichever party."""
+    who = select(principal.c.person).where(principal.c.id == member).scalar_subquery()
+    same = select(principal.c.id).where(or_(principal.c.id == member, principal.c.person == who))
+    used = or_(
+        exists().where(token.c.principal.in_(same), token.c.first_used_at.is_not(None)),
+        exists().where(passkey.c.person == who),
+    )
     return bool(unit.connection.execute(select(used)).scalar_one())
+
+
+def person_of(unit: UnitOfWork, member: PrincipalId) -> Member | None:
+    """The member of that id who is a person and acts still, of whatever party."""
+    rows = unit.connection.execute(
+        select(principal).where(
+            principal.c.id == member,
+            principal.c.person.is_not(None),
+            principal.c.ended_at.is_(None),
+        )
+    )
+    return next(map(_member, rows), None)
+
+
+def of_person(unit: UnitOfWork, who: PersonId) -> tuple[Member, ...]:
+    """The memberships of a person that have not ended, oldest first."""
+    rows = unit.connection.execute(
+        select(principal)
+        .where(principal.c.person == who, principal.c.ended_at.is_(None))
+        .order_by(principal.c.made_at, principal.c.id)
+    )
+    return tuple(map(_member, rows))
 
 
 def _member(row: Row[Any]) -> Member:

@@ -37,6 +37,8 @@ class Permission(StrEnum):
 
     ACCESS_APPROVE = "access:approval:give"
     ACCESS_READ = "access:approval:read"
+    ACCOUNT_READ = "access:account:read"
+    ACCOUNT_WRITE = "access:account:write"
     ADVISORIES_PUBLISH = "advisories:advisory:publish"
     ADVISORIES_READ = "advisories:advisory:read"
     ADVISORIES_WRITE = "advisories:advisory:write"
@@ -72,7 +74,8 @@ class Permission(StrEnum):
     VALIDATION_REPEAT = "validation:validation:repeat"
 
 
-_EVERYBODY: Final = frozenset(
+_OWN: Final = frozenset({Permission.ACCOUNT_READ, Permission.ACCOUNT_WRITE})
+_EVERYBODY: Final = _OWN | frozenset(
     {
         Permission.ADVISORIES_READ,
         Permission.CASES_CONSENT,
@@ -174,4 +177,4 @@ def held(kind: PartyKind, roles: Iterable[MemberRole]) -> frozenset[Permission]:
         MemberRole.HANDLER: most - _ADMINS,
         MemberRole.VIEWER: {each for each in most if each.endswith(":read")},
     }
-    return most & frozenset().union(*(of_role[role] for role in roles))
+    return most & _OWN.union(*(of_role[role] for role in roles))

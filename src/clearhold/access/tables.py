@@ -1,4 +1,4 @@
-"""People, principals and their tokens; who was read in to which compartment; approvals."""
+"""People, principals, what they show who they are with, who was read in to what; approvals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint
 
-from clearhold.store.schema import STRICT, Binary, Document, Instant, Whole, Words, metadata
+from clearhold.store.schema import STRICT, Binary, Document, Flag, Instant, Whole, Words, metadata
 
 person: Final = Table(
     "person",
@@ -43,6 +43,7 @@ token: Final = Table(
     Column("expires_at", Instant, nullable=False),
     Column("revoked_at", Instant),
     Column("first_used_at", Instant),
+    Column("last_used_on", Words),
     **STRICT,
 )
 
@@ -89,6 +90,113 @@ approval: Final = Table(
     Column("approved_by", Words, ForeignKey("principal.id")),
     Column("approved_at", Instant),
     Column("refused_at", Instant),
+    Column("used_at", Instant),
+    **STRICT,
+)
+
+passkey: Final = Table(
+    "passkey",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("person", Words, ForeignKey("person.id"), nullable=False, index=True),
+    Column("credential", Binary, nullable=False, unique=True),
+    Column("public_key", Binary, nullable=False),
+    Column("sign_count", Whole, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    # Its counter went backwards: there is a copy, and it signs nobody in any more.
+    Column("copied_at", Instant),
+    **STRICT,
+)
+
+oidc_provider: Final = Table(
+    "oidc_provider",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("party", Words, ForeignKey("party.id"), nullable=False, index=True),
+    Column("name", Words, nullable=False),
+    Column("issuer", Words, nullable=False),
+    Column("client", Words, nullable=False),
+    Column("secret_name", Words),
+    Column("enforced", Flag, nullable=False),
+    Column("made_by", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    **STRICT,
+)
+
+oidc_identity: Final = Table(
+    "oidc_identity",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("person", Words, ForeignKey("person.id"), nullable=False, index=True),
+    Column("issuer", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    UniqueConstraint("issuer", "subject"),
+    **STRICT,
+)
+
+browser_session: Final = Table(
+    "browser_session",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("person", Words, ForeignKey("person.id"), nullable=False, index=True),
+    # None until a person with several memberships has chosen one.
+    Column("principal", Words, ForeignKey("principal.id"), index=True),
+    # Who vouched for the person, None for a passkey.
+    Column("provider", Words, ForeignKey("oidc_provider.id"), index=True),
+    Column("secret_hash", Binary, nullable=False),
+    Column("agent", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("ended_at", Instant),
+    **STRICT,
+)
+
+enrolment: Final = Table(
+    "enrolment",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("principal", Words, ForeignKey("principal.id"), nullable=False),
+    Column("person", Words, ForeignKey("person.id"), nullable=False, index=True),
+    Column("secret_hash", Binary, nullable=False),
+    Column("made_by", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("opens_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("revoked_at", Instant),
+    **STRICT,
+)
+
+recovery: Final = Table(
+    "recovery",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("enrolment", Words, ForeignKey("enrolment.id"), nullable=False, unique=True),
+    Column("person", Words, ForeignKey("person.id"), nullable=False, index=True),
+    Column("approval", Words, ForeignKey("approval.id"), nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("vetoed_by", Words),
+    Column("vetoed_at", Instant),
+    **STRICT,
+)
+
+ceremony: Final = Table(
+    "ceremony",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("secret_hash", Binary, nullable=False),
+    Column("session", Words, ForeignKey("browser_session.id")),
+    Column("enrolment", Words, ForeignKey("enrolment.id")),
+    Column("provider", Words, ForeignKey("oidc_provider.id")),
+    Column("expires_at", Instant, nullable=False, index=True),
     Column("used_at", Instant),
     **STRICT,
 )

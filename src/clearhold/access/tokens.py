@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
-import re
-import secrets
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, update
 
+from clearhold.access import opaque
 from clearhold.access.model import Actor
-from clearhold.access.permissions import MemberRole, PartyKind, Permission, held
+from clearhold.access.permissions import PartyKind, Permission
+from clearhold.access.standing import STANDING, permissions_of
 from clearhold.access.tables import principal, token
 from clearhold.kernel.errors import InvalidError, NotFoundError, UnauthenticatedError
 from clearhold.kernel.ids import PartyId, PersonId, PrincipalId, TokenId, new_id
 from clearhold.ports.keys import KeyRing
 from clearhold.store.unit_of_work import UnitOfWork
 
-_FORM: Final = re.compile(r"ch_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
+PREFIX: Final = "ch"
 LONGEST_LIFE: Final = timedelta(days=366)
 
 
@@ -32,6 +30,21 @@ class IssuedToken:
 
     id: TokenId
     secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToken:
+    """A token as its owner and the admins of its party see it, without its secret."""
+
+    id: TokenId
+    owner: PrincipalId
+    party: PartyId
+    owner_name: str
+    permissions: tuple[str, ...]
+    made_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_on: date | None
 
 
 class Tokens:
@@ -59,18 +72,16 @@ class Tokens:
                 "A token lives between a moment and 366 days.", next_step="Choose a shorter life."
             )
         row = unit.connection.execute(
-            select(principal.c.kind, principal.c.roles).where(
-                principal.c.id == owner, principal.c.ended_at.is_(None)
-            )
+            select(*STANDING).where(principal.c.id == owner, principal.c.ended_at.is_(None))
         ).one_or_none()
         if row is None:
             raise NotFoundError("There is no such principal.")
-        available = _held(row.kind, row.roles)
+        available = permissions_of(row)
         chosen = available if permissions is None else frozenset(permissions)
         if not chosen <= available:
             raise InvalidError("A token may not allow what its holder may not do.")
         identity = TokenId(new_id(unit.now))
-        secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+        secret = opaque.mint()
         unit.connection.execute(
             insert(token).values(
                 id=identity,
@@ -82,17 +93,17 @@ class Tokens:
             )
         )
         unit.record("access:token:issue", actor=by, subject=identity)
-        return IssuedToken(identity, f"ch_{uuid.UUID(identity).hex}_{secret}")
+        return IssuedToken(identity, opaque.write(PREFIX, identity, secret))
 
     def authenticate(self, unit: UnitOfWork, presented: str) -> Actor:
         """Who holds this token. Raises `UnauthenticatedError`, the same for every cause."""
         refusal = UnauthenticatedError(
             "The token is not valid.", next_step="Ask your coordinator for a new token."
         )
-        match = _FORM.fullmatch(presented)
-        if match is None:
+        read = opaque.read(PREFIX, presented)
+        if read is None:
             raise refusal
-        identity = TokenId(str(uuid.UUID(match[1])))
+        identity = TokenId(read.id)
         row = unit.connection.execute(
             select(
                 token.c.secret_hash,
@@ -100,30 +111,30 @@ class Tokens:
                 token.c.expires_at,
                 token.c.revoked_at,
                 token.c.first_used_at,
-                principal.c.id,
-                principal.c.party,
-                principal.c.kind,
-                principal.c.roles,
-                principal.c.person,
+                token.c.last_used_on,
                 principal.c.ended_at,
+                *STANDING,
             )
             .join(principal, token.c.principal == principal.c.id)
             .where(token.c.id == identity)
         ).one_or_none()
         expected = bytes(row.secret_hash) if row else bytes(32)
-        if not hmac.compare_digest(expected, self._hash(identity, match[2])) or row is None:
+        if not hmac.compare_digest(expected, self._hash(identity, read.secret)) or row is None:
             raise refusal
         if row.revoked_at or row.ended_at or row.expires_at <= unit.now:
             raise refusal
-        if row.first_used_at is None:
+        today = unit.now.date().isoformat()
+        if row.last_used_on != today:  # one write a day, not one for each request
             unit.connection.execute(
-                update(token).where(token.c.id == identity).values(first_used_at=unit.now)
+                update(token)
+                .where(token.c.id == identity)
+                .values(first_used_at=row.first_used_at or unit.now, last_used_on=today)
             )
         return Actor(
-            PrincipalId(row.id),
+            PrincipalId(row.principal),
             PartyId(row.party),
             PartyKind(row.kind),
-            _held(row.kind, row.roles).intersection(row.permissions),
+            permissions_of(row).intersection(row.permissions),
             None if row.person is None else PersonId(row.person),
         )
 
@@ -137,9 +148,42 @@ class Tokens:
         if changed.rowcount:
             unit.record("access:token:revoke", actor=by, subject=identity)
 
+    def of_principal(self, unit: UnitOfWork, owner: PrincipalId) -> tuple[KnownToken, ...]:
+        """The tokens of one principal, newest first."""
+        return _known(unit, token.c.principal == owner)
+
+    def of_party(self, unit: UnitOfWork, party: PartyId) -> tuple[KnownToken, ...]:
+        """The tokens of everyone who acts for a party, newest first."""
+        return _known(unit, principal.c.party == party)
+
+    def one(self, unit: UnitOfWork, identity: TokenId) -> KnownToken | None:
+        """One token, whoever asks: for services, never for an answer to a caller."""
+        return next(iter(_known(unit, token.c.id == identity)), None)
+
     def _hash(self, identity: TokenId, secret: str) -> bytes:
         return self._ring.keyed_hash("token", f"{identity}:{secret}".encode())
 
 
-def _held(kind: str, roles: Iterable[str]) -> frozenset[Permission]:
-    return held(PartyKind(kind), map(MemberRole, roles))
+def _known(unit: UnitOfWork, wanted: ColumnElement[bool]) -> tuple[KnownToken, ...]:
+    rows = unit.connection.execute(
+        select(token, principal.c.party, principal.c.name)
+        .join(principal, token.c.principal == principal.c.id)
+        .where(wanted)
+        .order_by(token.c.id.desc())
+        .limit(500)
+    )
+    return tuple(map(_token, rows))
+
+
+def _token(row: Row[Any]) -> KnownToken:
+    return KnownToken(
+        TokenId(row.id),
+        PrincipalId(row.principal),
+        PartyId(row.party),
+        row.name,
+        tuple(row.permissions),
+        row.made_at,
+        row.expires_at,
+        row.revoked_at,
+        None if row.last_used_on is None else date.fromisoformat(row.last_used_on),
+    )

@@ -49,6 +49,11 @@ class HubClient:
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._send("GET", path, params=given).content
 
+    def redeem(self, enrolment: str, *, days: int) -> Any:
+        """Use an enrolment up for a token; needs no token yet."""
+        body = {"enrolment": enrolment, "days": days}
+        return self._send("POST", "/enrol/token", json=body).json()
+
     def close(self) -> None:
         """End the connection."""
         self._http.close()

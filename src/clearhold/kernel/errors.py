@@ -78,6 +78,14 @@ class ConflictError(ClearholdError):
     usual_next_step = "Look at how things stand now, then decide again."
 
 
+class ThrottledError(ClearholdError):
+    """Too many attempts failed lately from where the caller is."""
+
+    code = "throttled"
+    status = 429
+    usual_next_step = "Wait five minutes, then try again."
+
+
 class TooLargeError(ClearholdError):
     """The input exceeds a stated limit."""
 

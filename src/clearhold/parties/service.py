@@ -14,7 +14,13 @@ from clearhold.access.members import Member
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
 from clearhold.access.tokens import IssuedToken, Tokens
-from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from clearhold.kernel.errors import (
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+    StepUpError,
+)
 from clearhold.kernel.ids import PartyId, PrincipalId, new_id
 from clearhold.parties import records
 from clearhold.parties.model import Party, check_name, check_party
@@ -133,6 +139,8 @@ class PartyService:
             known = _seen(unit, actor, party)
             records.hold(unit, party)
             if member == actor.principal:
+                if not actor.stepped_up:
+                    raise StepUpError("A token lasts longer than this session.")
                 chosen = actor.permissions if permissions is None else set(permissions)
                 if not chosen <= actor.permissions:
                     raise DeniedError("A token may not allow more than the one it is asked with.")

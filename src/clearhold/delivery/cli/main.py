@@ -8,6 +8,7 @@ import typer
 
 from clearhold.assembly import open_hub
 from clearhold.delivery.cli import (
+    account,
     advisory,
     agent,
     approval,
@@ -37,6 +38,7 @@ app = typer.Typer(
     add_completion=False,
 )
 admin = typer.Typer(help="For whoever runs the hub, on its own machine.", no_args_is_help=True)
+app.add_typer(account.app, name="account")
 app.add_typer(party.app, name="party")
 app.add_typer(approval.app, name="approval")
 app.add_typer(catalogue.app, name="catalogue")
@@ -75,14 +77,23 @@ def found(
     person: str = "First coordinator",
     days: int = 30,
     *,
+    recover: bool = typer.Option(False, "--recover", help="End all they signed in with before."),
     as_json: bool = JsonOption,
 ) -> None:
-    """Register the hub's coordinator and a person of it, and issue a token, shown this once."""
+    """Register the hub's coordinator and a person of it, with a token and an enrolment."""
     with open_hub(from_environment(), work=False) as hub:
+        if recover:
+            hub.party_sign_in.recover_coordinator(handle, person)
         coordinator, issued = hub.parties.found_hub(
             handle=handle, name=name, person=person, life=timedelta(days=days)
         )
+        enrolment = hub.party_sign_in.enrol_coordinator(handle, person)
         show(
-            {"party": coordinator.id, "handle": coordinator.handle, "token": issued.secret},
+            {
+                "party": coordinator.id,
+                "handle": coordinator.handle,
+                "token": issued.secret,
+                "enrolment": enrolment.secret,
+            },
             as_json=as_json,
         )

@@ -31,7 +31,16 @@ def hub() -> HubClient:
         raise InvalidError(
             "No token is set.", next_step="Put your token into the variable CLEARHOLD_TOKEN."
         )
-    return HubClient(os.environ.get("CLEARHOLD_URL", "http://127.0.0.1:4409"), token)
+    return HubClient(_address(), token)
+
+
+def hub_for_a_stranger() -> HubClient:
+    """The hub named by CLEARHOLD_URL, for who has no token yet."""
+    return HubClient(_address(), "")
+
+
+def _address() -> str:
+    return os.environ.get("CLEARHOLD_URL", "http://127.0.0.1:4409")
 
 
 def printable(text: object) -> str:

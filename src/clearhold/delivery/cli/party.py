@@ -140,3 +140,58 @@ def withdraw_recipient(fingerprint: str, *, as_json: bool = JsonOption) -> None:
 def readings(*, as_json: bool = JsonOption) -> None:
     """Show who was given how much sealed content within a day, the busiest first."""
     show(hub().get("/parties/readings"), as_json=as_json)
+
+
+@app.command("enrol")
+@told
+def enrol(party: str, member: str, *, as_json: bool = JsonOption) -> None:
+    """Give a member who has not entered yet a new enrolment, shown this once."""
+    show(hub().post(f"/parties/{party}/members/{member}/enrolment"), as_json=as_json)
+
+
+@app.command("tokens")
+@told
+def tokens(party: str, *, as_json: bool = JsonOption) -> None:
+    """List the tokens of everyone who acts for your party."""
+    show(hub().get(f"/parties/{party}/tokens"), as_json=as_json)
+
+
+@app.command("add-provider")
+@told
+def add_provider(
+    party: str,
+    name: str,
+    issuer: str,
+    client: str,
+    secret_name: Annotated[
+        str | None, typer.Option(help="The file below oidc/ of the key directory.")
+    ] = None,
+    *,
+    enforced: Annotated[
+        bool, typer.Option("--enforced", help="A passkey alone no longer opens the party.")
+    ] = False,
+    as_json: bool = JsonOption,
+) -> None:
+    """Let a party's people sign in through its own OIDC provider."""
+    body = {
+        "name": name,
+        "issuer": issuer,
+        "client": client,
+        "secret_name": secret_name,
+        "enforced": enforced,
+    }
+    show(hub().post(f"/parties/{party}/providers", body), as_json=as_json)
+
+
+@app.command("providers")
+@told
+def providers(party: str, *, as_json: bool = JsonOption) -> None:
+    """List the OIDC providers of a party."""
+    show(hub().get(f"/parties/{party}/providers"), as_json=as_json)
+
+
+@app.command("remove-provider")
+@told
+def remove_provider(party: str, provider: str, *, as_json: bool = JsonOption) -> None:
+    """End a provider and the sessions it vouched for."""
+    show(hub().post(f"/parties/{party}/providers/{provider}/removal"), as_json=as_json)

@@ -74,8 +74,11 @@ def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
 
 
 def rehearsal_checks() -> tuple[Check, ...]:
-    """What tests and benchmarks need besides: a token in software that key rings are tried on."""
-    return (_check("token in software", _file(SOFT_TOKEN), "softhsm2"),)
+    """What tests and benchmarks need besides: a token in software, and a browser for the pages."""
+    return (
+        _check("token in software", _file(SOFT_TOKEN), "softhsm2"),
+        _check("browser", shutil.which("chromium"), "chromium"),
+    )
 
 
 def missing_packages(checks: Iterable[Check]) -> tuple[str, ...]:
@@ -187,7 +190,7 @@ def _loads(library: str) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer `./run`: `base`, `all` or `test` prints missing packages, `space DIR MB` tests the disk."""
+    """Answer `./run`: an extent prints the packages it lacks, `space DIR MB` tests the disk."""
     match arguments:
         case ["base" | "all" | "test" as extent]:
             checks: list[Callable[[], tuple[Check, ...]]] = [base_checks]

@@ -10,11 +10,13 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from clearhold.assembly import Hub
 from clearhold.delivery.http import (
+    account,
     advisories,
     approvals,
     cases,
     catalogue,
     discovery,
+    entering,
     feeds,
     findings,
     inventory,
@@ -22,17 +24,21 @@ from clearhold.delivery.http import (
     parties,
     patches,
     problems,
+    recoveries,
     remediation,
     scanning,
     sealed,
     validation,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
+from clearhold.delivery.web import pages
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    account.router,
     parties.router,
     approvals.router,
+    recoveries.router,
     ledger.router,
     catalogue.router,
     scanning.router,
@@ -78,6 +84,8 @@ def make_app(hub: Hub) -> FastAPI:
     app.middleware("http")(_guard)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1", dependencies=[Depends(storable_text)])
+    app.include_router(entering.router, dependencies=[Depends(storable_text)])
+    app.include_router(pages.router)
     app.include_router(feeds.router)
     app.include_router(ledger.log)
 

@@ -14,28 +14,27 @@ from starlette.routing import BaseRoute
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.assembly import Hub
-from clearhold.kernel.errors import InvalidError, UnauthenticatedError
+from clearhold.delivery.http.doors import ActorDep, HubDep
+from clearhold.kernel.errors import InvalidError
+
+__all__ = [
+    "PUBLIC",
+    "ActorDep",
+    "HubDep",
+    "IdempotencyKey",
+    "RawBody",
+    "SealingDep",
+    "declared",
+    "requires",
+    "storable_text",
+    "undeclared",
+    "walk",
+]
 
 PUBLIC: Final = "public"
 _MARK: Final = "clearhold_permission"
 _SUSPECT: Final = re.compile(rb"\x00|\\u(0000|[dD][89a-fA-F])")  # \x00: UTF-16 or UTF-32
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-
-
-def hub_of(request: Request) -> Hub:
-    """The hub this application serves."""
-    hub: Hub = request.app.state.hub
-    return hub
-
-
-def actor_of(request: Request) -> Actor:
-    """Who calls, by the bearer token. Raises `UnauthenticatedError`."""
-    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not presented:
-        raise UnauthenticatedError(
-            "This needs a token.", next_step="Send the header: Authorization: Bearer ch_…"
-        )
-    return hub_of(request).authenticate(presented.strip())
 
 
 async def _body(request: Request) -> bytes:
@@ -82,10 +81,6 @@ class Sealing:
             return release()
         self._hub.recipients.check(self._actor, self._sealed_to)
         return self._hub.recipients.seal(self._actor, self._sealed_to, release())
-
-
-HubDep = Annotated[Hub, Depends(hub_of)]
-ActorDep = Annotated[Actor, Depends(actor_of)]
 
 
 def sealing_of(

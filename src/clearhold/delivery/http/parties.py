@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from clearhold.access.enrolments import IssuedEnrolment
 from clearhold.access.members import Member
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, requires
 from clearhold.kernel.errors import InvalidError
-from clearhold.kernel.ids import PartyId, PrincipalId
+from clearhold.kernel.ids import PartyId, PrincipalId, ProviderId
 from clearhold.parties.model import Party
 
 router = APIRouter(prefix="/parties", tags=["parties"])
@@ -63,6 +64,59 @@ class MemberView(BaseModel):
     roles: list[MemberRole]
     made_at: datetime
     ended_at: datetime | None
+
+
+class NewMemberView(MemberView):
+    """A new member, with the enrolment they get in with; it is shown this once."""
+
+    enrolment: str
+    enrolment_expires_at: datetime
+
+
+class EnrolmentView(BaseModel):
+    """An enrolment, shown this once; it opens and expires."""
+
+    id: str
+    enrolment: str
+    opens_at: datetime
+    expires_at: datetime
+
+
+class NewProvider(BaseModel):
+    """A party's own OIDC provider; `secret_name` names a file below oidc/ of the key directory."""
+
+    name: str
+    issuer: str = Field(max_length=500)
+    client: str
+    secret_name: str | None = None
+    enforced: bool = False
+
+
+class ProviderView(BaseModel):
+    """A provider of a party."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    issuer: str
+    client: str
+    enforced: bool
+
+
+class KnownTokenView(BaseModel):
+    """A token, without its secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    owner: str
+    owner_name: str
+    permissions: list[str]
+    made_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_on: date | None
 
 
 class TokenWish(BaseModel):
@@ -145,6 +199,16 @@ def member_view(member: Member) -> MemberView:
     )
 
 
+def enrolment_view(issued: IssuedEnrolment) -> EnrolmentView:
+    """A fresh enrolment for the wire."""
+    return EnrolmentView(
+        id=issued.id,
+        enrolment=issued.secret,
+        opens_at=issued.opens_at,
+        expires_at=issued.expires_at,
+    )
+
+
 @router.post("", status_code=201, **requires(Permission.PARTIES_WRITE))
 def register(hub: HubDep, actor: ActorDep, new: NewParty) -> PartyView:
     """Register a party."""
@@ -174,11 +238,23 @@ def members(hub: HubDep, actor: ActorDep, party: str) -> list[MemberView]:
 
 
 @router.post("/{party}/members", status_code=201, **requires(Permission.PARTIES_MEMBERS))
-def add_member(hub: HubDep, actor: ActorDep, party: str, new: NewMember) -> MemberView:
+def add_member(hub: HubDep, actor: ActorDep, party: str, new: NewMember) -> NewMemberView:
     """Make a person a member of a party."""
-    return member_view(
-        hub.parties.add_member(actor, PartyId(party), name=new.name, roles=new.roles)
+    made = hub.parties.add_member(actor, PartyId(party), name=new.name, roles=new.roles)
+    issued = hub.party_sign_in.enrol(actor, PartyId(party), made.id)
+    return NewMemberView(
+        **member_view(made).model_dump(),
+        enrolment=issued.secret,
+        enrolment_expires_at=issued.expires_at,
     )
+
+
+@router.post(
+    "/{party}/members/{member}/enrolment", status_code=201, **requires(Permission.PARTIES_MEMBERS)
+)
+def enrol(hub: HubDep, actor: ActorDep, party: str, member: str) -> EnrolmentView:
+    """Give a member who has not entered yet a new enrolment."""
+    return enrolment_view(hub.party_sign_in.enrol(actor, PartyId(party), PrincipalId(member)))
 
 
 @router.post("/{party}/members/{member}/end", **requires(Permission.PARTIES_MEMBERS))
@@ -199,6 +275,47 @@ def issue_token(hub: HubDep, actor: ActorDep, party: str, wish: TokenWish) -> To
         permissions=wish.permissions,
     )
     return TokenView(id=issued.id, token=issued.secret)
+
+
+@router.get("/{party}/tokens", **requires(Permission.PARTIES_MEMBERS))
+def party_tokens(hub: HubDep, actor: ActorDep, party: str) -> list[KnownTokenView]:
+    """The tokens of everyone who acts for the caller's party."""
+    return [
+        KnownTokenView.model_validate(each)
+        for each in hub.party_sign_in.party_tokens(actor, PartyId(party))
+    ]
+
+
+@router.get("/{party}/providers", **requires(Permission.PARTIES_READ))
+def providers(hub: HubDep, actor: ActorDep, party: str) -> list[ProviderView]:
+    """The OIDC providers of a party."""
+    return [
+        ProviderView.model_validate(each)
+        for each in hub.party_sign_in.providers(actor, PartyId(party))
+    ]
+
+
+@router.post("/{party}/providers", status_code=201, **requires(Permission.PARTIES_WRITE))
+def add_provider(hub: HubDep, actor: ActorDep, party: str, new: NewProvider) -> ProviderView:
+    """Let a party's people sign in through its own provider."""
+    return ProviderView.model_validate(
+        hub.party_sign_in.add_provider(
+            actor,
+            PartyId(party),
+            name=new.name,
+            issuer=new.issuer,
+            client=new.client,
+            secret_name=new.secret_name,
+            enforced=new.enforced,
+        )
+    )
+
+
+@router.post("/{party}/providers/{provider}/removal", **requires(Permission.PARTIES_WRITE))
+def remove_provider(hub: HubDep, actor: ActorDep, party: str, provider: str) -> list[ProviderView]:
+    """End a provider and the sessions it vouched for."""
+    hub.party_sign_in.remove_provider(actor, PartyId(party), ProviderId(provider))
+    return providers(hub, actor, party)
 
 
 @router.post("/keys", status_code=201, **requires(Permission.PARTIES_READ))

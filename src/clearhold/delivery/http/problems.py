@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from clearhold.kernel.errors import ClearholdError, kind_and_places
+from clearhold.delivery.web.rendering import page, wants_page
+from clearhold.kernel.errors import (
+    ClearholdError,
+    StepUpError,
+    UnauthenticatedError,
+    kind_and_places,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +26,9 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` as application/problem+json."""
 
     @app.exception_handler(ClearholdError)
-    def _ours(_request: Request, error: ClearholdError) -> JSONResponse:
+    def _ours(request: Request, error: ClearholdError) -> Response:
+        if wants_page(request):
+            return _page(request, error)
         return problem(error.status, error.code, error.message, error.next_step, error.facts)
 
     @app.exception_handler(RequestValidationError)
@@ -49,6 +58,22 @@ def unforeseen(error: Exception) -> JSONResponse:
     _log.error("an unforeseen error: %s", kind_and_places(error))
     return problem(
         500, "error", "Something went wrong in the hub.", "Tell the hub's coordinator the time."
+    )
+
+
+def _page(request: Request, error: ClearholdError) -> Response:
+    here = quote(request.url.path)
+    link, words = {
+        UnauthenticatedError.code: (f"/sign-in?next={here}", "Sign in"),
+        StepUpError.code: (f"/confirm?next={here}", "Confirm with a passkey"),
+    }.get(error.code, ("", ""))
+    return page(
+        "problem",
+        status=error.status,
+        heading=error.message,
+        next_step=error.next_step,
+        link=link,
+        link_text=words,
     )
 
 
