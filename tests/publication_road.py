@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from clearhold.access.grants import Grantee, parties_in, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
+from clearhold.access.throttle import Throttle
 from clearhold.access.tokens import Tokens
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.advisories.case_file import CaseFile
@@ -195,6 +196,7 @@ class Served:
     inventories: InventoryService
     advisories: AdvisoryService
     remediation: RemediationService
+    throttle: Throttle
 
     def authenticate(self, presented: str) -> Actor:
         with self.road.sessions.transaction() as unit:
@@ -230,7 +232,13 @@ def caller_of(road: Road, settings: Settings) -> Caller:
     for each in (advisories_http, inventory_http, remediation_http):
         app.include_router(each.router, prefix="/api/v1")
     app.state.hub = Served(
-        settings, road, road.feeds, road.inventories, road.advisories, road.remediation
+        settings,
+        road,
+        road.feeds,
+        road.inventories,
+        road.advisories,
+        road.remediation,
+        Throttle(road.clock),
     )
     return Caller(app)
 
