@@ -35,16 +35,19 @@ from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_pypi import PypiFetcher
 from clearhold.adapters.web_guarded import GuardedWeb
 from clearhold.advisories.case_desk import CaseDesk
+from clearhold.advisories.case_export import CaseExports
 from clearhold.advisories.dossier import Dossiers
 from clearhold.advisories.feeds import Feeds
 from clearhold.advisories.flows import PUBLISHED, SWEEP, Publication
 from clearhold.advisories.model import Publisher as Issuer
 from clearhold.advisories.service import PUBLISH, AdvisoryService
+from clearhold.cases import history as case_history
 from clearhold.cases.embargoes import EmbargoService
 from clearhold.cases.expunging import Expunging
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.reactions import CaseReactions
 from clearhold.cases.sealed import SealedCaseService
+from clearhold.cases.readers import CaseReaders
 from clearhold.cases.service import CaseService
 from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service
@@ -115,6 +118,8 @@ class Hub:
     cases: CaseService
     embargoes: EmbargoService
     sealed_cases: SealedCaseService
+    readers: CaseReaders
+    exports: CaseExports
     patches: PatchService
     validation: ValidationService
     discovery: DiscoveryService
@@ -232,6 +237,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     engine.register(MATCH, matching.match)
     engine.register(f"on:{PUBLISHED}", matching.match)
     engine.register(f"on:{UPLOADED}", matching.rematch)
+    cases, readers = CaseService(sessions, vault, material), CaseReaders(sessions, vault)
+    exports = CaseExports(
+        sessions,
+        cases=cases,
+        readers=readers,
+        findings=findings,
+        validation=validation,
+        patches=patches,
+        advisories=advisories,
+    )
     return Hub(
         settings=settings,
         sessions=sessions,
@@ -253,7 +268,12 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
             sessions, enrolments, wait=timedelta(hours=settings.recovery_hours)
         ),
         approvals=ApprovalService(sessions),
-        ledger=LedgerDesk(sessions, PublicLog(files.read, signer.verifier), padding),
+        ledger=LedgerDesk(
+            sessions,
+            PublicLog(files.read, signer.verifier),
+            padding,
+            history=case_history.visible_to,
+        ),
         sequencer=sequencer,
         keeping=keeping,
         expunging=Expunging(sessions, keeping),
@@ -264,9 +284,11 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
-        cases=CaseService(sessions, vault, material),
+        cases=cases,
         embargoes=EmbargoService(sessions, vault),
         sealed_cases=SealedCaseService(sessions, vault),
+        readers=readers,
+        exports=exports,
         patches=patches,
         validation=validation,
         discovery=discovery,

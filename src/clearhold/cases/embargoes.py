@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.cases import model, progress, records
@@ -84,7 +85,7 @@ class EmbargoService:
         """
         actor.need(Permission.CASES_CONSENT)
         with self._sessions.transaction() as unit:
-            held, _ = entered(unit, actor, case)
+            held, _ = entered(unit, actor, case, tier=Tier.NOTICE)
             asked = _open(unit, case, embargo)
             if records.consents(unit, asked.id)[actor.party] is not Consent.SIGNATORY:
                 _answer(unit, actor, held, asked, ConsentStep.ACCEPT)
@@ -98,7 +99,7 @@ class EmbargoService:
         """
         actor.need(Permission.CASES_CONSENT)
         with self._sessions.transaction() as unit:
-            held, mine = entered(unit, actor, case)
+            held, mine = entered(unit, actor, case, tier=Tier.NOTICE)
             asked = _open(unit, case, embargo)
             if records.consents(unit, asked.id)[actor.party] is not Consent.DECLINED:
                 _answer(unit, actor, held, asked, ConsentStep.DECLINE)

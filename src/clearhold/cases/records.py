@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    exists,
+    false,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
-from clearhold.access.grants import compartments_of, recused
+from clearhold.access.grants import Tier, compartments_of, recused, tiers_of
 from clearhold.access.model import Actor
 from clearhold.cases.model import (
     NOTHING,
@@ -79,6 +92,7 @@ class LinkedFinding:
     finding: FindingId
     compartment: CompartmentId
     party: PartyId
+    case: CaseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +121,77 @@ class MessageRecord:
     request: bytes
 
 
-def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    """Cases the actor takes part in.
+def visible_to(actor: Actor, now: datetime, *, tier: Tier = Tier.NOTICE) -> ColumnElement[bool]:
+    """Cases the actor takes part in and of which it may see what `tier` shows.
 
-    A finder sees the shared part by taking part; everyone else must be read in to the case's
-    compartment too, so that reading a party out or an expired grant ends what it sees.
+    A finder sees the shared part by taking part, which is content; everyone else must be read in to
+    the case's compartment too, so that reading a party out or an expired grant ends what it sees.
     """
     part = case_participant.alias("part")
+    shared = and_(part.c.role == Role.FINDER, disclosure_case.c.compartment.not_in(recused(actor)))
     return exists().where(
         disclosure_case.c.expunged_at.is_(None),
         part.c.case == disclosure_case.c.id,
         part.c.party == actor.party,
         or_(
-            and_(
-                part.c.role == Role.FINDER,
-                disclosure_case.c.compartment.not_in(recused(actor)),
-            ),
-            disclosure_case.c.compartment.in_(compartments_of(actor, now)),
+            shared if tier >= Tier.CONTENT else false(),
+            disclosure_case.c.compartment.in_(compartments_of(actor, now, tier=tier)),
         ),
     )
 
 
-def listing(unit: UnitOfWork, actor: Actor, identity: CaseId | None = None) -> list[CaseRecord]:
-    """The cases the actor may see, newest first, one or all."""
-    wanted = true() if identity is None else disclosure_case.c.id == identity
+def visible_cases(actor: Actor, now: datetime, *, tier: Tier) -> Select[tuple[str]]:
+    """The ids of those cases, for what hangs on a case."""
+    return select(disclosure_case.c.id).where(visible_to(actor, now, tier=tier))
+
+
+def listing(
+    unit: UnitOfWork, actor: Actor, *, before: CaseId | None = None, limit: int
+) -> tuple[CaseRecord, ...]:
+    """The cases the actor may see that are older than `before`, newest first: ids sort by birth."""
+    older = true() if before is None else disclosure_case.c.id < before
     rows = unit.connection.execute(
         select(disclosure_case)
-        .where(and_(visible_to(actor, unit.now), wanted))
-        .order_by(disclosure_case.c.opened_at.desc(), disclosure_case.c.id)
+        .where(visible_to(actor, unit.now), older)
+        .order_by(disclosure_case.c.id.desc())
+        .limit(limit)
     )
-    return [_case(row) for row in rows]
+    return tuple(_case(row) for row in rows)
+
+
+def seen(unit: UnitOfWork, actor: Actor, identity: CaseId, *, tier: Tier) -> bool:
+    """Whether the actor may see what `tier` shows of a case."""
+    found = select(disclosure_case.c.id).where(
+        visible_to(actor, unit.now, tier=tier), disclosure_case.c.id == identity
+    )
+    return unit.connection.execute(found).first() is not None
+
+
+def tiers(
+    unit: UnitOfWork, actor: Actor, cases: Iterable[CaseRecord], parts: Mapping[CaseId, Role]
+) -> dict[CaseId, Tier]:
+    """How much the actor sees of each of these cases, which it may see."""
+    listed = tuple(cases)
+    within = [case.compartment for case in listed]
+    rows = unit.connection.execute(tiers_of(actor, unit.now, within))
+    granted = {row.compartment: Tier(row.tier) for row in rows}
+    found = {}
+    for case in listed:
+        shared = Tier.CONTENT if parts[case.id] is Role.FINDER else Tier.NOTICE
+        found[case.id] = min(granted.get(case.compartment, shared), shared)
+    return found
+
+
+def overdue(unit: UnitOfWork, cases: Iterable[CaseId]) -> frozenset[CaseId]:
+    """Those of these cases whose proposal or embargo has run out and has not been ended yet."""
+    rows = unit.connection.execute(
+        select(embargo.c.case).where(
+            embargo.c.case.in_(tuple(cases)),
+            embargo.c.state.in_(("proposed", "active")),
+            embargo.c.until <= unit.now,
+        )
+    )
+    return frozenset(map(CaseId, rows.scalars()))
 
 
 def held(unit: UnitOfWork, identity: CaseId) -> CaseRecord | None:
@@ -161,11 +216,12 @@ def expunge(unit: UnitOfWork, case: CaseRecord) -> bool:
 
 def by_key(unit: UnitOfWork, party: PartyId, key: str) -> CaseRecord | None:
     """The case a party opened with that idempotency key."""
-    row = unit.connection.execute(
-        select(disclosure_case).where(
-            disclosure_case.c.opened_by == party, disclosure_case.c.key == key
-        )
-    ).one_or_none()
+    with unit.as_service():
+        row = unit.connection.execute(
+            select(disclosure_case).where(
+                disclosure_case.c.opened_by == party, disclosure_case.c.key == key
+            )
+        ).one_or_none()
     return None if row is None else _case(row)
 
 
@@ -218,13 +274,18 @@ def link(unit: UnitOfWork, case: CaseId, linked: LinkedFinding) -> None:
     )
 
 
-def linked_to(unit: UnitOfWork, case: CaseId) -> tuple[LinkedFinding, ...]:
-    """The findings a case links, in the order of their ids, which is that of their birth."""
+def linked_to(unit: UnitOfWork, *cases: CaseId) -> tuple[LinkedFinding, ...]:
+    """The findings these cases link, in the order of their ids, which is that of their birth."""
     rows = unit.connection.execute(
-        select(case_finding).where(case_finding.c.case == case).order_by(case_finding.c.finding)
+        select(case_finding).where(case_finding.c.case.in_(cases)).order_by(case_finding.c.finding)
     )
     return tuple(
-        LinkedFinding(FindingId(row.finding), CompartmentId(row.compartment), PartyId(row.party))
+        LinkedFinding(
+            FindingId(row.finding),
+            CompartmentId(row.compartment),
+            PartyId(row.party),
+            CaseId(row.case),
+        )
         for row in rows
     )
 
@@ -253,11 +314,11 @@ def change_part(unit: UnitOfWork, case: CaseId, party: PartyId, **values: Any) -
     )
 
 
-def participants(unit: UnitOfWork, case: CaseId) -> tuple[ParticipantRecord, ...]:
-    """Who takes part in a case, in the order they joined."""
+def participants(unit: UnitOfWork, *cases: CaseId) -> tuple[ParticipantRecord, ...]:
+    """Who takes part in these cases, in the order they joined."""
     rows = unit.connection.execute(
         select(case_participant)
-        .where(case_participant.c.case == case)
+        .where(case_participant.c.case.in_(cases))
         .order_by(case_participant.c.joined_at, case_participant.c.party)
     )
     return tuple(
@@ -298,19 +359,19 @@ def embargo_in(unit: UnitOfWork, case: CaseId, state: str) -> EmbargoRecord | No
         .order_by(embargo.c.proposed_at.desc(), embargo.c.id.desc())
         .limit(1)
     ).one_or_none()
-    if row is None:
-        return None
-    return EmbargoRecord(
-        id=row.id,
-        case=CaseId(row.case),
-        proposed_by=PartyId(row.proposed_by),
-        proposed_at=row.proposed_at,
-        until=row.until,
-        operators_early_notice=row.operators_early_notice,
-        sealed_terms=bytes(row.sealed_terms),
-        state=row.state,
-        ended_at=row.ended_at,
+    return None if row is None else _embargo(row)
+
+
+def embargoes(
+    unit: UnitOfWork, cases: Iterable[CaseId], states: Iterable[str]
+) -> dict[tuple[CaseId, str], EmbargoRecord]:
+    """The newest embargo of each of these cases in each of these states."""
+    rows = unit.connection.execute(
+        select(embargo)
+        .where(embargo.c.case.in_(tuple(cases)), embargo.c.state.in_(tuple(states)))
+        .order_by(embargo.c.proposed_at, embargo.c.id)
     )
+    return {(CaseId(row.case), row.state): _embargo(row) for row in rows}
 
 
 def change_embargo(unit: UnitOfWork, identity: str, **values: Any) -> None:
@@ -320,12 +381,20 @@ def change_embargo(unit: UnitOfWork, identity: str, **values: Any) -> None:
 
 def consents(unit: UnitOfWork, identity: str) -> dict[PartyId, Consent]:
     """What each participant said to an embargo."""
+    return consents_to(unit, [identity])[identity]
+
+
+def consents_to(
+    unit: UnitOfWork, embargoes: Iterable[str]
+) -> defaultdict[str, dict[PartyId, Consent]]:
+    """What each participant said to each of these embargoes."""
     rows = unit.connection.execute(
-        select(embargo_consent.c.party, embargo_consent.c.consent).where(
-            embargo_consent.c.embargo == identity
-        )
+        select(embargo_consent).where(embargo_consent.c.embargo.in_(tuple(embargoes)))
     )
-    return {PartyId(row.party): Consent(row.consent) for row in rows}
+    found: defaultdict[str, dict[PartyId, Consent]] = defaultdict(dict)
+    for row in rows:
+        found[row.embargo][PartyId(row.party)] = Consent(row.consent)
+    return found
 
 
 def invite(unit: UnitOfWork, identity: str, party: PartyId) -> None:
@@ -394,6 +463,20 @@ def facts_of(case: CaseRecord, part: ParticipantRecord) -> Fact:
 def _times(row: Row[Any], columns: Mapping[Fact, str]) -> dict[Fact, datetime]:
     at = {fact: getattr(row, column) for fact, column in columns.items()}
     return {fact: moment for fact, moment in at.items() if moment is not None}
+
+
+def _embargo(row: Row[Any]) -> EmbargoRecord:
+    return EmbargoRecord(
+        id=row.id,
+        case=CaseId(row.case),
+        proposed_by=PartyId(row.proposed_by),
+        proposed_at=row.proposed_at,
+        until=row.until,
+        operators_early_notice=row.operators_early_notice,
+        sealed_terms=bytes(row.sealed_terms),
+        state=row.state,
+        ended_at=row.ended_at,
+    )
 
 
 def _case(row: Row[Any]) -> CaseRecord:

@@ -54,6 +54,10 @@ class HubClient:
         body = {"enrolment": enrolment, "days": days}
         return self._send("POST", "/enrol/token", json=body).json()
 
+    def fetch(self, path: str) -> bytes:
+        """POST to a path below /api/v1 and return the bytes it answers."""
+        return self._send("POST", f"/api/v1{path}", json={}).content
+
     def close(self) -> None:
         """End the connection."""
         self._http.close()

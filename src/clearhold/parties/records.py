@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -59,12 +60,25 @@ def by_handle(unit: UnitOfWork, handle: str) -> Party | None:
     return None if row is None else _party(row)
 
 
+def by_id(unit: UnitOfWork, identity: PartyId) -> Party:
+    """A party that is known to exist, whoever asks: for services."""
+    return _party(unit.connection.execute(select(party).where(party.c.id == identity)).one())
+
+
 def name_of(unit: UnitOfWork, identity: PartyId) -> str:
     """A party's name, for those who already share a case with it."""
     name: str = unit.connection.execute(
         select(party.c.name).where(party.c.id == identity)
     ).scalar_one()
     return name
+
+
+def names_of(unit: UnitOfWork, identities: Iterable[PartyId]) -> dict[PartyId, str]:
+    """Parties' names, for those who already share a case with them."""
+    rows = unit.connection.execute(
+        select(party.c.id, party.c.name).where(party.c.id.in_(tuple(identities)))
+    )
+    return {PartyId(row.id): row.name for row in rows}
 
 
 def listing(unit: UnitOfWork, actor: Actor, identity: PartyId | None = None) -> tuple[Party, ...]:

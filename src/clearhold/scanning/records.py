@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
 from clearhold.scanning.model import LIVE, Lease, Mode, State
@@ -55,7 +55,7 @@ class StoredCoverage:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """A lease is seen by the party read in to its compartment: its holder."""
-    return lease.c.compartment.in_(compartments_of(actor, now))
+    return lease.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def advance_lane(unit: UnitOfWork, package: bytes) -> Lane:

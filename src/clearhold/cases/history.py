@@ -1,0 +1,40 @@
+"""Which leaves of the ledger an actor may see.
+
+Those of compartments whose content it sees. Of a case in which it is neither vendor nor coordinator
+only what it did itself and who was let in of its own party, since ids of principals would tell the
+other finders apart. Everyone who sees anything of a case sees that glass was broken there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from clearhold.access.glass import BROKEN
+from clearhold.access.grants import Tier, compartments_of
+from clearhold.access.model import Actor
+from clearhold.cases.records import visible_to as case_visible_to
+from clearhold.cases.tables import case_participant, disclosure_case
+from clearhold.cases.views import SEES_ALL
+from clearhold.ledger.tables import ledger_leaf
+
+
+def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """Leaves the actor may see."""
+    leaf = ledger_leaf.c
+    content = compartments_of(actor, now, tier=Tier.CONTENT)
+    narrow = (
+        select(disclosure_case.c.compartment)
+        .join(case_participant, case_participant.c.case == disclosure_case.c.id)
+        .where(case_participant.c.party == actor.party, case_participant.c.role.not_in(SEES_ALL))
+    )
+    own = (actor.party, actor.principal)
+    cases = select(disclosure_case.c.compartment).where(case_visible_to(actor, now))
+    return or_(
+        and_(
+            leaf.compartment.in_(content),
+            or_(leaf.compartment.not_in(narrow), leaf.actor.in_(own), leaf.subject.in_(own)),
+        ),
+        and_(leaf.action == BROKEN, leaf.compartment.in_(cases)),
+    )

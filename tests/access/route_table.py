@@ -1,0 +1,132 @@
+"""What every route answers to whom: the table that the matrix holds the hub to.
+
+The columns are relations to one case and what hangs on it:
+
+  F  a finder, whose finding it links (and whose lease it is)
+  0  a coordinator read in to everything, who opened it
+  1  its vendor, read in to its content
+  2  an operator read in to prepare the fix (whose inventory it is)
+  3  an operator who was given notice
+  u  a coordinator of the same party who is not read in
+  r  a coordinator who was read in and is recused
+  x  a vendor whose reading in has expired
+  s  a maintainer who is a stranger
+  l  a lab that is a stranger
+
+  y  answered        + got past the object, and was answered or refused for another reason
+  n  answered like what does not exist, byte for byte         d  refused whatever the object
+  a  asked for a second person's approval, whether it exists or not
+
+Nobody in the scene has a campaign or an action: those rows show who is refused and who is told that
+there is no such thing. A leaf of operator 2 is one of its own inventory.
+"""
+
+RELATIONS = "F0123urxsl"
+
+OF_OBJECTS = """
+GET  /parties/{party}/members                        y y n n n y y n n n
+POST /parties/{party}/members                        + + n n n + + n n n
+POST /parties/{party}/members/{member}/end           + + n n n + + n n n
+POST /parties/{party}/tokens                         + + n n n + + n n n
+POST /approvals/{approval}/approval                  d + d d d + + d d d
+POST /approvals/{approval}/refusal                   d + d d d + + d d d
+GET  /scanning/leases/{lease}                        y d d d d d d d d n
+POST /scanning/leases/{lease}/heartbeat              + d d d d d d d d n
+POST /scanning/leases/{lease}/coverage               + d d d d d d d d n
+POST /scanning/leases/{lease}/release                + d d d d d d d d n
+GET  /findings/submissions/{submission}              y y n d d n n n n n
+GET  /findings/submissions/{submission}/raw          y y n d d n n n n n
+GET  /findings/{finding}                             y y y d d n n n n n
+GET  /findings/{finding}/proof                       y y n d d n n n n n
+GET  /validation/{finding}                           y y y d d n n n n n
+GET  /validation/{finding}/evidence                  + + + d d n n n n n
+GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n
+GET  /cases/{case}                                   y y y y y n n n n n
+POST /cases/{case}/participants                      d + d d d n n d d d
+POST /cases/{case}/participants/end                  d + d d d n n d d d
+GET  /cases/{case}/readers                           y y y y y n n n n n
+POST /cases/{case}/recusals                          + + + + + n n n n n
+POST /cases/{case}/glass                             d a d d d a a d d d
+POST /cases/{case}/export                            d + d d d n n d d d
+POST /cases/{case}/report                            + + + + n n n n n n
+POST /cases/{case}/status                            + + + + n n n n n n
+GET  /cases/{case}/messages                          y y y n n n n n n n
+POST /cases/{case}/messages                          + + + n n n n n n n
+POST /cases/{case}/embargoes                         + + + + n n n n n n
+POST /cases/{case}/embargoes/{embargo}/acceptance    + + + + + n n n n n
+POST /cases/{case}/embargoes/{embargo}/refusal       + + + + + n n n n n
+POST /cases/{case}/termination                       + + + + n n n n n n
+POST /patches                                        + + + d d n n n n n
+GET  /patches                                        n + + d d n n n n n
+GET  /patches/{patch}                                n y y d d n n n n n
+GET  /patches/{patch}/diff                           n y y d d n n n n n
+GET  /patches/{patch}/wheel                          n + + d d n n n n n
+POST /patches/{patch}/adoption                       n + + d d n n n n n
+GET  /inventories/{inventory}                        d d d y n d d d d d
+POST /advisories                                     d + d d d n n d d d
+POST /advisories/{advisory}/draft                    d + d d d n n d d d
+GET  /advisories/{advisory}                          n y y y n n n n n n
+GET  /advisories/{advisory}/draft                    n y y y n n n n n n
+GET  /advisories/{advisory}/preview                  d y d d d n n d d d
+POST /remediation/advisories/{advisory}              d + d d d n n d d d
+GET  /remediation/advisories/{advisory}              d y d d d n n d d d
+GET  /remediation/actions/{action}                   d n d n n n n d d d
+POST /advisories/{advisory}/schedule                 d + d d d n n d d d
+POST /advisories/{advisory}/publication              d + d d d n n d d d
+POST /cases/{case}/closing                           d + d d d n n d d d
+"""
+
+# Lists hold objects of the scene for these relations, and for the others are as on an empty hub.
+# y: it holds some   n: it holds none   d: refused
+LISTS = """
+GET  /cases                    y y y y y n n n n n
+GET  /findings                 y y y d d n n n n n
+GET  /advisories               n y y y n n n n n n
+GET  /inventories              d d d y n d d d d d
+GET  /scanning/leases          y d d d d d d d d n
+GET  /scanning/coverage        n d d d d d d d d n
+GET  /discovery/campaigns      n d d d d d d d d n
+GET  /remediation/actions      d n d n n n n d d d
+GET  /ledger/leaves            y y y y n n n n n n
+"""
+
+# Routes without an object that somebody else could own: what their permission says is all.
+WITHOUT_OBJECT = """
+POST /parties
+GET  /parties
+GET  /parties/self
+POST /parties/keys
+GET  /approvals
+POST /approvals
+GET  /ledger/verification
+POST /catalogue/targets
+GET  /catalogue/targets
+POST /catalogue/vulnerabilities
+GET  /catalogue/vulnerabilities
+POST /scanning/leases
+POST /scanning/revocations
+POST /findings
+GET  /findings/queue
+POST /discovery/campaigns
+POST /cases
+POST /inventories
+POST /remediation/receipts
+"""
+
+# Commands that ask no hub; every other one asks it over HTTP alone, by a route that stands above.
+LOCAL_COMMANDS = """
+serve
+worker
+doctor
+recipe list
+recipe wheel
+agent enrol
+agent inventory
+agent sync
+agent plan
+agent apply
+agent receipt
+agent status
+admin migrate
+admin found
+"""

@@ -1,0 +1,272 @@
+"""Every route and command, asked by everyone who may stand in some relation to a case.
+
+A route or command without a row in `route_table` fails.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import re
+import typing
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import typer
+from access_scene import Stage
+from route_table import LISTS, LOCAL_COMMANDS, OF_OBJECTS, RELATIONS, WITHOUT_OBJECT
+from typer.testing import CliRunner
+
+from clearhold.access.approvals import Act
+from clearhold.access.permissions import PartyKind
+from clearhold.cases.model import Role
+from clearhold.delivery.cli import main
+from clearhold.delivery.client import HubClient
+from clearhold.delivery.http.app import make_app
+from clearhold.delivery.http.declare import PUBLIC, walk
+from clearhold.kernel.errors import UnavailableError
+from clearhold.kernel.ids import CaseId
+
+NAMES = dict(
+    zip(
+        RELATIONS,
+        ("lab", "ada", "maintainer", "water", "bank", "linus", "grace", "late", "idle", "rival"),
+        strict=True,
+    )
+)
+ABSENT = "00000000-0000-7000-8000-000000000000"
+API = "/api/v1"
+DRAFT = {
+    "title": "quuxlib copies too much",
+    "summary": "A boundless copy.",
+    "details": "Encoding runs past a buffer.",
+    "package": "pkg:pypi/quuxlib",
+    "vendor": "quux",
+    "ecosystem": "PyPI",
+    "facts": {
+        "exploitation": "none",
+        "exploitation_source": "nobody saw any",
+        "automatable": "no",
+        "automatable_source": "needs a chosen input",
+        "technical_impact": "partial",
+        "technical_impact_source": "it ends the process",
+    },
+    "ranges": [{"introduced": "0", "fixed": "1.1"}],
+}
+BOM = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.5",
+    "components": [
+        {"type": "library", "name": "six", "version": "1.0", "purl": "pkg:pypi/six@1.0"}
+    ],
+}
+
+
+def rows(table: str) -> dict[str, str]:
+    found = {}
+    for line in table.strip().splitlines():
+        method, path, *letters = line.split()
+        found[f"{method} {path}"] = "".join(letters)
+    return found
+
+
+OBJECTS, LISTED, OTHER = rows(OF_OBJECTS), rows(LISTS), rows(WITHOUT_OBJECT)
+
+
+@pytest.fixture
+def things(stage: Stage, case: CaseId) -> dict[str, str]:
+    """What the scene holds, by the names that paths give them."""
+    hub, actors = stage.hub, stage.actors
+    stage.party("late", PartyKind.VENDOR)
+    stage.party("idle", PartyKind.MAINTAINER)
+    stage.party("rival", PartyKind.LAB)
+    stage.read_in(case, "late", Role.VENDOR, 1, expires_at=stage.clock.now() + timedelta(minutes=1))
+    stage.clock.advance(timedelta(minutes=1))
+    stage.read_in(case, "grace", Role.COORDINATOR, 1, member=actors["grace"].principal)
+    hub.readers.recuse(actors["grace"], case, reason="conflict")
+    member = stage.member("noor", "lab").principal
+    finding = hub.findings.list(actors["lab"])[0].head
+    approval = hub.approvals.propose(
+        actors["ada"], Act.EXPORT_CASE, case, particulars={}, reason="r"
+    )
+    scope = {"package": "pkg:pypi/quuxlib", "technique": "fuzzing"}
+    lease = stage.ask("lab", "POST", f"{API}/scanning/leases", scope).json()
+    patch = stage.ask("maintainer", "POST", f"{API}/patches", wish("POST /patches", case)).json()
+    advisory = stage.ask("ada", "POST", f"{API}/advisories", DRAFT | {"case": case}).json()
+    inventory = stage.ask("water", "POST", f"{API}/inventories?name=plant", BOM).json()
+    return {
+        "party": actors["lab"].party,
+        "member": member,
+        "approval": approval.id,
+        "lease": lease["id"],
+        "submission": finding.submission,
+        "finding": finding.id,
+        "case": case,
+        "embargo": "none-proposed",
+        "patch": patch["id"],
+        "advisory": advisory["id"],
+        "inventory": inventory["id"],
+        "action": ABSENT,
+        "campaign": ABSENT,
+    }
+
+
+def wish(route: str, case: str) -> Any:
+    """A body that gets as far as the object, and there changes nothing that others depend on."""
+    bodies = {
+        "POST /parties/{party}/members": {"name": "Mo"},
+        "POST /parties/{party}/tokens": {"member": ABSENT},
+        "POST /scanning/leases/{lease}/heartbeat": {"fence": 999},
+        "POST /scanning/leases/{lease}/release": {"fence": 999},
+        "POST /scanning/leases/{lease}/coverage": {
+            "fence": 999,
+            "outcome": "nothing-found",
+            "result_sha256": "0" * 64,
+        },
+        "POST /cases/{case}/participants": {"party": "nobody", "role": "other", "reason": "r"},
+        "POST /cases/{case}/participants/end": {"party": "nobody"},
+        "POST /cases/{case}/recusals": {"reason": "r", "person": ABSENT},
+        "POST /cases/{case}/glass": {"reason": "r"},
+        "POST /cases/{case}/report": {"step": "receive"},
+        "POST /cases/{case}/status": {"fact": "F"},
+        "POST /cases/{case}/messages": {"text": "hello"},
+        "POST /cases/{case}/embargoes": {"until": "2001-01-01T00:00:00Z"},
+        "POST /patches": {
+            "case": case,
+            "diff": base64.b64encode(b"--- a/q\n+++ b/q\n@@ -1 +1 @@\n-a\n+b\n").decode(),
+            "origin": "maintainer",
+        },
+        "POST /advisories": DRAFT | {"case": case},
+        "POST /advisories/{advisory}/draft": DRAFT,
+        "POST /advisories/{advisory}/publication": {"reason": "r"},
+    }
+    return bodies.get(route)
+
+
+def answer(stage: Stage, name: str, route: str, things: dict[str, str]) -> httpx.Response:
+    method, path = route.split()
+    query = f"?case={things['case']}" if route == "GET /patches" else ""
+    place = re.sub(r"\{(\w+)\}", lambda found: things[found[1]], path)
+    return stage.ask(name, method, f"{API}{place}{query}", wish(route, things["case"]))
+
+
+def same(one: httpx.Response, other: httpx.Response, ids: dict[str, str]) -> bool:
+    def plain(each: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+        body = each.content
+        for known in ids.values():
+            body = body.replace(known.encode(), ABSENT.encode())
+        headers = [(name, value) for name, value in each.headers.items() if name != "date"]
+        return each.status_code, body, [each for each in headers if each[0] != "content-length"]
+
+    return plain(one) == plain(other)
+
+
+def told(stage: Stage, name: str, route: str, things: dict[str, str]) -> str:
+    real = answer(stage, name, route, things)
+    kept = {"member", "embargo"}  # parts of a path that belong to another object
+    void = {each: things[each] if each in kept else ABSENT for each in things}
+    unreal = answer(stage, name, route, void)
+    if not same(real, unreal, things):
+        return "y" if real.is_success and route.startswith("GET /") and "{" in route else "+"
+    if real.json() == []:
+        return "n"
+    return {403: "d", 404: "n", 409: "a"}.get(real.status_code, f"<{real.text}>")
+
+
+def test_every_route_has_a_row(stage: Stage) -> None:
+    known = {
+        f"{method} {API}{path}"
+        for each in (OBJECTS, LISTED, OTHER)
+        for method, path in [each_.split() for each_ in each]
+    }
+    public = {name for name, permission in walk(make_app(stage.hub).routes) if permission == PUBLIC}
+    routes = {name for name, _ in walk(make_app(stage.hub).routes)} - public
+    assert routes == known
+
+
+def test_what_hangs_on_a_case_is_told_to_whom_the_table_says(
+    stage: Stage, things: dict[str, str]
+) -> None:
+    wrong = {}
+    for route, expected in OBJECTS.items():
+        found = "".join(told(stage, NAMES[each], route, things) for each in RELATIONS)
+        if found != expected:
+            wrong[route] = f"expected {' '.join(expected)}, found {' '.join(found)}"
+    assert not wrong, "\n" + "\n".join(f"{route:52} {what}" for route, what in wrong.items())
+
+
+def test_lists_hold_what_the_table_says(stage: Stage, things: dict[str, str]) -> None:
+    wrong = {}
+    for route, expected in LISTED.items():
+        found = ""
+        for each in RELATIONS:
+            real = answer(stage, NAMES[each], route, things)
+            body = real.json()
+            held = body["cases"] if isinstance(body, dict) and "cases" in body else body
+            found += "d" if real.status_code == 403 else "y" if held else "n"
+        if found != expected:
+            wrong[route] = f"expected {' '.join(expected)}, found {' '.join(found)}"
+    assert not wrong, "\n" + "\n".join(f"{route:30} {what}" for route, what in wrong.items())
+
+
+def commands() -> dict[str, Any]:
+    top = typer.main.get_command(main.app)
+    found: dict[str, Any] = {}
+    for name, each in top.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(each, "commands", None)
+        found |= {f"{name} {sub}": one for sub, one in inner.items()} if inner else {name: each}
+    return found
+
+
+def given(name: str, kind: Any, file: Path) -> str:
+    """Something that an argument of this name and type takes."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return str(next(iter(kind)))
+    if kind is Path:
+        return str(file.with_name("new")) if name in {"to", "target"} else str(file)
+    if kind in {int, float}:
+        return "1"
+    return "2031-01-01T00:00:00Z" if name == "until" else "x"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_every_command_asks_by_a_route_of_the_table_or_is_known_to_ask_nobody(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def send(_client: HubClient, method: str, path: str, **_options: Any) -> httpx.Response:
+        asked.append(f"{method} {path}")
+        raise UnavailableError("Nobody is asked.")
+
+    monkeypatch.setattr(HubClient, "_send", send)
+    monkeypatch.setenv("CLEARHOLD_TOKEN", "ch_x")
+    known = [
+        re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in (*OBJECTS, *LISTED, *OTHER)
+    ]
+    local = set(LOCAL_COMMANDS.strip().splitlines())
+    found = commands()
+    assert local <= found.keys()
+    for name in found.keys() - local:
+        asked.clear()
+        file = tmp_path / "file.json"
+        file.write_text("{}")
+        kinds = typing.get_type_hints(inspect.unwrap(found[name].callback))
+        words = [
+            given(str(each.name), kinds[str(each.name)], file)
+            for each in found[name].params
+            if each.param_type_name == "argument" and each.required
+        ]
+        for each in found[name].params:
+            if each.param_type_name == "option" and each.required:
+                words += [each.opts[0], given(str(each.name), kinds[str(each.name)], file)]
+        done = CliRunner().invoke(main.app, [*name.split(), *words])
+        assert asked, f"{name} {words} asked nobody: {done.output} {done.exception}"
+        route = asked[0].replace(f" {API}", " ", 1)
+        assert any(each.fullmatch(route) for each in known), f"{name} asks {route}"
+        for made in tmp_path.glob("new"):
+            made.unlink()
