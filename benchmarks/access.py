@@ -84,11 +84,11 @@ def _measured(url: str, place: Path, *, cases: int, times: int) -> Figure:
     vault = Vault(ring, LocalBlobs(place / "data" / "blobs"))
     findings = FindingService(sessions, vault, ScanningService(sessions, vault))
     service = CaseService(sessions, vault, CaseMaterial(findings))
-    parties = _filled(sessions, vault, cases)
+    parties = fill(sessions, vault, cases=cases, parties=_PARTIES)
     if database.dialect.name == "postgresql":
         with database.begin() as connection:
             connection.execute(text("ANALYZE"))
-    readers = [_actor(each) for each in parties[:20]]
+    readers = [actor_of(each) for each in parties[:20]]
 
     def page(number: int) -> None:
         actor = readers[number % len(readers)]
@@ -133,15 +133,16 @@ def _plain(database: Engine) -> None:
         ).all()
 
 
-def _actor(identity: PartyId) -> Actor:
+def actor_of(identity: PartyId) -> Actor:
+    """A member of a party, as a request would know them."""
     kind = PartyKind.MAINTAINER
     return Actor(PrincipalId(f"member of {identity}"), identity, kind, PERMISSIONS[kind])
 
 
-def _filled(sessions: Sessions, vault: Vault, cases: int) -> list[PartyId]:
+def fill(sessions: Sessions, vault: Vault, *, cases: int, parties: int) -> list[PartyId]:
     """Parties, and cases with three of them each, every one with a key and a sealed title."""
     with sessions.transaction() as unit:
-        parties = [PartyId(new_id(unit.now)) for _ in range(_PARTIES)]
+        made = [PartyId(new_id(unit.now)) for _ in range(parties)]
         rows = [
             {
                 "id": each,
@@ -150,13 +151,13 @@ def _filled(sessions: Sessions, vault: Vault, cases: int) -> list[PartyId]:
                 "kind": "maintainer",
                 "registered_at": unit.now,
             }
-            for number, each in enumerate(parties)
+            for number, each in enumerate(made)
         ]
         unit.connection.execute(insert(party), rows)
     for start in range(0, cases, _BATCH):
         with sessions.transaction() as unit:
-            _batch(unit, vault, parties, range(start, min(start + _BATCH, cases)))
-    return parties
+            _batch(unit, vault, made, range(start, min(start + _BATCH, cases)))
+    return made
 
 
 def _batch(unit: UnitOfWork, vault: Vault, parties: list[PartyId], numbers: range) -> None:
@@ -173,7 +174,7 @@ def _batch(unit: UnitOfWork, vault: Vault, parties: list[PartyId], numbers: rang
     }
     for number in numbers:
         within, case, one = vault.open_compartment(unit), CaseId(new_id(unit.now)), new_id(unit.now)
-        members = [parties[(number * 7 + step * 331) % _PARTIES] for step in range(_PER_CASE)]
+        members = [parties[(number * 7 + step * 331) % len(parties)] for step in range(_PER_CASE)]
         _report(made, unit, within, one, members[0])
         sealed = vault.seal(unit, within, place=title_place(case), content=b"A title of a case")
         made[disclosure_case].append(

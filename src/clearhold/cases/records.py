@@ -149,11 +149,14 @@ def listing(
     unit: UnitOfWork, actor: Actor, *, before: CaseId | None = None, limit: int
 ) -> tuple[CaseRecord, ...]:
     """The cases the actor may see that are older than `before`, newest first: ids sort by birth."""
-    older = true() if before is None else disclosure_case.c.id < before
+    # Begun at the actor's own part, whose index holds its cases in this order.
+    own = case_participant.alias("own")
+    older = true() if before is None else own.c.case < before
     rows = unit.connection.execute(
         select(disclosure_case)
+        .join(own, and_(own.c.case == disclosure_case.c.id, own.c.party == actor.party))
         .where(visible_to(actor, unit.now), older)
-        .order_by(disclosure_case.c.id.desc())
+        .order_by(own.c.case.desc())
         .limit(limit)
     )
     return tuple(_case(row) for row in rows)

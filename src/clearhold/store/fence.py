@@ -83,6 +83,25 @@ def raise_for(connection: Connection, who: Identity, *, now: datetime) -> None:
     connection.execute(_RAISE, parameters)
 
 
+def weakness(connection: Connection) -> str:
+    """Why the fence is weaker than it could be for this connection's user; empty when it is not.
+
+    Whoever owns a table, or may bypass row-level security, reads everything once it leaves the
+    role of requests.
+    """
+    row = connection.execute(
+        text(
+            "SELECT rolsuper OR rolbypassrls AS bypasses,"
+            " EXISTS (SELECT FROM pg_class c WHERE c.relname = 'finding'"
+            " AND pg_has_role(current_user, c.relowner, 'USAGE')) AS owns"
+            " FROM pg_roles WHERE rolname = current_user"
+        )
+    ).one()
+    if row.bypasses:
+        return "the database user bypasses row-level security"
+    return "the database user owns the tables" if row.owns else ""
+
+
 def lower(connection: Connection) -> None:
     """Let the transaction go on as the hub itself."""
     connection.execute(_LOWER)

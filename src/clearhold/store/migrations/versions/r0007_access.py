@@ -103,6 +103,8 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index(op.f("ix_broken_glass_compartment"), "broken_glass", ["compartment"])
+    op.drop_index(op.f("ix_case_participant_party"), "case_participant")
+    op.create_index("ix_case_participant_party_case", "case_participant", ["party", "case"])
     # Plain additions, which need no copy of a table that others refer to.
     op.execute("ALTER TABLE compartment_grant ADD COLUMN approved_by TEXT")
     op.execute("ALTER TABLE compartment_grant ADD COLUMN emergency INTEGER DEFAULT 0 NOT NULL")
