@@ -62,6 +62,9 @@ GET  /patches/{patch}                                n y y d d n n n n n
 GET  /patches/{patch}/diff                           n y y d d n n n n n
 GET  /patches/{patch}/wheel                          n + + d d n n n n n
 POST /patches/{patch}/adoption                       n + + d d n n n n n
+POST /patches/{patch}/repeat                         n + + d d n n n n n
+POST /validation/{finding}/repeat                    + + + d d n n n n n
+GET  /ledger/leaves/{seq}/proof                      n + + n n n n n n n
 GET  /inventories/{inventory}                        d d d y n d d d d d
 POST /advisories                                     d + d d d n n d d d
 POST /advisories/{advisory}/draft                    d + d d d n n d d d
@@ -84,6 +87,7 @@ GET  /findings                 y y y d d n n n n n
 GET  /advisories               n y y y n n n n n n
 GET  /inventories              d d d y n d d d d d
 GET  /scanning/leases          y d d d d d d d d n
+GET  /ledger/commitments       n d n d d d d n n n
 GET  /scanning/coverage        n d d d d d d d d n
 GET  /discovery/campaigns      n d d d d d d d d n
 GET  /remediation/actions      d n d n n n n d d d
@@ -99,6 +103,7 @@ POST /parties/keys
 GET  /approvals
 POST /approvals
 GET  /ledger/verification
+POST /ledger/commitments
 POST /catalogue/targets
 GET  /catalogue/targets
 POST /catalogue/vulnerabilities
@@ -118,6 +123,11 @@ LOCAL_COMMANDS = """
 serve
 worker
 doctor
+advisory check
+ledger check
+ledger key
+ledger reveal
+ledger verify
 recipe list
 recipe wheel
 agent enrol
