@@ -227,6 +227,7 @@ def commands() -> dict[str, Any]:
 
 def given(name: str, kind: Any, file: Path) -> str:
     """Something that an argument of this name and type takes."""
+    kind = next((each for each in typing.get_args(kind) if each is not type(None)), kind)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return str(next(iter(kind)))
     if kind is Path:
