@@ -46,8 +46,8 @@ from clearhold.cases.embargoes import EmbargoService
 from clearhold.cases.expunging import Expunging
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.reactions import CaseReactions
-from clearhold.cases.sealed import SealedCaseService
 from clearhold.cases.readers import CaseReaders
+from clearhold.cases.sealed import SealedCaseService
 from clearhold.cases.service import CaseService
 from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service

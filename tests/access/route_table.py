@@ -31,6 +31,11 @@ POST /parties/{party}/tokens                         + + n n n + + n n n
 POST /approvals/{approval}/approval                  d + d d d + + d d d
 POST /approvals/{approval}/refusal                   d + d d d + + d d d
 GET  /scanning/leases/{lease}                        y d d d d d d d d n
+GET  /parties/{handle}/recipients                    y n n n n n n n n n
+POST /parties/recipients/{fingerprint}/withdrawal    + n + n n n n n n n
+GET  /cases/sealed/{case}                            y n y n n n n n n n
+POST /cases/sealed/{case}/letters                    + n + n n n n n n n
+GET  /cases/sealed/{case}/letters/{letter}           y n y n n n n n n n
 POST /scanning/leases/{lease}/heartbeat              + d d d d d d d d n
 POST /scanning/leases/{lease}/coverage               + d d d d d d d d n
 POST /scanning/leases/{lease}/release                + d d d d d d d d n
@@ -97,8 +102,13 @@ GET  /ledger/leaves            y y y y n n n n n n
 # Routes without an object that somebody else could own: what their permission says is all.
 WITHOUT_OBJECT = """
 POST /parties
+POST /parties/recipients
+GET  /parties/recipients
+POST /cases/sealed
+GET  /cases/sealed
 GET  /parties
 GET  /parties/self
+GET  /parties/readings
 POST /parties/keys
 GET  /approvals
 POST /approvals
@@ -137,6 +147,16 @@ agent plan
 agent apply
 agent receipt
 agent status
+case sealed open
+party identity
+party open
+admin keys status
+admin keys rotate
+admin keys resume
+admin keys backup
+admin keys forget
+admin keys destroy-retired
+admin keys expunge
 admin migrate
 admin found
 """

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyrage
 import pytest
 import typer
 from access_scene import Stage
@@ -30,6 +31,8 @@ from clearhold.delivery.http.app import make_app
 from clearhold.delivery.http.declare import PUBLIC, walk
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.ids import CaseId
+from clearhold.wire.age import fingerprint
+from clearhold.wire.letter import Letter
 
 NAMES = dict(
     zip(
@@ -40,6 +43,8 @@ NAMES = dict(
 )
 ABSENT = "00000000-0000-7000-8000-000000000000"
 API = "/api/v1"
+RECIPIENT = pyrage.x25519.Identity.generate().to_public()
+LETTER = base64.b64encode(pyrage.encrypt(Letter("x", b"x").to_bytes(), [RECIPIENT])).decode()
 DRAFT = {
     "title": "quuxlib copies too much",
     "summary": "A boundless copy.",
@@ -97,9 +102,14 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     )
     scope = {"package": "pkg:pypi/quuxlib", "technique": "fuzzing"}
     lease = stage.ask("lab", "POST", f"{API}/scanning/leases", scope).json()
-    patch = stage.ask("maintainer", "POST", f"{API}/patches", wish("POST /patches", case)).json()
+    patch = stage.ask("maintainer", "POST", f"{API}/patches", wish(stage, "POST /patches", case)).json()
     advisory = stage.ask("ada", "POST", f"{API}/advisories", DRAFT | {"case": case}).json()
     inventory = stage.ask("water", "POST", f"{API}/inventories?name=plant", BOM).json()
+    for name, findable in (("maintainer", True), ("lab", False)):
+        body = {"recipient": str(RECIPIENT), "findable": findable}
+        assert stage.ask(name, "POST", f"{API}/parties/recipients", body).is_success
+    letter = {"ciphertext": LETTER, "to": to_maintainer(stage)}
+    sealed = stage.ask("lab", "POST", f"{API}/cases/sealed", letter).json()
     return {
         "party": actors["lab"].party,
         "member": member,
@@ -109,6 +119,10 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "finding": finding.id,
         "case": case,
         "seq": str(of_case.seq),
+        "handle": stage.handles["lab"],
+        "fingerprint": fingerprint(str(RECIPIENT)),
+        "sealed": sealed["id"],
+        "letter": sealed["letters"][0]["id"],
         "embargo": "none-proposed",
         "patch": patch["id"],
         "advisory": advisory["id"],
@@ -118,7 +132,11 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     }
 
 
-def wish(route: str, case: str) -> Any:
+def to_maintainer(stage: Stage) -> list[dict[str, str]]:
+    return [{"party": stage.handles["maintainer"], "fingerprint": fingerprint(str(RECIPIENT))}]
+
+
+def wish(stage: Stage, route: str, case: str) -> Any:
     """A body that gets as far as the object, and there changes nothing that others depend on."""
     bodies = {
         "POST /parties/{party}/members": {"name": "Mo"},
@@ -138,6 +156,10 @@ def wish(route: str, case: str) -> Any:
         "POST /cases/{case}/status": {"fact": "F"},
         "POST /cases/{case}/messages": {"text": "hello"},
         "POST /cases/{case}/embargoes": {"until": "2001-01-01T00:00:00Z"},
+        "POST /cases/sealed/{case}/letters": {
+            "ciphertext": LETTER,
+            "to": to_maintainer(stage),
+        },
         "POST /patches": {
             "case": case,
             "diff": base64.b64encode(b"--- a/q\n+++ b/q\n@@ -1 +1 @@\n-a\n+b\n").decode(),
@@ -153,8 +175,9 @@ def wish(route: str, case: str) -> Any:
 def answer(stage: Stage, name: str, route: str, things: dict[str, str]) -> httpx.Response:
     method, path = route.split()
     query = f"?case={things['case']}" if route == "GET /patches" else ""
-    place = re.sub(r"\{(\w+)\}", lambda found: things[found[1]], path)
-    return stage.ask(name, method, f"{API}{place}{query}", wish(route, things["case"]))
+    parts = things | ({"case": things["sealed"]} if path.startswith("/cases/sealed/") else {})
+    place = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], path)
+    return stage.ask(name, method, f"{API}{place}{query}", wish(stage, route, things["case"]))
 
 
 def same(one: httpx.Response, other: httpx.Response, ids: dict[str, str]) -> bool:
@@ -216,12 +239,12 @@ def test_lists_hold_what_the_table_says(stage: Stage, things: dict[str, str]) ->
     assert not wrong, "\n" + "\n".join(f"{route:30} {what}" for route, what in wrong.items())
 
 
-def commands() -> dict[str, Any]:
-    top = typer.main.get_command(main.app)
+def commands(group: Any = None, prefix: str = "") -> dict[str, Any]:
+    """Every command by its words, those of groups within groups too."""
     found: dict[str, Any] = {}
-    for name, each in top.commands.items():  # type: ignore[attr-defined]
+    for name, each in (group or typer.main.get_command(main.app)).commands.items():
         inner = getattr(each, "commands", None)
-        found |= {f"{name} {sub}": one for sub, one in inner.items()} if inner else {name: each}
+        found |= commands(each, f"{prefix}{name} ") if inner else {f"{prefix}{name}": each}
     return found
 
 
@@ -231,10 +254,10 @@ def given(name: str, kind: Any, file: Path) -> str:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return str(next(iter(kind)))
     if kind is Path:
-        return str(file.with_name("new")) if name in {"to", "target"} else str(file)
+        return str(file.with_name("new")) if name in {"to", "target", "output"} else str(file)
     if kind in {int, float}:
         return "1"
-    return "2031-01-01T00:00:00Z" if name == "until" else "x"
+    return {"until": "2031-01-01T00:00:00Z", "to": f"x={fingerprint(str(RECIPIENT))}"}.get(name, "x")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

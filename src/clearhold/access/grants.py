@@ -175,9 +175,14 @@ def grants_in(unit: UnitOfWork, within: CompartmentId) -> tuple[Grant, ...]:
     )
 
 
+def grantees_in(unit: UnitOfWork, within: CompartmentId) -> tuple[Grantee, ...]:
+    """Whom the grants in force of a compartment name, in order of their reading in."""
+    return tuple(each.who for each in grants_in(unit, within))
+
+
 def parties_in(unit: UnitOfWork, within: CompartmentId) -> tuple[PartyId, ...]:
     """The parties of whom anybody is read in to a compartment now, in order of reading in."""
-    return tuple(dict.fromkeys(each.who.party for each in grants_in(unit, within)))
+    return tuple(dict.fromkeys(each.party for each in grantees_in(unit, within)))
 
 
 def read_in(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, insert, select, true
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.cases.tables import sealed_case, sealed_letter, sealed_reader
 from clearhold.kernel.ids import ArtifactId, CompartmentId, PartyId, SealedCaseId
@@ -44,7 +44,7 @@ class LetterRecord:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """Sealed cases the actor's party lodged or was named in."""
-    return sealed_case.c.compartment.in_(compartments_of(actor, now))
+    return sealed_case.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def letter_visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:

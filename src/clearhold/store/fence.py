@@ -3,7 +3,7 @@
 Whoever serves requests opens `request()` around each and says with `identify` who calls. Every
 transaction of that request then runs in a database role to which row-level security applies, and
 until the caller is known as nobody. Work outside any request is the hub's own. The policies stand
-in migration 7; SQLite has no such thing, and there the application's predicates stand alone.
+in migration 6; SQLite has no such thing, and there the application's predicates stand alone.
 """
 
 from __future__ import annotations

@@ -100,9 +100,7 @@ class Vault:
         for each in sealed:
             envelope.known(each.content)
             key = keys[each.within]
-            opened.append(
-                envelope.reopen(key, each.within, place=each.place, sealed=each.content)
-            )
+            opened.append(envelope.reopen(key, each.within, place=each.place, sealed=each.content))
             releases.note(unit, reader, each.within, limit=self._releases_per_hour)
             unit.record(
                 "vault:plaintext:release",
@@ -187,9 +185,7 @@ class Vault:
         }
         if wrapped.keys() != compartments:
             raise _expunged()
-        return {
-            within: self._opened(connection, within, each) for within, each in wrapped.items()
-        }
+        return {within: self._opened(connection, within, each) for within, each in wrapped.items()}
 
     def _opened(self, connection: Connection, within: CompartmentId, wrapped: WrappedKey) -> bytes:
         try:

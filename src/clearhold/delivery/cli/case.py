@@ -11,7 +11,7 @@ import typer
 
 from clearhold.cases.model import ReportStep, Role
 from clearhold.delivery.cli import sealed
-from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.kernel.errors import ClearholdError, InvalidError
 
 app = typer.Typer(help="Coordinate the disclosure of a vulnerability.", no_args_is_help=True)
@@ -96,12 +96,14 @@ def break_glass(case: str, reason: str, *, as_json: bool = JsonOption) -> None:
 
 @app.command("export")
 @told
-def export(case: str, to: Path, *, as_json: bool = JsonOption) -> None:
+def export(
+    case: str, to: Path, sealed_to: str | None = SEALED_TO, *, as_json: bool = JsonOption
+) -> None:
     """Write everything you may see of the case to a zip archive; takes two people."""
     descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         try:
-            content = hub().fetch(f"/cases/{case}/export")
+            content = hub().fetch(f"/cases/{case}/export", sealed_to=sealed_to)
         except ClearholdError:
             to.unlink()  # made first, so that no approval is used up for what cannot be kept
             raise

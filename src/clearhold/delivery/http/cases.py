@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clearhold.access.permissions import Permission
 from clearhold.cases.model import Consent, EmbargoState, ReportState, ReportStep, Role
 from clearhold.cases.service import MOST_LISTED
-from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
 from clearhold.kernel.ids import CaseId, PersonId, PrincipalId, VulnerabilityId
 
 router = APIRouter(prefix="/cases", tags=["cases"])
@@ -270,10 +270,10 @@ def break_glass(hub: HubDep, actor: ActorDep, case: str, why: Reason) -> CaseBod
 
 
 @router.post("/{case}/export", response_class=Response, **requires(Permission.CASES_READ_IN))
-def export(hub: HubDep, actor: ActorDep, case: str) -> Response:
+def export(hub: HubDep, actor: ActorDep, sealing: SealingDep, case: str) -> Response:
     """Everything the caller may see of the case, as a zip archive."""
     return Response(
-        hub.exports.export(actor, CaseId(case)),
+        sealing(lambda: hub.exports.export(actor, CaseId(case))),
         media_type="application/zip",
         headers={"Content-Disposition": "attachment"},
     )

@@ -1,8 +1,4 @@
-"""Second people and broken glass in grants; row-level security on PostgreSQL.
-
-Revision ID: 0007
-Revises: 0003
-"""
+"""Second people and broken glass in grants; row-level security on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ from alembic import op
 from clearhold.kernel.errors import UnavailableError
 from clearhold.store.fence import ROLE, SERVICE_ROLE
 
-revision = "0007"
-down_revision = "0003"
+revision = "0006"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -66,6 +62,8 @@ POLICIES = {
         f"{_in_tier(1)} OR (adopted_at IS NOT NULL AND {_in_tier(2)})"
         f" OR (party = {_PARTY} AND {_in_tier(2)})"
     ),
+    "sealed_case": _in_tier(0),
+    "sealed_letter": 'EXISTS (SELECT FROM sealed_case c WHERE c.id = "case")',
     "inventory": _in_tier(0),
     "inventory_revision": (
         "EXISTS (SELECT FROM inventory i WHERE i.id = inventory_revision.inventory)"
