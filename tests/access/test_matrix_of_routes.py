@@ -102,7 +102,9 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     )
     scope = {"package": "pkg:pypi/quuxlib", "technique": "fuzzing"}
     lease = stage.ask("lab", "POST", f"{API}/scanning/leases", scope).json()
-    patch = stage.ask("maintainer", "POST", f"{API}/patches", wish(stage, "POST /patches", case)).json()
+    patch = stage.ask(
+        "maintainer", "POST", f"{API}/patches", wish(stage, "POST /patches", case)
+    ).json()
     advisory = stage.ask("ada", "POST", f"{API}/advisories", DRAFT | {"case": case}).json()
     inventory = stage.ask("water", "POST", f"{API}/inventories?name=plant", BOM).json()
     for name, findable in (("maintainer", True), ("lab", False)):
@@ -257,7 +259,9 @@ def given(name: str, kind: Any, file: Path) -> str:
         return str(file.with_name("new")) if name in {"to", "target", "output"} else str(file)
     if kind in {int, float}:
         return "1"
-    return {"until": "2031-01-01T00:00:00Z", "to": f"x={fingerprint(str(RECIPIENT))}"}.get(name, "x")
+    return {"until": "2031-01-01T00:00:00Z", "to": f"x={fingerprint(str(RECIPIENT))}"}.get(
+        name, "x"
+    )
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
