@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from access_scene import Stage
-from sqlalchemy import Engine, select, text, true
+from sqlalchemy import Connection, Engine, select, text, true
 
 from clearhold.advisories import records as advisories
 from clearhold.cases import records as cases
@@ -16,7 +16,6 @@ from clearhold.findings.tables import finding, submission
 from clearhold.kernel.ids import CaseId
 from clearhold.patches import records as patches
 from clearhold.store import fence
-from clearhold.store.all_tables import metadata
 from clearhold.store.unit_of_work import Sessions
 from clearhold.validation import records as validations
 from clearhold.vault.tables import artifact, compartment
@@ -104,27 +103,77 @@ def test_the_way_through_the_fence_closes_behind_whoever_took_it(
         assert seen(unit) == 0
 
 
+# Secret tables that requests read as they stand, and why.
+REASONS = {
+    "broken_glass": "everyone in the case is to see it",
+    "case_finding": "ids alone, which finders of the case share by number",
+    "case_participant": "ids alone, and the source of a finder's policies",
+    "compartment_grant": "who is read in, and the source of every policy",
+    "ledger_leaf": "the ledger's own predicate; chains are continued across compartments",
+    "match_assertion": "ids alone; services join what different parties found",
+    "match_key": "keyed hashes, compared by services across parties",
+    "recusal": "who is barred, and the source of every policy",
+    "remediation_matter": "sealed, and read by services alone",
+    "scan_lane": "keyed hashes and a sealed register: claims must see what others hold",
+}
+
+
+def unfenced(connection: Connection) -> set[str]:
+    """The secret tables that show a request all their rows.
+
+    Secret is what has a compartment, and what refers to such a table, however far around.
+    """
+    return set(
+        connection.execute(
+            text(
+                "WITH RECURSIVE secret(oid) AS ("
+                " SELECT a.attrelid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+                " WHERE a.attname LIKE '%compartment' AND NOT a.attisdropped AND c.relkind = 'r'"
+                " UNION SELECT 'compartment'::regclass"
+                " UNION SELECT k.conrelid FROM pg_constraint k JOIN secret s ON k.confrelid = s.oid"
+                " WHERE k.contype = 'f')"
+                " SELECT c.relname FROM secret JOIN pg_class c USING (oid)"
+                " WHERE NOT (c.relrowsecurity AND EXISTS (SELECT FROM pg_policy p"
+                " WHERE p.polrelid = c.oid AND to_regrole('clearhold_request') = ANY (p.polroles)))"
+            )
+        ).scalars()
+    )
+
+
 def test_every_secret_table_has_its_policies_or_a_reason_to_have_none(database: Engine) -> None:
     with database.connect() as connection:
-        fenced = set(
-            connection.execute(
-                text(
-                    "SELECT c.relname FROM pg_class c JOIN pg_policies p ON p.tablename = c.relname"
-                    " WHERE c.relrowsecurity AND 'clearhold_request' = ANY (p.roles)"
-                )
-            ).scalars()
+        assert unfenced(connection) == set(REASONS)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "compartment text",
+        "compartment text REFERENCES compartment (id)",
+        "finding text REFERENCES finding (id)",
+        "consent text, party text, FOREIGN KEY (consent, party) REFERENCES embargo_consent",
+    ],
+)
+def test_a_new_table_about_what_is_secret_is_found_until_it_has_policies(
+    database: Engine, column: str
+) -> None:
+    with database.connect() as connection:
+        connection.execute(text(f"CREATE TABLE hearsay (id text, {column})"))
+        assert unfenced(connection) == {*REASONS, "hearsay"}
+        connection.execute(
+            text("CREATE POLICY request ON hearsay TO clearhold_request USING (false)")
         )
-    secret = {name for name, table in metadata.tables.items() if "compartment" in table.c}
-    reasons = {
-        "broken_glass": "everyone in the case is to see it",
-        "case_finding": "ids alone, which finders of the case share by number",
-        "compartment_grant": "who is read in, and the source of every policy",
-        "ledger_leaf": "the ledger's own predicate; chains are continued across compartments",
-        "scan_lane": "claims must see what others hold",
-        "scan_lease": "claims must see what others hold",
-        "recusal": "who is barred, and the source of every policy",
-        "remediation_matter": "read by services alone",
+        assert "hearsay" in unfenced(connection)  # a policy that is not enabled is none
+        connection.execute(text("ALTER TABLE hearsay ENABLE ROW LEVEL SECURITY"))
+        assert unfenced(connection) == set(REASONS)
+
+
+def test_every_policy_lets_the_service_on(database: Engine) -> None:
+    with database.connect() as connection:
+        roles = connection.execute(
+            text("SELECT tablename, array_agg(policyname::text) FROM pg_policies GROUP BY 1")
+        ).all()
+    assert len(roles) >= 20
+    assert {name: sorted(policies) for name, policies in roles} == {
+        name: ["request", "service"] for name, _ in roles
     }
-    assert secret - fenced == set(reasons) & secret
-    assert "case_message" in fenced
-    assert "compartment" in fenced

@@ -139,9 +139,10 @@ def handles(unit: UnitOfWork, parties: Iterable[PartyId]) -> dict[PartyId, str]:
 
 def count_letters(unit: UnitOfWork, case: SealedCaseId) -> int:
     """How many letters a case has, whoever may see them: for its limit, never for an answer."""
-    counted: int = unit.connection.execute(
-        select(func.count()).select_from(sealed_letter).where(sealed_letter.c.case == case)
-    ).scalar_one()
+    with unit.as_service():
+        counted: int = unit.connection.execute(
+            select(func.count()).select_from(sealed_letter).where(sealed_letter.c.case == case)
+        ).scalar_one()
     return counted
 
 

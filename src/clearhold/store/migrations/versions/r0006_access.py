@@ -39,6 +39,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
 $$
 """  # noqa: S608  # the parts are constants
 
+# Letters are for some of a case's parties alone. Policies on letters and readers that look at each
+# other would be without end, so this too runs as its owner.
+LETTERS = f"""
+CREATE FUNCTION clearhold_letters() RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+  SELECT l.id FROM sealed_reader r JOIN sealed_letter l ON l.id = r.letter
+    JOIN sealed_case c ON c.id = l."case"
+   WHERE r.party = {_PARTY} AND c.compartment IN (SELECT clearhold_readable(0))
+$$
+"""  # noqa: S608  # the parts are constants
+
 
 def _in_tier(tier: int, column: str = "compartment") -> str:
     # An array is made once for a statement, and an index can be searched for what it holds.
@@ -57,17 +68,24 @@ POLICIES = {
     "campaign": _in_tier(0),
     "disclosure_case": _in_tier(3),
     "embargo": _OF_CASE.format(_in_tier(3, "c.compartment")),
+    "embargo_consent": "EXISTS (SELECT FROM embargo e WHERE e.id = embargo_consent.embargo)",
     "case_message": _OF_CASE.format(_in_tier(1, "c.compartment")),
     "patch": (
         f"{_in_tier(1)} OR (adopted_at IS NOT NULL AND {_in_tier(2)})"
         f" OR (party = {_PARTY} AND {_in_tier(2)})"
     ),
     "sealed_case": _in_tier(0),
-    "sealed_letter": 'EXISTS (SELECT FROM sealed_case c WHERE c.id = "case")',
+    "sealed_letter": "id = ANY (ARRAY(SELECT clearhold_letters()))",
+    "sealed_reader": "letter = ANY (ARRAY(SELECT clearhold_letters()))",
     "inventory": _in_tier(0),
     "inventory_revision": (
         "EXISTS (SELECT FROM inventory i WHERE i.id = inventory_revision.inventory)"
     ),
+    "inventory_package": (
+        "EXISTS (SELECT FROM inventory i WHERE i.id = inventory_package.inventory)"
+    ),
+    "scan_lease": _in_tier(0),
+    "scan_coverage": "EXISTS (SELECT FROM scan_lease l WHERE l.id = scan_coverage.lease)",
     "remediation_action": _in_tier(0),
     "remediation_receipt": _in_tier(0),
     # An operator who is told early joins the advisory for its public id.
@@ -76,6 +94,9 @@ POLICIES = {
         " OR EXISTS (SELECT FROM remediation_action a"
         " WHERE a.advisory = advisory.id AND a.early_notice = 1)"
     ),
+    # Frozen shortly before it is public.
+    "advisory_target": "EXISTS (SELECT FROM advisory a WHERE a.id = advisory_target.advisory)",
+    "advisory_bundle": "EXISTS (SELECT FROM advisory a WHERE a.id = advisory_bundle.advisory)",
 }
 
 
@@ -141,8 +162,10 @@ def _raise_fence() -> None:
                 f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {rights} ON {kind} TO {role}"
             )
     op.execute(READABLE)
-    op.execute("REVOKE ALL ON FUNCTION clearhold_readable(integer) FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION clearhold_readable(integer) TO {ROLE}, {SERVICE_ROLE}")
+    op.execute(LETTERS)
+    for function in ("clearhold_readable(integer)", "clearhold_letters()"):
+        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {ROLE}, {SERVICE_ROLE}")
     for table, readable in POLICIES.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         # A transaction sees what it wrote itself: a compartment is opened before it is granted. A
