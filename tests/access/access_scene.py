@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -61,12 +61,12 @@ class Stage:
         token = self.hub.parties.issue_token(self.actors["ada"], made.id, life=LIFE)
         return self._keep(name, token.secret)
 
-    def member(self, name: str, of: str) -> Actor:
+    def member(
+        self, name: str, of: str, roles: Iterable[MemberRole] = (MemberRole.HANDLER,)
+    ) -> Actor:
         """A person of a party, with a token of their own."""
         party = PartyId(self.actors[of].party)
-        made = self.hub.parties.add_member(
-            self.actors[of], party, name=name, roles=[MemberRole.HANDLER]
-        )
+        made = self.hub.parties.add_member(self.actors[of], party, name=name, roles=list(roles))
         self.handles[name] = self.handles[of]
         token = self.hub.parties.issue_token(self.actors[of], party, life=LIFE, member=made.id)
         return self._keep(name, token.secret)
@@ -145,11 +145,13 @@ class Stage:
             )
             ask()
 
-    def ask(self, name: str, method: str, path: str, body: Any = None) -> httpx.Response:
-        """One HTTP request of somebody's."""
+    def ask(
+        self, name: str, method: str, path: str, body: Any = None, **more: str
+    ) -> httpx.Response:
+        """One HTTP request of somebody's, with more headers; of a name without a token, nobody's."""
         if self.app is None:
             self.app = make_app(self.hub)
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        headers = {"Idempotency-Key": uuid.uuid4().hex, **more}
         if name in self.tokens:
             headers["Authorization"] = f"Bearer {self.tokens[name]}"
         with client_of(self.app, headers) as client:

@@ -27,7 +27,12 @@ OF_OBJECTS = """
 GET  /parties/{party}/members                        y y n n n y y n n n
 POST /parties/{party}/members                        + + n n n + + n n n
 POST /parties/{party}/members/{member}/end           + + n n n + + n n n
+POST /parties/{party}/members/{member}/enrolment     + + n n n + + n n n
 POST /parties/{party}/tokens                         + + n n n + + n n n
+GET  /parties/{party}/tokens                         y + n n n + + n n n
+GET  /parties/{party}/providers                      y y n n n y y n n n
+POST /parties/{party}/providers                      d + d d d + + d d d
+POST /parties/{party}/providers/{provider}/removal   d + d d d + + d d d
 POST /approvals/{approval}/approval                  d + d d d + + d d d
 POST /approvals/{approval}/refusal                   d + d d d + + d d d
 GET  /scanning/leases/{lease}                        y d d d d d d d d n
@@ -112,6 +117,7 @@ GET  /parties/readings
 POST /parties/keys
 GET  /approvals
 POST /approvals
+POST /account/enrolment
 GET  /ledger/verification
 POST /ledger/commitments
 POST /catalogue/targets
@@ -126,6 +132,84 @@ POST /discovery/campaigns
 POST /cases
 POST /inventories
 POST /remediation/receipts
+"""
+
+# What belongs to one person. The columns are:
+#
+#   x  an admin of another party, in a session     k  a colleague who is no admin, in a session
+#   a  an admin of the person's party, likewise    c  a coordinator, likewise
+#   t  the person, by a token                      o  the person, in a session
+#
+# and s says that it takes a session.
+PEOPLE = "xkacto"
+
+OF_PERSONS = """
+POST /account/passkeys/{passkey}/name          n n n n s +
+POST /account/passkeys/{passkey}/removal       n n n n s +
+POST /account/sessions/{session}/end           n n n n s +
+POST /account/identities/{identity}/removal    n n n n s +
+POST /account/tokens/{token}/revocation        n d + n + +
+POST /recoveries/{recovery}/veto               n n + + + +
+POST /recoveries                               d d d + d d
+POST /account/membership                       n n n n s +
+"""
+
+# y: holds something of that person   n: holds nothing of theirs
+LISTS_OF_PERSONS = """
+GET /account/session                           n n n n s y
+GET /account/passkeys                          n n n n s y
+GET /account/sessions                          n n n n s y
+GET /account/identities                        n n n n s y
+GET /account/tokens                            n n n n y y
+GET /recoveries                                n n y y y y
+"""
+
+# Beside the API: y and n as above, of what the page shows; that somebody is being recovered, too.
+PAGES = """
+GET /account                                   n n y y s y
+GET /confirm                                   n n n n s n
+GET /recoveries                                d d d y s d
+"""
+
+# What it changes is the session that asks, or there is nothing yet.
+OF_THE_SESSION = """
+POST /account/confirmation/options
+POST /account/confirmation
+POST /account/passkeys/options
+POST /account/passkeys
+POST /account/identities
+POST /account/sign-out
+"""
+
+# Answered to anybody, and to everybody alike.
+PUBLIC_ROUTES = """
+GET /
+GET /.well-known/csaf/
+GET /.well-known/csaf/changes.csv
+GET /.well-known/csaf/index.txt
+GET /.well-known/csaf/provider-metadata.json
+GET /.well-known/csaf/{year}/{name}.json
+GET /.well-known/csaf/{year}/{name}.json.sha256
+GET /.well-known/csaf/{year}/{name}.json.sha512
+GET /assets/{name}
+GET /enrol
+GET /healthz
+GET /log/checkpoint
+GET /log/tile/{path:path}
+GET /openapi.json
+GET /osv/all.zip
+GET /osv/modified_id.csv
+GET /osv/{identity}.json
+GET /sign-in
+GET /sign-in/returned
+GET /tuf/metadata/{path:path}
+GET /tuf/targets/{path:path}
+POST /enrol/options
+POST /enrol/passkey
+POST /enrol/token
+POST /sign-in/passkey
+POST /sign-in/passkey/options
+POST /sign-in/provider
 """
 
 # Commands that ask no hub; every other one asks it over HTTP alone, by a route that stands above.

@@ -19,16 +19,30 @@ import pyrage
 import pytest
 import typer
 from access_scene import Stage
-from route_table import LISTS, LOCAL_COMMANDS, OF_OBJECTS, RELATIONS, WITHOUT_OBJECT
+from fastapi import FastAPI
+from route_table import (
+    LISTS,
+    LISTS_OF_PERSONS,
+    LOCAL_COMMANDS,
+    OF_OBJECTS,
+    OF_PERSONS,
+    OF_THE_SESSION,
+    PAGES,
+    PUBLIC_ROUTES,
+    RELATIONS,
+    WITHOUT_OBJECT,
+)
+from sqlalchemy import insert, update
 from typer.testing import CliRunner
 
 from clearhold.access.approvals import Act
 from clearhold.access.permissions import PartyKind
+from clearhold.access.tables import oidc_provider
 from clearhold.cases.model import Role
 from clearhold.delivery.cli import main
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
-from clearhold.delivery.http.declare import PUBLIC, walk
+from clearhold.delivery.http.declare import PUBLIC, requires, walk
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.ids import CaseId
 from clearhold.wire.age import fingerprint
@@ -79,7 +93,19 @@ def rows(table: str) -> dict[str, str]:
     return found
 
 
-OBJECTS, LISTED, OTHER = rows(OF_OBJECTS), rows(LISTS), rows(WITHOUT_OBJECT)
+OBJECTS, LISTED = rows(OF_OBJECTS), rows(LISTS)
+ASKED = [
+    route
+    for table in (
+        OF_OBJECTS,
+        LISTS,
+        WITHOUT_OBJECT,
+        OF_PERSONS,
+        LISTS_OF_PERSONS,
+        OF_THE_SESSION,
+    )
+    for route in rows(table)
+]
 
 
 @pytest.fixture
@@ -110,6 +136,19 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     for name, findable in (("maintainer", True), ("lab", False)):
         body = {"recipient": str(RECIPIENT), "findable": findable}
         assert stage.ask(name, "POST", f"{API}/parties/recipients", body).is_success
+    with hub.sessions.transaction() as unit:
+        unit.connection.execute(
+            insert(oidc_provider).values(
+                id="provider-of-lab",
+                party=actors["lab"].party,
+                name="P",
+                issuer="https://provider.invalid",
+                client="hub",
+                enforced=0,
+                made_by=actors["ada"].principal,
+                made_at=unit.now,
+            )
+        )
     letter = {"ciphertext": LETTER, "to": to_maintainer(stage)}
     sealed = stage.ask("lab", "POST", f"{API}/cases/sealed", letter).json()
     return {
@@ -119,6 +158,7 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "lease": lease["id"],
         "submission": finding.submission,
         "finding": finding.id,
+        "provider": "provider-of-lab",
         "case": case,
         "seq": str(of_case.seq),
         "handle": stage.handles["lab"],
@@ -143,6 +183,7 @@ def wish(stage: Stage, route: str, case: str) -> Any:
     bodies = {
         "POST /parties/{party}/members": {"name": "Mo"},
         "POST /parties/{party}/tokens": {"member": ABSENT},
+        "POST /parties/{party}/providers": {"name": "P", "issuer": "nowhere", "client": "hub"},
         "POST /scanning/leases/{lease}/heartbeat": {"fence": 999},
         "POST /scanning/leases/{lease}/release": {"fence": 999},
         "POST /scanning/leases/{lease}/coverage": {
@@ -194,6 +235,8 @@ def same(one: httpx.Response, other: httpx.Response, ids: dict[str, str]) -> boo
 
 
 def told(stage: Stage, name: str, route: str, things: dict[str, str]) -> str:
+    with stage.hub.sessions.transaction() as unit:  # as if nobody had asked for its removal before
+        unit.connection.execute(update(oidc_provider).values(removed_at=None))
     real = answer(stage, name, route, things)
     kept = {"member", "embargo"}  # parts of a path that belong to another object
     void = {each: things[each] if each in kept else ABSENT for each in things} | {"seq": "999999"}
@@ -205,15 +248,27 @@ def told(stage: Stage, name: str, route: str, things: dict[str, str]) -> str:
     return {403: "d", 404: "n", 409: "a"}.get(real.status_code, f"<{real.text}>")
 
 
+def check_rows(app: FastAPI) -> None:
+    expected = [f"{each.split()[0]} {API}{each.split()[1]}" for each in ASKED]
+    expected += [*rows(PAGES), *rows(PUBLIC_ROUTES)]
+    assert len(expected) == len(set(expected))
+    found = sorted(name for name, _ in walk(app.routes))
+    assert not set(found) ^ set(expected), set(found) ^ set(expected)
+
+
 def test_every_route_has_a_row(stage: Stage) -> None:
-    known = {
-        f"{method} {API}{path}"
-        for each in (OBJECTS, LISTED, OTHER)
-        for method, path in [each_.split() for each_ in each]
-    }
-    public = {name for name, permission in walk(make_app(stage.hub).routes) if permission == PUBLIC}
-    routes = {name for name, _ in walk(make_app(stage.hub).routes)} - public
-    assert routes == known
+    check_rows(make_app(stage.hub))
+
+
+def test_a_route_without_a_row_is_noticed(stage: Stage) -> None:
+    app = make_app(stage.hub)
+
+    @app.get("/api/v1/unheard-of", **requires(PUBLIC))
+    def unheard_of() -> None:
+        """Nothing."""
+
+    with pytest.raises(AssertionError, match="unheard-of"):
+        check_rows(app)
 
 
 def test_what_hangs_on_a_case_is_told_to_whom_the_table_says(
@@ -277,7 +332,8 @@ def test_every_command_asks_by_a_route_of_the_table_or_is_known_to_ask_nobody(
     monkeypatch.setattr(HubClient, "_send", send)
     monkeypatch.setenv("CLEARHOLD_TOKEN", "ch_x")
     known = [
-        re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in (*OBJECTS, *LISTED, *OTHER)
+        re.compile(re.sub(r"\{[\w:]+\}", "[^/]+", route))
+        for route in (*ASKED, *rows(PUBLIC_ROUTES))
     ]
     local = set(LOCAL_COMMANDS.strip().splitlines())
     found = commands()
@@ -295,7 +351,7 @@ def test_every_command_asks_by_a_route_of_the_table_or_is_known_to_ask_nobody(
         for each in found[name].params:
             if each.param_type_name == "option" and each.required:
                 words += [each.opts[0], given(str(each.name), kinds[str(each.name)], file)]
-        done = CliRunner().invoke(main.app, [*name.split(), *words])
+        done = CliRunner().invoke(main.app, [*name.split(), *words], input="x\n")
         assert asked, f"{name} {words} asked nobody: {done.output} {done.exception}"
         route = asked[0].replace(f" {API}", " ", 1)
         assert any(each.fullmatch(route) for each in known), f"{name} asks {route}"
