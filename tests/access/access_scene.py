@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -30,6 +30,15 @@ TITLE = "Overflow-in-quux"
 MESSAGE = "the boundless copy again"
 PROOF = b"PROOF-BYTES"
 LIFE = timedelta(days=30)
+BOM = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.5",
+    "components": [
+        {"type": "library", "name": "six", "version": "1.0", "purl": "pkg:pypi/six@1.0"}
+    ],
+}
+COOKIE = "__Host-clearhold-session"
+Ask = Callable[..., httpx.Response]
 
 
 @dataclass
@@ -156,6 +165,18 @@ class Stage:
             headers["Authorization"] = f"Bearer {self.tokens[name]}"
         with client_of(self.app, headers) as client:
             return client.request(method, path, **({} if body is None else {"json": body}))
+
+    def session(self, name: str) -> Ask:
+        """How a person asks in a browser's session, confirmed just now."""
+        person = self.actors[name].person
+        assert person is not None
+        with self.hub.sessions.transaction() as unit:
+            cookie = self.hub.browsers.open(unit, person, agent=name, confirmed=True).cookie
+            csrf = self.hub.browsers.authenticate(unit, cookie).csrf
+        headers = {"Sec-Fetch-Site": "same-origin", "X-Clearhold-Csrf": csrf}
+        return lambda method, path, body=None: self.ask(
+            "", method, path, body, Cookie=f"{COOKIE}={cookie}", **headers
+        )
 
     def _keep(self, name: str, token: str) -> Actor:
         self.tokens[name] = token

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from access_scene import LIFE, MESSAGE, TITLE, Stage
+from access_scene import LIFE, MESSAGE, TITLE, Ask, Stage
 from route_table import LISTS_OF_PERSONS, OF_PERSONS, PAGES, PEOPLE, PUBLIC_ROUTES
 from sqlalchemy import insert
 from test_matrix_of_routes import ABSENT, API, rows, same
@@ -21,15 +20,12 @@ from clearhold.delivery.http.app import make_app
 from clearhold.delivery.http.declare import PUBLIC, walk
 from clearhold.kernel.ids import CaseId, PartyId, PersonId, PrincipalId
 
-COOKIE = "__Host-clearhold-session"
 NONCE = re.compile(rb'nonce="[^"]+"')
-Ask = Callable[..., httpx.Response]
 
 
 @pytest.fixture
 def people(stage: Stage) -> dict[str, Ask]:
     """Who asks, by the letters of the table."""
-    hub = stage.hub
     for name in ("lab", "rival"):
         stage.party(name, PartyKind.LAB)
     for name, of, roles in (
@@ -40,25 +36,10 @@ def people(stage: Stage) -> dict[str, Ask]:
     ):
         stage.member(name, of, roles=roles)
 
-    def by_session(name: str) -> Ask:
-        person = stage.actors[name].person
-        assert person is not None
-        with hub.sessions.transaction() as unit:
-            cookie = hub.browsers.open(unit, person, agent=name, confirmed=True).cookie
-            csrf = hub.browsers.authenticate(unit, cookie).csrf
-        return lambda method, path, body=None: stage.ask(
-            "",
-            method,
-            path,
-            body,
-            Cookie=f"{COOKIE}={cookie}",
-            **{"Sec-Fetch-Site": "same-origin", "X-Clearhold-Csrf": csrf},
-        )
-
     names = dict(zip("xkac", ("stranger", "colleague", "admin", "ada"), strict=True))
-    return {letter: by_session(name) for letter, name in names.items()} | {
+    return {letter: stage.session(name) for letter, name in names.items()} | {
         "t": lambda *what: stage.ask("owner", *what),
-        "o": by_session("owner"),
+        "o": stage.session("owner"),
     }
 
 

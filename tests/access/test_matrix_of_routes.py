@@ -18,7 +18,7 @@ import httpx
 import pyrage
 import pytest
 import typer
-from access_scene import Stage
+from access_scene import BOM, Stage
 from fastapi import FastAPI
 from route_table import (
     LISTS,
@@ -75,13 +75,6 @@ DRAFT = {
         "technical_impact_source": "it ends the process",
     },
     "ranges": [{"introduced": "0", "fixed": "1.1"}],
-}
-BOM = {
-    "bomFormat": "CycloneDX",
-    "specVersion": "1.5",
-    "components": [
-        {"type": "library", "name": "six", "version": "1.0", "purl": "pkg:pypi/six@1.0"}
-    ],
 }
 
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import pyrage
 import pytest
-from access_scene import Stage
+from access_scene import BOM, Stage
 from sqlalchemy import Connection, Engine, select, text, true
 
 from clearhold.advisories import records as advisories
 from clearhold.cases import records as cases
+from clearhold.cases import sealed_records as sealed
 from clearhold.cases.tables import case_message, disclosure_case
 from clearhold.findings import records as findings
 from clearhold.findings.tables import finding, submission
+from clearhold.inventory import records as inventories
 from clearhold.kernel.ids import CaseId
 from clearhold.patches import records as patches
+from clearhold.scanning import records as scanning
 from clearhold.store import fence
 from clearhold.store.unit_of_work import Sessions
 from clearhold.validation import records as validations
 from clearhold.vault.tables import artifact, compartment
+from clearhold.wire.age import fingerprint
+from clearhold.wire.letter import Letter
 
+LETTER_KEYS = [pyrage.x25519.Identity.generate().to_public() for _ in range(3)]
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
@@ -30,8 +38,10 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     def everything(*_given: Any, **_more: Any) -> Any:
         return true()
 
-    for module in (cases, findings, patches, validations, advisories):
+    modules = (cases, sealed, findings, patches, validations, advisories, scanning, inventories)
+    for module in modules:
         monkeypatch.setattr(module, "visible_to", everything)
+    monkeypatch.setattr(sealed, "letter_visible_to", everything)
     monkeypatch.setattr(findings, "submission_visible_to", everything)
 
 
@@ -66,6 +76,54 @@ def test_without_any_predicate_a_request_still_shows_nothing_of_others(
         == 404
     )
     assert stage.ask("water", "GET", f"/api/v1/cases/{case}/messages").json() == []
+
+
+def test_a_session_stands_before_the_same_fence(stage: Stage, case: CaseId, careless: None) -> None:
+    ada, linus = stage.session("ada"), stage.session("linus")
+    assert ada("GET", f"/api/v1/cases/{case}").status_code == 200
+    assert linus("GET", f"/api/v1/cases/{case}").status_code == 404
+    assert linus("GET", "/api/v1/findings").json() == []
+
+
+def test_without_any_predicate_leases_inventories_and_letters_stay_with_whom_they_are_for(
+    stage: Stage, case: CaseId, careless: None
+) -> None:
+    scope = {"package": "pkg:pypi/quuxlib", "technique": "fuzzing"}
+    lease = stage.ask("lab", "POST", "/api/v1/scanning/leases", scope).json()
+    inventory = stage.ask("water", "POST", "/api/v1/inventories?name=plant", BOM).json()
+    for owner, stranger, path, one in (
+        ("lab", "finder", "scanning/leases", lease["id"]),
+        ("water", "bank", "inventories", inventory["id"]),
+    ):
+        assert [each["id"] for each in stage.ask(owner, "GET", f"/api/v1/{path}").json()] == [one]
+        assert stage.ask(stranger, "GET", f"/api/v1/{path}").json() == []
+        assert stage.ask(stranger, "GET", f"/api/v1/{path}/{one}").status_code == 404
+
+    names = {"lab": LETTER_KEYS[0], "maintainer": LETTER_KEYS[1], "finder": LETTER_KEYS[2]}
+    for name, key in names.items():
+        body = {"recipient": str(key), "findable": True}
+        assert stage.ask(name, "POST", "/api/v1/parties/recipients", body).is_success
+
+    def letter(*to: str) -> dict[str, object]:
+        content = pyrage.encrypt(Letter("x", b"x").to_bytes(), [names[name] for name in to])
+        return {
+            "ciphertext": base64.b64encode(content).decode(),
+            "to": [
+                {"party": stage.handles[name], "fingerprint": fingerprint(str(names[name]))}
+                for name in to
+            ],
+        }
+
+    path = "/api/v1/cases/sealed"
+    lodged = stage.ask("lab", "POST", path, letter("maintainer", "finder")).json()
+    replied = stage.ask("maintainer", "POST", f"{path}/{lodged['id']}/letters", letter("lab"))
+    assert replied.is_success
+    for name, seen in (("lab", 2), ("maintainer", 2), ("finder", 1)):
+        (shown,) = stage.ask(name, "GET", path).json()
+        assert len(shown["letters"]) == seen, name
+    for stranger in ("water", "ada", "grace"):
+        assert stage.ask(stranger, "GET", path).json() == []
+        assert stage.ask(stranger, "GET", f"{path}/{lodged['id']}").status_code == 404
 
 
 def test_a_request_of_nobody_reads_no_secret_row_and_no_key(
