@@ -165,8 +165,8 @@ def test_a_key_is_added_once_and_belongs_to_one_party(hub: Hub, party_of: Partie
     with pytest.raises(ConflictError):
         hub.parties.add_key(other, key)
     with hub.sessions.transaction() as unit:
-        assert list(records.keys_of(unit, one.party).values()) == [key]
-        assert records.keys_of(unit, other.party) == {}
+        assert list(records.keys_of(unit, one.party).values()).count(key) == 1
+        assert key not in records.keys_of(unit, other.party).values()
 
 
 @pytest.mark.parametrize("size", [0, 31, 33, 64])

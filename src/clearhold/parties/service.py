@@ -23,6 +23,7 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import PartyId, PrincipalId, new_id
 from clearhold.parties import records
+from clearhold.parties.agreements import publish_by_default
 from clearhold.parties.model import Party, check_name, check_party
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 
@@ -52,13 +53,14 @@ class PartyService:
     ) -> tuple[Party, IssuedToken]:
         """Register the hub's coordinator and one person of it, and issue that person a token.
 
-        Run on the machine itself: for the first person, for each one after, and again when a token
+        The agreements a hub begins with are published, as far as they are not there. Run on the machine itself: for the first person, for each one after, and again when a token
         was lost. Nobody else can add a coordinator, so that none makes up a second person.
         """
         check_name(person)
         with self._sessions.transaction() as unit:
             kind = PartyKind.COORDINATOR
             party = _register(unit, handle, name, kind=kind, sector=None, by=MACHINE)
+            publish_by_default(unit, by=MACHINE)
             records.hold(unit, party.id)
             for member in members.of_party(unit, party.id):
                 if member.name == person and member.person and member.ended_at is None:

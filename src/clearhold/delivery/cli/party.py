@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
+from clearhold.delivery.cli import standing
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.cli.sealed import (
     IDENTITY,
@@ -19,7 +20,11 @@ from clearhold.delivery.cli.sealed import (
     read_file,
 )
 
-app = typer.Typer(help="Register parties and issue their tokens.", no_args_is_help=True)
+app = typer.Typer(
+    help="Register parties, their people and tokens; say what a party stands for and wishes.",
+    no_args_is_help=True,
+)
+standing.install(app)
 
 
 @app.command("register")
