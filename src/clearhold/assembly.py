@@ -247,13 +247,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     engine.register(f"on:{PUBLISHED}", matching.match)
     engine.register(f"on:{UPLOADED}", matching.rematch)
     contact = VendorContact(sessions, material)
-
-    def wished(ids: Mapping[str, str]) -> None:
-        scanning.heed(ids)
-        contact.heed(ids)
-
-    engine.register(f"on:{wishes.CHANGED}", wished)
-    engine.register(RELEASE, contact.release)
+    _heed_wishes(engine, scanning, contact)
     pages = HttpsPages()
     return Hub(
         settings=settings,
@@ -328,6 +322,15 @@ def open_ring(settings: Settings) -> KeyRing:
             lock_directory=settings.key_directory,
         )
     return FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
+
+
+def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:
+    def wished(ids: Mapping[str, str]) -> None:
+        scanning.heed(ids)
+        contact.heed(ids)
+
+    engine.register(f"on:{wishes.CHANGED}", wished)
+    engine.register(RELEASE, contact.release)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:
