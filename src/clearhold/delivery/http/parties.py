@@ -356,7 +356,7 @@ def readings(hub: HubDep, actor: ActorDep) -> list[ReadingView]:
     return [ReadingView.model_validate(each) for each in hub.oversight.readings(actor)]
 
 
-@router.get("/{handle}/recipients", **requires(Permission.PARTIES_READ))
+@router.get("/{handle}/recipients", **requires(Permission.CASES_SEAL))
 def recipients_of(hub: HubDep, actor: ActorDep, handle: str) -> list[RecipientView]:
     """The age recipients that a party lets others find."""
     return [RecipientView.model_validate(each) for each in hub.recipients.of(actor, handle)]
