@@ -11,7 +11,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.parties.agreements import AgreementService
 from clearhold.parties.service import PartyService
 from clearhold.parties.terms import Agreement
-from clearhold.wire import acceptance, dsse
+from clearhold.wire import acceptance, dsse, key_holding
 
 
 def envelope_of(
@@ -29,6 +29,12 @@ def envelope_of(
     return dsse.sign(statement, acceptance.PAYLOAD_TYPE, key)
 
 
+def hold(parties: PartyService, actor: Actor, key: Ed25519PrivateKey) -> str:
+    """Register a key of a party's own."""
+    signature = key_holding.sign(actor.party, key)
+    return parties.add_key(actor, key.public_key().public_bytes_raw(), signature)
+
+
 def agree(
     parties: PartyService, agreements: AgreementService, actor: Actor, at: datetime
 ) -> Ed25519PrivateKey | None:
@@ -36,7 +42,7 @@ def agree(
     if actor.kind is PartyKind.COORDINATOR:
         return None
     key = Ed25519PrivateKey.generate()
-    parties.add_key(actor, key.public_key().public_bytes_raw())
+    hold(parties, actor, key)
     mine = next(each for each in agreements.list(actor) if actor.kind in each.terms.kinds)
     agreements.accept(actor, mine.name, envelope_of(actor.party, mine, key, at))
     return key

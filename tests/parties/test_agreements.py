@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, event, update
 from sqlalchemy.exc import DBAPIError
 
-from agreeing import agree, envelope_of
+from agreeing import agree, envelope_of, hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import (
     PERMISSIONS,
@@ -149,7 +149,7 @@ def test_a_maintainer_that_withdraws_sees_no_case_any_more(
 def test_only_an_admin_accepts_for_a_party(hub: Hub, newcomer: Callable[[PartyKind], str]) -> None:
     lab = hub.authenticate(newcomer(PartyKind.LAB))
     key = Ed25519PrivateKey.generate()
-    hub.parties.add_key(lab, key.public_key().public_bytes_raw())
+    hold(hub.parties, lab, key)
     found = hub.agreements.get(lab, name_for(hub, lab))
     signed = envelope_of(lab.party, found, key, hub.clock.now())
     for role in (MemberRole.HANDLER, MemberRole.VIEWER):
@@ -174,7 +174,7 @@ def test_a_signature_under_anything_else_is_refused(
 ) -> None:
     lab = hub.authenticate(newcomer(PartyKind.LAB))
     key = Ed25519PrivateKey.generate()
-    hub.parties.add_key(lab, key.public_key().public_bytes_raw())
+    hold(hub.parties, lab, key)
     found = hub.agreements.get(lab, name_for(hub, lab))
     now = hub.clock.now()
     with pytest.raises(InvalidError, match="another party, agreement, version or text"):
@@ -194,7 +194,7 @@ def test_a_copied_envelope_does_not_bring_back_what_was_withdrawn(
 ) -> None:
     lab = hub.authenticate(newcomer(PartyKind.LAB))
     key = Ed25519PrivateKey.generate()
-    hub.parties.add_key(lab, key.public_key().public_bytes_raw())
+    hold(hub.parties, lab, key)
     found = hub.agreements.get(lab, name_for(hub, lab))
     signed = envelope_of(lab.party, found, key, hub.clock.now())
     first = hub.agreements.accept(lab, found.name, signed)
@@ -296,7 +296,7 @@ def test_an_agreement_may_open_less_than_all(
     secret = newcomer(PartyKind.FINDER)
     finder = hub.authenticate(secret)
     key = Ed25519PrivateKey.generate()
-    hub.parties.add_key(finder, key.public_key().public_bytes_raw())
+    hold(hub.parties, finder, key)
     hub.agreements.accept(
         finder, found.name, envelope_of(finder.party, found, key, hub.clock.now())
     )

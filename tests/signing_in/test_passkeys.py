@@ -229,7 +229,7 @@ def test_no_secret_of_signing_in_lies_in_the_database(
     hub: Hub, lab: Person, database: Engine
 ) -> None:
     asked = hub.passkeys.begin_sign_in()
-    secrets = [lab.cookie.rsplit("_", 1)[1], asked.cookie.rsplit("_", 1)[1], lab.signed.csrf]
+    secrets = [lab.cookie[-43:], asked.cookie[-43:], lab.signed.csrf]
     with database.connect() as connection:
         for table in metadata.sorted_tables:
             rows = repr(connection.execute(select(table)).all())

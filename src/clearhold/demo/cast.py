@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import Any, Final
 from clearhold.delivery.cli import party_key
 from clearhold.delivery.client import HubClient
 from clearhold.demo.house import House, Place, found_hub
-from clearhold.wire import acceptance, dsse
+from clearhold.wire import acceptance, dsse, key_holding
 
 CAST: Final = (
     ("aurora-lab", "Aurora AI Lab", "lab", None),
@@ -74,8 +73,7 @@ class Cast:
             return
         file = self._directory / f"{handle}.pem"
         key = party_key.load(file) if file.exists() else party_key.make(file)
-        public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
-        connection.post("/parties/keys", {"public_key": public})
+        connection.post("/parties/keys", key_holding.registration(self.ids[handle], key))
         statement = acceptance.Acceptance(
             self.ids[handle], mine["name"], mine["version"], mine["sha256"], datetime.now(UTC)
         )

@@ -7,8 +7,6 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from clearhold.access import members
 from clearhold.access.members import Member
 from clearhold.access.model import Actor
@@ -26,6 +24,7 @@ from clearhold.parties import records
 from clearhold.parties.agreements import publish_by_default
 from clearhold.parties.model import Party, check_name, check_party
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.wire import key_holding
 
 MACHINE: Final = "machine"
 
@@ -174,19 +173,16 @@ class PartyService:
         with self._sessions.transaction() as unit:
             return records.listing(unit, actor)
 
-    def add_key(self, actor: Actor, public_key: bytes) -> str:
+    def add_key(self, actor: Actor, public_key: bytes, signature: bytes) -> str:
         """Register an Ed25519 public key (32 raw bytes) the actor's party signs with.
 
-        Returns the key id: the SHA-256 of the raw key in hexadecimal. Adding it again changes
-        nothing. Raises `ConflictError` when another party signs with this very key.
+        `signature` shows that the party holds the private half (`wire.key_holding`). Returns the
+        key id: the SHA-256 of the raw key in hexadecimal. Adding it again changes nothing. Raises
+        `InvalidError` when nothing is shown, and `ConflictError` when another party signs with
+        this very key.
         """
         actor.need(Permission.PARTIES_READ)
-        try:
-            Ed25519PublicKey.from_public_bytes(public_key)
-        except ValueError as error:
-            raise InvalidError(
-                "An Ed25519 public key is 32 bytes.", next_step="Send the raw public key."
-            ) from error
+        key_holding.verify(actor.party, public_key, signature)
         key_id = hashlib.sha256(public_key).hexdigest()
         with self._sessions.transaction() as unit:
             if records.add_key(unit, actor.party, key_id=key_id, public_key=public_key):

@@ -49,6 +49,13 @@ def listing(*, as_json: bool = JsonOption) -> None:
     show(hub().get("/parties"), as_json=as_json)
 
 
+@app.command("self")
+@told
+def own(*, as_json: bool = JsonOption) -> None:
+    """Show the party and the member your token stands for."""
+    show(hub().get("/parties/self"), as_json=as_json)
+
+
 @app.command("token")
 @told
 def token(

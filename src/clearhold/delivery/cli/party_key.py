@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -61,3 +63,19 @@ def load(file: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise InvalidError(f"{file} holds a key of another kind than Ed25519.")
     return key
+
+
+def registration(file: Path) -> Any:
+    """What registers a key, as the machine that holds it wrote it; the hub checks what it says."""
+    try:
+        size = file.stat().st_size
+        return json.loads(file.read_bytes() if size <= _LARGEST else b"")
+    except OSError as error:
+        raise UnavailableError(
+            f"{file} cannot be read ({error.strerror}).", next_step="Name what the agent wrote."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidError(
+            f"{file} is not what registers a key.",
+            next_step="Write it with `clearhold agent key` on the machine that holds the key.",
+        ) from error

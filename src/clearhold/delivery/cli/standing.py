@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clearhold.access.permissions import MemberRole
 from clearhold.delivery.cli import party_key
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.kernel.errors import InvalidError
 from clearhold.parties.wish import Channel
+from clearhold.wire import key_holding
 
 key = typer.Typer(help="Keys your party signs with.", no_args_is_help=True)
 
@@ -50,14 +51,22 @@ def install(app: typer.Typer) -> None:
 @told
 def make(file: Path, *, as_json: bool = JsonOption) -> None:
     """Make a private key in a new file of mode 0600 and register its public half."""
-    _register(party_key.make(file).public_key().public_bytes_raw(), file, as_json=as_json)
+    _register(party_key.make(file), file, as_json=as_json)
 
 
 @key.command("register")
 @told
 def register(file: Path, *, as_json: bool = JsonOption) -> None:
     """Register the public half of a private key that is there already."""
-    _register(party_key.load(file).public_key().public_bytes_raw(), file, as_json=as_json)
+    _register(party_key.load(file), file, as_json=as_json)
+
+
+@key.command("add")
+@told
+def add(file: Path, *, as_json: bool = JsonOption) -> None:
+    """Register a key from what `clearhold agent key` wrote on the machine that holds it."""
+    made = hub().post("/parties/keys", party_key.registration(file))
+    show({"id": made["id"], "file": str(file)}, as_json=as_json)
 
 
 @told
@@ -201,9 +210,10 @@ def join(invitation: str, days: int = 30, *, as_json: bool = JsonOption) -> None
     show(hub().post("/invitations/redemptions", body), as_json=as_json)
 
 
-def _register(public_key: bytes, file: Path, *, as_json: bool) -> None:
-    body = {"public_key": base64.b64encode(public_key).decode()}
-    made = hub().post("/parties/keys", body)
+def _register(holder: Ed25519PrivateKey, file: Path, *, as_json: bool) -> None:
+    connection = hub()
+    party = connection.get("/parties/self")["party"]
+    made = connection.post("/parties/keys", key_holding.registration(party, holder))
     show({"id": made["id"], "file": str(file)}, as_json=as_json)
 
 
