@@ -27,6 +27,7 @@ from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
+from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.publisher_tuf import TufPublisher
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
 from clearhold.adapters.signer_file import signing_key
@@ -40,6 +41,7 @@ from clearhold.advisories.feeds import Feeds
 from clearhold.advisories.flows import PUBLISHED, SWEEP, Publication
 from clearhold.advisories.model import Publisher as Issuer
 from clearhold.advisories.service import PUBLISH, AdvisoryService
+from clearhold.cases.contact import RELEASE, VendorContact
 from clearhold.cases.embargoes import EmbargoService
 from clearhold.cases.expunging import Expunging
 from clearhold.cases.material import CaseMaterial
@@ -58,10 +60,16 @@ from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
 from clearhold.ledger.public_log import PublicLog
 from clearhold.ledger.sequencer import Sequencer
+from clearhold.parties import wishes
+from clearhold.parties.agreements import AgreementService
+from clearhold.parties.contacts import ContactService
+from clearhold.parties.invitations import InvitationService
 from clearhold.parties.oversight import Oversight
 from clearhold.parties.recipients import RecipientService
 from clearhold.parties.service import PartyService
 from clearhold.parties.signing_in import PartySignIn
+from clearhold.parties.verification import VerificationService
+from clearhold.parties.wishes import WishService
 from clearhold.patches import service as patches_service
 from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
@@ -91,6 +99,7 @@ class Hub:
 
     settings: Settings
     sessions: Sessions
+    clock: Clock
     engine: TaskEngine
     vault: Vault
     keeping: KeyKeeping
@@ -109,6 +118,11 @@ class Hub:
     recipients: RecipientService
     oversight: Oversight
     party_sign_in: PartySignIn
+    agreements: AgreementService
+    invitations: InvitationService
+    verification: VerificationService
+    contacts: ContactService
+    wishes: WishService
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
@@ -232,9 +246,13 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     engine.register(MATCH, matching.match)
     engine.register(f"on:{PUBLISHED}", matching.match)
     engine.register(f"on:{UPLOADED}", matching.rematch)
+    contact = VendorContact(sessions, material)
+    _heed_wishes(engine, scanning, contact)
+    pages = HttpsPages()
     return Hub(
         settings=settings,
         sessions=sessions,
+        clock=clock,
         engine=engine,
         vault=vault,
         tokens=tokens,
@@ -261,11 +279,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         recipients=RecipientService(sessions),
         oversight=Oversight(sessions),
         party_sign_in=PartySignIn(sessions, enrolments, tokens, oidc),
+        agreements=AgreementService(sessions),
+        invitations=InvitationService(sessions, ring, tokens),
+        verification=VerificationService(sessions, pages),
+        contacts=ContactService(sessions, pages),
+        wishes=WishService(sessions),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
-        cases=CaseService(sessions, vault, material),
-        embargoes=EmbargoService(sessions, vault),
+        cases=CaseService(sessions, vault, material, contact),
+        embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
         patches=patches,
         validation=validation,
@@ -299,6 +322,15 @@ def open_ring(settings: Settings) -> KeyRing:
             lock_directory=settings.key_directory,
         )
     return FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
+
+
+def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:
+    def wished(ids: Mapping[str, str]) -> None:
+        scanning.heed(ids)
+        contact.heed(ids)
+
+    engine.register(f"on:{wishes.CHANGED}", wished)
+    engine.register(RELEASE, contact.release)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:

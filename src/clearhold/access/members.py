@@ -39,6 +39,14 @@ def add_person(unit: UnitOfWork, name: str) -> PersonId:
     return identity
 
 
+def name_of(unit: UnitOfWork, who: PersonId) -> str:
+    """What a person is called."""
+    name: str = unit.connection.execute(
+        select(person.c.name).where(person.c.id == who)
+    ).scalar_one()
+    return name
+
+
 def add(
     unit: UnitOfWork,
     party: PartyId,
@@ -85,6 +93,15 @@ def of_party(unit: UnitOfWork, party: PartyId) -> tuple[Member, ...]:
         .order_by(principal.c.made_at, principal.c.id)
     )
     return tuple(map(_member, rows))
+
+
+def party_of(unit: UnitOfWork, member: PrincipalId) -> PartyId:
+    """The party a principal acts for."""
+    return PartyId(
+        unit.connection.execute(
+            select(principal.c.party).where(principal.c.id == member)
+        ).scalar_one()
+    )
 
 
 def belongs(unit: UnitOfWork, party: PartyId, member: PrincipalId) -> bool:

@@ -16,6 +16,7 @@ from clearhold.findings import records as findings
 from clearhold.findings.model import FindingHead, State
 from clearhold.findings.service import FindingService
 from clearhold.kernel.ids import CaseId, FindingId
+from clearhold.kernel.purl import Purl
 from clearhold.store.unit_of_work import UnitOfWork
 
 LEAST_LEVEL: Final = 2
@@ -78,6 +79,12 @@ class CaseMaterial:
             for who in grants.grantees_in(unit, case.compartment):
                 if who.party in tiers:
                     open_finding(unit, linked, who, tier=tiers[who.party], by=by)
+
+    def packages(self, unit: UnitOfWork, case: CaseId, *, reader: str) -> tuple[Purl, ...]:
+        """The packages a case is about, released to the service `reader`."""
+        linked = records.linked_to(unit, case)
+        bodies = (self._findings.open_for(unit, each.finding, reader=reader) for each in linked)
+        return tuple(dict.fromkeys(Purl.parse(body.package).package for body in bodies))
 
     def level(self, unit: UnitOfWork, case: CaseId) -> int:
         """The best level of evidence among the findings of a case, 0 to 4."""

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    exists,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from clearhold.access.grants import compartments_of, recused
 from clearhold.access.model import Actor
@@ -27,7 +37,13 @@ from clearhold.cases.tables import (
     embargo,
     embargo_consent,
 )
-from clearhold.kernel.ids import CaseId, CompartmentId, FindingId, PartyId, VulnerabilityId
+from clearhold.kernel.ids import (
+    CaseId,
+    CompartmentId,
+    FindingId,
+    PartyId,
+    VulnerabilityId,
+)
 from clearhold.store.unit_of_work import UnitOfWork
 
 WORLD_COLUMNS: Mapping[Fact, str] = {
@@ -83,7 +99,10 @@ class LinkedFinding:
 
 @dataclass(frozen=True, slots=True)
 class EmbargoRecord:
-    """One proposal: `state` is proposed, active, rejected, superseded or ended."""
+    """One proposal: `state` is proposed, active, rejected, superseded or ended.
+
+    `caution` says how it lies outside what a vendor of the case wishes.
+    """
 
     id: str
     case: CaseId
@@ -94,6 +113,7 @@ class EmbargoRecord:
     sealed_terms: bytes
     state: str
     ended_at: datetime | None
+    caution: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +306,7 @@ def propose(unit: UnitOfWork, new: EmbargoRecord) -> None:
             operators_early_notice=new.operators_early_notice,
             sealed_terms=new.sealed_terms,
             state=new.state,
+            caution=new.caution,
         )
     )
 
@@ -310,6 +331,7 @@ def embargo_in(unit: UnitOfWork, case: CaseId, state: str) -> EmbargoRecord | No
         sealed_terms=bytes(row.sealed_terms),
         state=row.state,
         ended_at=row.ended_at,
+        caution=row.caution,
     )
 
 

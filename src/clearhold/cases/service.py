@@ -16,6 +16,7 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind, Permission
 from clearhold.cases import model, progress, records
 from clearhold.cases.admission import Admission, admit, has_fix
+from clearhold.cases.contact import VendorContact
 from clearhold.cases.entry import entered, seen
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.model import EmbargoState, Fact, ReportState, ReportStep, Role
@@ -23,7 +24,9 @@ from clearhold.cases.records import CaseRecord, MessageRecord, ParticipantRecord
 from clearhold.cases.views import (
     CaseView,
     CaseViews,
+    ContactView,
     MessageView,
+    contacts_of,
     message_place,
     title_place,
 )
@@ -50,10 +53,13 @@ _KINDS_OF: Final = {
 class CaseService:
     """The register of cases."""
 
-    def __init__(self, sessions: Sessions, vault: Vault, material: CaseMaterial) -> None:
+    def __init__(
+        self, sessions: Sessions, vault: Vault, material: CaseMaterial, contact: VendorContact
+    ) -> None:
         self._sessions = sessions
         self._vault = vault
         self._material = material
+        self._contact = contact
         self._views = CaseViews(vault)
 
     def open(
@@ -96,17 +102,21 @@ class CaseService:
         A coordinator is always read in by name, so a `member` is needed for one. Vendors and coordinators also see the findings the case links. `tier` runs from 0, who must
         know now, to 3, who is told shortly before publication. `reason` is kept in plain words in
         the ledger and must reveal nothing of the flaw. Reading a participant in again renews what
-        it sees. Raises `NotFoundError` for an unknown party, `InvalidError` for a role that does
-        not fit it, and `ConflictError` when it takes part in another role.
+        it sees. A vendor is reached as it wishes: one that must wait is read in later of itself,
+        which `HeldError` says once it is noted. Raises `NotFoundError` for an unknown party,
+        `InvalidError` for a role that does not fit it, and `ConflictError` when it takes part in
+        another role or does not want to be contacted.
         """
         actor.need(Permission.CASES_READ_IN)
         _check_line("reason", reason, LONGEST_REASON)
         if not 0 <= tier <= LOWEST_TIER:
             raise InvalidError("A tier is 0, 1, 2 or 3.", next_step="Use 0 for who must know now.")
         with self._sessions.transaction() as unit:
+            party = parties.by_handle(unit, handle)
+            if party is not None and role is Role.VENDOR:
+                parties.hold(unit, party.id)  # before the case, as everybody who locks both
             held, mine = entered(unit, actor, case)
             _need_role(mine, Role.COORDINATOR)
-            party = parties.by_handle(unit, handle)
             if party is None:
                 raise NotFoundError(
                     "There is no party of that handle.", next_step="See `clearhold party list`."
@@ -125,8 +135,15 @@ class CaseService:
             if member is not None and not members.belongs(unit, party.id, member):
                 raise NotFoundError("The party has no such member.")
             wanted = Admission(Grantee(party.id, member), role, tier, reason)
-            admit(unit, held, wanted, by=actor.principal)
-            return self._views.show(unit, actor, held)
+            later = None
+            if role is Role.VENDOR:
+                later = self._contact.reach(unit, held, wanted, by=actor.principal)
+            else:
+                admit(unit, held, wanted, by=actor.principal)
+            shown = self._views.show(unit, actor, held)
+        if later is not None:
+            raise later
+        return shown
 
     def get(self, actor: Actor, case: CaseId) -> CaseView:
         """A case the actor takes part in. Raises `NotFoundError`."""
@@ -156,6 +173,8 @@ class CaseService:
                 raise ConflictError("A vendor who has a fix has accepted or deferred the report.")
             records.change_part(unit, case, actor.party, report_state=after)
             _tell(unit, actor, held, "cases:report:step", state=after)
+            if after is ReportState.CLOSED:
+                self._contact.freed(unit, actor.party)
             if held.fix_ready_at is not None:
                 progress.share_fix(unit, replace(mine, report_state=after))
             return self._views.show(unit, actor, held)
@@ -208,6 +227,13 @@ class CaseService:
         actor.need(Permission.CASES_READ)
         with self._sessions.transaction() as unit:
             return self._views.messages(unit, actor, seen(unit, actor, case))
+
+    def contacts(self, actor: Actor, case: CaseId) -> tuple[ContactView, ...]:
+        """How those are reached whom the actor knows by name in a case it takes part in."""
+        actor.need(Permission.CASES_READ)
+        with self._sessions.transaction() as unit:
+            seen(unit, actor, case)
+            return contacts_of(unit, actor, case)
 
     def close(self, actor: Actor, case: CaseId) -> CaseView:
         """Close the case, by a coordinator in it; closing it again changes nothing.
@@ -317,6 +343,9 @@ class CaseService:
         records.change(unit, case.id, closed_at=unit.now)
         records.change_part(unit, case.id, actor.party, report_state=ReportState.CLOSED)
         _tell(unit, actor, case, "cases:case:close")
+        for part in records.participants(unit, case.id):
+            if part.role is Role.VENDOR:
+                self._contact.freed(unit, part.party)
         unit.publish(Event("case.closed", case.id, {"case": case.id}))
         return replace(case, closed_at=unit.now)
 

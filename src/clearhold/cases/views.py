@@ -14,10 +14,14 @@ from typing import Final
 
 from clearhold.access.model import Actor
 from clearhold.cases import model, progress, records
+from clearhold.cases import waiting_records as queue
 from clearhold.cases.model import Consent, EmbargoState, ReportState, Role
 from clearhold.cases.records import CaseRecord, EmbargoRecord, ParticipantRecord
 from clearhold.kernel.ids import CaseId, FindingId, PartyId, VulnerabilityId
 from clearhold.parties import records as parties
+from clearhold.parties import wishes
+from clearhold.parties.contacts import Routes, routes_of
+from clearhold.parties.wish import Channel
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -54,13 +58,33 @@ class EmbargoView:
     operators_early_notice: bool
     terms: str
     your_consent: Consent | None
+    caution: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """A vendor that is read in later, as it wishes; `due_at` when that is known."""
+
+    name: str
+    because: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """How somebody in a case is reached."""
+
+    name: str
+    role: Role
+    routes: Routes
+    prefers: tuple[Channel, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
     """A case as one participant sees it.
 
-    `status` is the case state as the protocol writes it, with V, F and D once any participant has
+    `waiting` is who is read in later, for coordinators alone. `status` is the case state as the protocol writes it, with V, F and D once any participant has
     them. `embargo` is the one in force or last ended, `proposal` one that still waits for answers. `questioned` says
     that attacks are observed and the parties should end the embargo. `findings` are those the
     participant may read.
@@ -82,6 +106,7 @@ class CaseView:
     questioned: bool
     findings: tuple[FindingId, ...]
     participants: tuple[ParticipantView, ...]
+    waiting: tuple[WaitingView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +186,11 @@ class CaseViews:
                 )
                 for part in everyone
             ),
+            waiting=tuple(
+                WaitingView(parties.name_of(unit, each.party), each.held_because, each.due_at)
+                for each in queue.waiting_in(unit, case.id)
+                if mine.role is Role.COORDINATOR
+            ),
         )
 
     def messages(self, unit: UnitOfWork, actor: Actor, case: CaseRecord) -> tuple[MessageView, ...]:
@@ -197,6 +227,7 @@ class CaseViews:
             operators_early_notice=embargo.operators_early_notice,
             terms=self._open(unit, actor, case, terms_place(embargo.id), embargo.sealed_terms),
             your_consent=records.consents(unit, embargo.id).get(actor.party),
+            caution=embargo.caution,
         )
 
     def _open(
@@ -212,6 +243,22 @@ class CaseViews:
         ).decode()
 
 
+def contacts_of(unit: UnitOfWork, actor: Actor, case: CaseId) -> tuple[ContactView, ...]:
+    """The disclosure routes of those whom the actor knows by name in a case."""
+    everyone = records.participants(unit, case)
+    viewer = part_of(everyone, actor.party)
+    return tuple(
+        ContactView(
+            parties.name_of(unit, part.party),
+            part.role,
+            routes_of(unit, part.party),
+            wishes.channels_of(unit, part.party),
+        )
+        for part in everyone
+        if _named(part, viewer)
+    )
+
+
 def part_of(everyone: Sequence[ParticipantRecord], party: PartyId) -> ParticipantRecord:
     """A party's own part in a case it takes part in."""
     return next(part for part in everyone if part.party == party)
@@ -220,10 +267,13 @@ def part_of(everyone: Sequence[ParticipantRecord], party: PartyId) -> Participan
 def _names(
     unit: UnitOfWork, everyone: Sequence[ParticipantRecord], *, viewer: ParticipantRecord
 ) -> dict[PartyId, str]:
-    shown = viewer.role in SEES_ALL
     return {
         part.party: parties.name_of(unit, part.party)
-        if shown or part.role in SEES_ALL or part.party == viewer.party
+        if _named(part, viewer)
         else _UNNAMED[part.role]
         for part in everyone
     }
+
+
+def _named(part: ParticipantRecord, viewer: ParticipantRecord) -> bool:
+    return viewer.role in SEES_ALL or part.role in SEES_ALL or part.party == viewer.party

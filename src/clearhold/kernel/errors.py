@@ -86,6 +86,14 @@ class ThrottledError(ClearholdError):
     usual_next_step = "Wait five minutes, then try again."
 
 
+class HeldError(ClearholdError):
+    """What was asked for is noted and happens later, of itself."""
+
+    code = "held"
+    status = 409
+    usual_next_step = "Nothing: it happens of itself when its time has come."
+
+
 class TooLargeError(ClearholdError):
     """The input exceeds a stated limit."""
 

@@ -59,6 +59,12 @@ def by_handle(unit: UnitOfWork, handle: str) -> Party | None:
     return None if row is None else _party(row)
 
 
+def by_id(unit: UnitOfWork, identity: PartyId) -> Party:
+    """A party that is known to be there: for services, never for an answer to a caller."""
+    row = unit.connection.execute(select(party).where(party.c.id == identity)).one()
+    return _party(row)
+
+
 def name_of(unit: UnitOfWork, identity: PartyId) -> str:
     """A party's name, for those who already share a case with it."""
     name: str = unit.connection.execute(

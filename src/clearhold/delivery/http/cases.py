@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from clearhold.access.permissions import Permission
 from clearhold.cases.model import Consent, EmbargoState, ReportState, ReportStep, Role
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.delivery.http.standing import RoutesView
 from clearhold.kernel.ids import CaseId, PrincipalId, VulnerabilityId
+from clearhold.parties.wish import Channel
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 
@@ -59,9 +61,9 @@ class Message(_Strict):
 
 
 class Proposal(_Strict):
-    """An embargo until an instant with a time zone."""
+    """An embargo until an instant with a time zone; without, as long as the vendors usually want."""
 
-    until: datetime
+    until: datetime | None = None
     terms: str = ""
     operators_early_notice: bool = False
 
@@ -89,6 +91,24 @@ class EmbargoBody(_Shown):
     operators_early_notice: bool
     terms: str
     your_consent: Consent | None
+    caution: str | None
+
+
+class WaitingBody(_Shown):
+    """A vendor that is read in later, as it wishes."""
+
+    name: str
+    because: str
+    due_at: datetime | None
+
+
+class ContactBody(_Shown):
+    """How somebody in the case is reached."""
+
+    name: str
+    role: Role
+    routes: RoutesView
+    prefers: list[Channel]
 
 
 class CaseBody(_Shown):
@@ -110,6 +130,7 @@ class CaseBody(_Shown):
     questioned: bool
     findings: list[str]
     participants: list[ParticipantBody]
+    waiting: list[WaitingBody]
 
 
 class MessageBody(_Shown):
@@ -155,6 +176,12 @@ def read_in(hub: HubDep, actor: ActorDep, case: str, new: NewParticipant) -> Cas
             member=None if new.member is None else PrincipalId(new.member),
         )
     )
+
+
+@router.get("/{case}/contacts", **requires(Permission.CASES_READ))
+def contacts(hub: HubDep, actor: ActorDep, case: str) -> list[ContactBody]:
+    """How those in the case are reached whom the caller knows by name."""
+    return [ContactBody.model_validate(each) for each in hub.cases.contacts(actor, CaseId(case))]
 
 
 @router.post("/{case}/report", **requires(Permission.CASES_CONSENT))
