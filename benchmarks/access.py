@@ -22,6 +22,7 @@ from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.adapters.keys_file import FileKeyRing
+from clearhold.cases.contact import VendorContact
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.service import CaseService
 from clearhold.cases.tables import case_participant, disclosure_case
@@ -83,7 +84,8 @@ def _measured(url: str, place: Path, *, cases: int, times: int) -> Figure:
     ring = FileKeyRing(place / "keys" / "ring.json", data_directory=place / "data")
     vault = Vault(ring, LocalBlobs(place / "data" / "blobs"))
     findings = FindingService(sessions, vault, ScanningService(sessions, vault))
-    service = CaseService(sessions, vault, CaseMaterial(findings))
+    material = CaseMaterial(findings)
+    service = CaseService(sessions, vault, material, VendorContact(sessions, material))
     parties = fill(sessions, vault, cases=cases, parties=_PARTIES)
     if database.dialect.name == "postgresql":
         with database.begin() as connection:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
+from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.blobs_local import LocalBlobs
@@ -133,7 +134,7 @@ def hub(tmp_path: Path, database: Engine, clock: StillClock, engine: MemoryEngin
 
 @pytest.fixture
 def party_of(hub: Hub) -> Callable[..., Actor]:
-    """Makes a party of a kind and returns the actor its token stands for."""
+    """Makes a party of a kind that accepts its agreement; returns the actor its token stands for."""
     _, issued = hub.parties.found_hub(
         handle="hub", name="Hub", person="Ada", life=timedelta(days=30)
     )
@@ -145,6 +146,7 @@ def party_of(hub: Hub) -> Callable[..., Actor]:
             founder, handle=handle, name=handle.title(), kind=kind, sector=sector
         )
         token = hub.parties.issue_token(founder, party.id, life=timedelta(days=30))
+        agree(hub.parties, hub.agreements, hub.authenticate(token.secret), hub.clock.now())
         return hub.authenticate(token.secret)
 
     return make

@@ -17,6 +17,7 @@ import anyio
 import httpx
 from fastapi import FastAPI
 
+from agreeing import agree
 from clearhold.access.grants import Grantee, parties_in, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
@@ -48,6 +49,7 @@ from clearhold.kernel.errors import NotFoundError
 from clearhold.kernel.ids import CaseId, CompartmentId
 from clearhold.kernel.matching import Range
 from clearhold.kernel.purl import Purl
+from clearhold.parties.agreements import AgreementService
 from clearhold.parties.service import PartyService
 from clearhold.patches.judging import Delivery, Manifest, Probe
 from clearhold.ports.clock import Clock
@@ -130,6 +132,7 @@ class Road:
         self.sessions, self.vault, self.engine, self.clock = sessions, vault, engine, clock
         self.tokens = tokens
         self.parties = PartyService(sessions, tokens)
+        self.agreements = AgreementService(sessions)
         self.desk = Desk()
         self.publisher = RecordingPublisher()
         dossiers = Dossiers(vault, self.desk, ISSUER)
@@ -158,6 +161,7 @@ class Road:
     def party(self, kind: PartyKind, handle: str) -> Actor:
         new = self.parties.register(self.coordinator, handle=handle, name=handle, kind=kind)
         token = self.parties.issue_token(self.coordinator, new.id, life=timedelta(days=90))
+        agree(self.parties, self.agreements, self._actor(token.secret), self.clock.now())
         return self._actor(token.secret)
 
     def case(self, *, embargo: timedelta | None = timedelta(days=7), **values: object) -> CaseId:

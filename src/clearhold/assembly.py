@@ -27,6 +27,7 @@ from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
+from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.publisher_tuf import TufPublisher
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
 from clearhold.adapters.signer_file import signing_key
@@ -42,6 +43,7 @@ from clearhold.advisories.flows import PUBLISHED, SWEEP, Publication
 from clearhold.advisories.model import Publisher as Issuer
 from clearhold.advisories.service import PUBLISH, AdvisoryService
 from clearhold.cases import history as case_history
+from clearhold.cases.contact import RELEASE, VendorContact
 from clearhold.cases.embargoes import EmbargoService
 from clearhold.cases.expunging import Expunging
 from clearhold.cases.material import CaseMaterial
@@ -61,10 +63,16 @@ from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
 from clearhold.ledger.public_log import PublicLog
 from clearhold.ledger.sequencer import Sequencer
+from clearhold.parties import wishes
+from clearhold.parties.agreements import AgreementService
+from clearhold.parties.contacts import ContactService
+from clearhold.parties.invitations import InvitationService
 from clearhold.parties.oversight import Oversight
 from clearhold.parties.recipients import RecipientService
 from clearhold.parties.service import PartyService
 from clearhold.parties.signing_in import PartySignIn
+from clearhold.parties.verification import VerificationService
+from clearhold.parties.wishes import WishService
 from clearhold.patches import service as patches_service
 from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
@@ -94,6 +102,7 @@ class Hub:
 
     settings: Settings
     sessions: Sessions
+    clock: Clock
     engine: TaskEngine
     vault: Vault
     keeping: KeyKeeping
@@ -112,6 +121,11 @@ class Hub:
     recipients: RecipientService
     oversight: Oversight
     party_sign_in: PartySignIn
+    agreements: AgreementService
+    invitations: InvitationService
+    verification: VerificationService
+    contacts: ContactService
+    wishes: WishService
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
@@ -232,12 +246,12 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     publication = Publication(sessions, dossiers, publisher=publisher, clock=clock)
     inventories = InventoryService(sessions, vault)
     matching = Matching(sessions, vault, advisories=advisories, inventories=inventories)
-    engine.register(PUBLISH, publication.publish)
-    engine.register(SWEEP, publication.sweep)
-    engine.register(MATCH, matching.match)
-    engine.register(f"on:{PUBLISHED}", matching.match)
-    engine.register(f"on:{UPLOADED}", matching.rematch)
-    cases, readers = CaseService(sessions, vault, material), CaseReaders(sessions, vault)
+    _publish_and_match(engine, publication, matching)
+    contact = VendorContact(sessions, material)
+    _heed_wishes(engine, scanning, contact)
+    pages = HttpsPages()
+    cases = CaseService(sessions, vault, material, contact)
+    readers = CaseReaders(sessions, vault, contact)
     exports = CaseExports(
         sessions,
         cases=cases,
@@ -250,6 +264,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     return Hub(
         settings=settings,
         sessions=sessions,
+        clock=clock,
         engine=engine,
         vault=vault,
         tokens=tokens,
@@ -281,11 +296,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         recipients=RecipientService(sessions),
         oversight=Oversight(sessions),
         party_sign_in=PartySignIn(sessions, enrolments, tokens, oidc),
+        agreements=AgreementService(sessions),
+        invitations=InvitationService(sessions, ring, tokens),
+        verification=VerificationService(sessions, pages),
+        contacts=ContactService(sessions, pages),
+        wishes=WishService(sessions),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
         cases=cases,
-        embargoes=EmbargoService(sessions, vault),
+        embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
         readers=readers,
         exports=exports,
@@ -321,6 +341,23 @@ def open_ring(settings: Settings) -> KeyRing:
             lock_directory=settings.key_directory,
         )
     return FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
+
+
+def _publish_and_match(engine: TaskEngine, publication: Publication, matching: Matching) -> None:
+    engine.register(PUBLISH, publication.publish)
+    engine.register(SWEEP, publication.sweep)
+    engine.register(MATCH, matching.match)
+    engine.register(f"on:{PUBLISHED}", matching.match)
+    engine.register(f"on:{UPLOADED}", matching.rematch)
+
+
+def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:
+    def wished(ids: Mapping[str, str]) -> None:
+        scanning.heed(ids)
+        contact.heed(ids)
+
+    engine.register(f"on:{wishes.CHANGED}", wished)
+    engine.register(RELEASE, contact.release)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:

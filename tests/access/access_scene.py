@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from agreeing import agree
 from clearhold.access.approvals import Act, Approval
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind
@@ -24,6 +25,7 @@ from clearhold.findings.intake import Format
 from clearhold.findings.model import Match, Method, State
 from clearhold.kernel.errors import ApprovalNeededError
 from clearhold.kernel.ids import ApprovalId, CaseId, FindingId, PartyId, VulnerabilityId
+from clearhold.parties import terms
 from in_process_http import client_of
 
 TITLE = "Overflow-in-quux"
@@ -68,7 +70,20 @@ class Stage:
         )
         self.handles[name] = handle
         token = self.hub.parties.issue_token(self.actors["ada"], made.id, life=LIFE)
+        actor = self._keep(name, token.secret)
+        agree(self.hub.parties, self.hub.agreements, actor, self.clock.now())
         return self._keep(name, token.secret)
+
+    def act(self, name: str, act: terms.Act) -> None:
+        """Suspend or resume the agreement of a party of one's own."""
+        actor = self.actors[name]
+        self.hub.agreements.act(actor, self.agreement(name), act)
+
+    def agreement(self, name: str) -> str:
+        """The agreement for a party's kind."""
+        kind = self.actors[name].kind
+        agreements = self.hub.agreements.list(self.actors[name])
+        return next(each.name for each in agreements if kind in each.terms.kinds)
 
     def member(
         self, name: str, of: str, roles: Iterable[MemberRole] = (MemberRole.HANDLER,)

@@ -12,6 +12,7 @@ The columns are relations to one case and what hangs on it:
   x  a vendor whose reading in has expired
   s  a maintainer who is a stranger
   l  a lab that is a stranger
+  p  a vendor read in to content whose agreement is suspended
 
   y  answered        + got past the object, and was answered or refused for another reason
   n  answered like what does not exist, byte for byte         d  refused whatever the object
@@ -21,87 +22,96 @@ Nobody in the scene has a campaign or an action: those rows show who is refused 
 there is no such thing. A leaf of operator 2 is one of its own inventory.
 """
 
-RELATIONS = "F0123urxsl"
+RELATIONS = "F0123urxslp"
 
 OF_OBJECTS = """
-GET  /parties/{party}/members                        y y n n n y y n n n
-POST /parties/{party}/members                        + + n n n + + n n n
-POST /parties/{party}/members/{member}/end           + + n n n + + n n n
-POST /parties/{party}/members/{member}/enrolment     + + n n n + + n n n
-POST /parties/{party}/tokens                         + + n n n + + n n n
-GET  /parties/{party}/tokens                         y + n n n + + n n n
-GET  /parties/{party}/providers                      y y n n n y y n n n
-POST /parties/{party}/providers                      d + d d d + + d d d
-POST /parties/{party}/providers/{provider}/removal   d + d d d + + d d d
-POST /approvals/{approval}/approval                  d + d d d + + d d d
-POST /approvals/{approval}/refusal                   d + d d d + + d d d
-GET  /scanning/leases/{lease}                        y d d d d d d d d n
-GET  /parties/{handle}/recipients                    y n n n n n n n n n
-POST /parties/recipients/{fingerprint}/withdrawal    + n + n n n n n n n
-GET  /cases/sealed/{case}                            y n y n n n n n n n
-POST /cases/sealed/{case}/letters                    + n + n n n n n n n
-GET  /cases/sealed/{case}/letters/{letter}           y n y n n n n n n n
-POST /scanning/leases/{lease}/heartbeat              + d d d d d d d d n
-POST /scanning/leases/{lease}/coverage               + d d d d d d d d n
-POST /scanning/leases/{lease}/release                + d d d d d d d d n
-GET  /findings/submissions/{submission}              y y n d d n n n n n
-GET  /findings/submissions/{submission}/raw          y y n d d n n n n n
-GET  /findings/{finding}                             y y y d d n n n n n
-GET  /findings/{finding}/proof                       y y n d d n n n n n
-GET  /validation/{finding}                           y y y d d n n n n n
-GET  /validation/{finding}/evidence                  + + + d d n n n n n
-GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n
-GET  /cases/{case}                                   y y y y y n n n n n
-POST /cases/{case}/participants                      d + d d d n n d d d
-POST /cases/{case}/participants/end                  d + d d d n n d d d
-GET  /cases/{case}/readers                           y y y y y n n n n n
-POST /cases/{case}/recusals                          + + + + + n n n n n
-POST /cases/{case}/glass                             d a d d d a a d d d
-POST /cases/{case}/export                            d + d d d n n d d d
-POST /cases/{case}/report                            + + + + n n n n n n
-POST /cases/{case}/status                            + + + + n n n n n n
-GET  /cases/{case}/messages                          y y y n n n n n n n
-POST /cases/{case}/messages                          + + + n n n n n n n
-POST /cases/{case}/embargoes                         + + + + n n n n n n
-POST /cases/{case}/embargoes/{embargo}/acceptance    + + + + + n n n n n
-POST /cases/{case}/embargoes/{embargo}/refusal       + + + + + n n n n n
-POST /cases/{case}/termination                       + + + + n n n n n n
-POST /patches                                        + + + d d n n n n n
-GET  /patches                                        n + + d d n n n n n
-GET  /patches/{patch}                                n y y d d n n n n n
-GET  /patches/{patch}/diff                           n y y d d n n n n n
-GET  /patches/{patch}/wheel                          n + + d d n n n n n
-POST /patches/{patch}/adoption                       n + + d d n n n n n
-POST /patches/{patch}/repeat                         n + + d d n n n n n
-POST /validation/{finding}/repeat                    + + + d d n n n n n
-GET  /ledger/leaves/{seq}/proof                      n + + n n n n n n n
-GET  /inventories/{inventory}                        d d d y n d d d d d
-POST /advisories                                     d + d d d n n d d d
-POST /advisories/{advisory}/draft                    d + d d d n n d d d
-GET  /advisories/{advisory}                          n y y y n n n n n n
-GET  /advisories/{advisory}/draft                    n y y y n n n n n n
-GET  /advisories/{advisory}/preview                  d y d d d n n d d d
-POST /remediation/advisories/{advisory}              d + d d d n n d d d
-GET  /remediation/advisories/{advisory}              d y d d d n n d d d
-GET  /remediation/actions/{action}                   d n d n n n n d d d
-POST /advisories/{advisory}/schedule                 d + d d d n n d d d
-POST /advisories/{advisory}/publication              d + d d d n n d d d
-POST /cases/{case}/closing                           d + d d d n n d d d
+GET  /parties/{party}/members                        y y n n n y y n n n n
+POST /parties/{party}/members                        + + n n n + + n n n n
+POST /parties/{party}/members/{member}/end           + + n n n + + n n n n
+POST /parties/{party}/members/{member}/enrolment     + + n n n + + n n n n
+POST /parties/{party}/tokens                         + + n n n + + n n n n
+GET  /parties/{party}/tokens                         y + n n n + + n n n n
+GET  /parties/{party}/providers                      y y n n n y y n n n n
+POST /parties/{party}/providers                      d + d d d + + d d d d
+POST /parties/{party}/providers/{provider}/removal   d + d d d + + d d d d
+POST /agreements/{name}/parties/{party}/acts         d + d d d + + d d d d
+GET  /contacts/{party}                               y y n n n y y n n n d
+POST /invitations/{invitation}/revocation            + n n n n n n n n n n
+POST /approvals/{approval}/approval                  d + d d d + + d d d d
+POST /approvals/{approval}/refusal                   d + d d d + + d d d d
+GET  /scanning/leases/{lease}                        y d d d d d d d d n d
+GET  /parties/{handle}/recipients                    y n n n n n n n n n d
+POST /parties/recipients/{fingerprint}/withdrawal    + n + n n n n n n n n
+GET  /cases/sealed/{case}                            y n y n n n n n n n d
+POST /cases/sealed/{case}/letters                    + n + n n n n n n n d
+GET  /cases/sealed/{case}/letters/{letter}           y n y n n n n n n n d
+POST /scanning/leases/{lease}/heartbeat              + d d d d d d d d n d
+POST /scanning/leases/{lease}/coverage               + d d d d d d d d n d
+POST /scanning/leases/{lease}/release                + d d d d d d d d n d
+GET  /findings/submissions/{submission}              y y n d d n n n n n d
+GET  /findings/submissions/{submission}/raw          y y n d d n n n n n d
+GET  /findings/{finding}                             y y y d d n n n n n d
+GET  /findings/{finding}/proof                       y y n d d n n n n n d
+GET  /validation/{finding}                           y y y d d n n n n n d
+GET  /validation/{finding}/evidence                  + + + d d n n n n n d
+GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
+GET  /cases/{case}                                   y y y y y n n n n n d
+POST /cases/{case}/participants                      d + d d d n n d d d d
+POST /cases/{case}/participants/end                  d + d d d n n d d d d
+GET  /cases/{case}/readers                           y y y y y n n n n n d
+POST /cases/{case}/recusals                          + + + + + n n n n n d
+POST /cases/{case}/glass                             d a d d d a a d d d d
+POST /cases/{case}/export                            d + d d d n n d d d d
+POST /cases/{case}/report                            + + + + n n n n n n d
+POST /cases/{case}/status                            + + + + n n n n n n d
+GET  /cases/{case}/messages                          y y y n n n n n n n d
+POST /cases/{case}/messages                          + + + n n n n n n n d
+GET  /cases/{case}/contacts                          y y y y n n n n n n d
+POST /cases/{case}/embargoes                         + + + + n n n n n n d
+POST /cases/{case}/embargoes/{embargo}/acceptance    + + + + + n n n n n d
+POST /cases/{case}/embargoes/{embargo}/refusal       + + + + + n n n n n d
+POST /cases/{case}/termination                       + + + + n n n n n n d
+POST /patches                                        + + + d d n n n n n d
+GET  /patches                                        n + + d d n n n n n d
+GET  /patches/{patch}                                n y y d d n n n n n d
+GET  /patches/{patch}/diff                           n y y d d n n n n n d
+GET  /patches/{patch}/wheel                          n + + d d n n n n n d
+POST /patches/{patch}/adoption                       n + + d d n n n n n d
+POST /patches/{patch}/repeat                         n + + d d n n n n n d
+POST /validation/{finding}/repeat                    + + + d d n n n n n d
+GET  /ledger/leaves/{seq}/proof                      n + + n n n n n n n n
+GET  /inventories/{inventory}                        d d d y n d d d d d d
+POST /advisories                                     d + d d d n n d d d d
+POST /advisories/{advisory}/draft                    d + d d d n n d d d d
+GET  /advisories/{advisory}                          n y y y n n n n n n d
+GET  /advisories/{advisory}/draft                    n y y y n n n n n n d
+GET  /advisories/{advisory}/preview                  d y d d d n n d d d d
+POST /remediation/advisories/{advisory}              d + d d d n n d d d d
+GET  /remediation/advisories/{advisory}              d y d d d n n d d d d
+GET  /remediation/actions/{action}                   d n d n n n n d d d d
+POST /advisories/{advisory}/schedule                 d + d d d n n d d d d
+POST /advisories/{advisory}/publication              d + d d d n n d d d d
+POST /cases/{case}/closing                           d + d d d n n d d d d
 """
 
 # Lists hold objects of the scene for these relations, and for the others are as on an empty hub.
 # y: it holds some   n: it holds none   d: refused
 LISTS = """
-GET  /cases                    y y y y y n n n n n
-GET  /findings                 y y y d d n n n n n
-GET  /advisories               n y y y n n n n n n
-GET  /inventories              d d d y n d d d d d
-GET  /scanning/leases          y d d d d d d d d n
-GET  /ledger/commitments       n d n d d d d n n n
-GET  /scanning/coverage        n d d d d d d d d n
-GET  /discovery/campaigns      n d d d d d d d d n
-GET  /remediation/actions      d n d n n n n d d d
-GET  /ledger/leaves            y y y y n n n n n n
+GET  /cases                    y y y y y n n n n n d
+GET  /findings                 y y y d d n n n n n d
+GET  /advisories               n y y y n n n n n n d
+GET  /inventories              d d d y n d d d d d d
+GET  /scanning/leases          y d d d d d d d d n d
+GET  /ledger/commitments       n d n d d d d n n n d
+GET  /scanning/coverage        n d d d d d d d d n d
+GET  /discovery/campaigns      n d d d d d d d d n d
+GET  /remediation/actions      d n d n n n n d d d d
+GET  /ledger/leaves            y y y y n n n n n n y
+GET  /agreements/signed        y n y y y n n y y y y
+GET  /agreements/standing      y y y y y y y y y y y
+GET  /invitations              y n n n n n n n n n n
+GET  /standing                 n y y n n y y n n n d
+GET  /wishes                   n n y n n n n n n n d
 """
 
 # Routes without an object that somebody else could own: what their permission says is all.
@@ -115,6 +125,21 @@ GET  /parties
 GET  /parties/self
 GET  /parties/readings
 POST /parties/keys
+GET  /agreements
+GET  /agreements/{name}
+POST /agreements/{name}/versions
+POST /agreements/{name}/acceptance
+POST /agreements/{name}/acts
+POST /contacts
+POST /contacts/security-txt
+POST /invitations
+POST /invitations/redemptions
+POST /standing/challenges
+POST /standing/checks
+POST /standing/confirmations
+POST /standing/ends
+POST /wishes
+POST /wishes/withdrawals
 GET  /approvals
 POST /approvals
 POST /account/enrolment
@@ -226,6 +251,7 @@ recipe list
 recipe wheel
 agent enrol
 agent inventory
+agent key
 agent sync
 agent plan
 agent apply

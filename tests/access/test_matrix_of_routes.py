@@ -39,19 +39,32 @@ from clearhold.access.approvals import Act
 from clearhold.access.permissions import PartyKind
 from clearhold.access.tables import oidc_provider
 from clearhold.cases.model import Role
-from clearhold.delivery.cli import main
+from clearhold.delivery.cli import main, party_key
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.http.declare import PUBLIC, requires, walk
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.ids import CaseId
+from clearhold.parties import terms
 from clearhold.wire.age import fingerprint
 from clearhold.wire.letter import Letter
 
 NAMES = dict(
     zip(
         RELATIONS,
-        ("lab", "ada", "maintainer", "water", "bank", "linus", "grace", "late", "idle", "rival"),
+        (
+            "lab",
+            "ada",
+            "maintainer",
+            "water",
+            "bank",
+            "linus",
+            "grace",
+            "late",
+            "idle",
+            "rival",
+            "paused",
+        ),
         strict=True,
     )
 )
@@ -108,6 +121,8 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     stage.party("late", PartyKind.VENDOR)
     stage.party("idle", PartyKind.MAINTAINER)
     stage.party("rival", PartyKind.LAB)
+    stage.party("paused", PartyKind.VENDOR)
+    stage.read_in(case, "paused", Role.VENDOR, 1)
     stage.read_in(case, "late", Role.VENDOR, 1, expires_at=stage.clock.now() + timedelta(minutes=1))
     stage.clock.advance(timedelta(minutes=1))
     stage.read_in(case, "grace", Role.COORDINATOR, 1, member=actors["grace"].principal)
@@ -142,6 +157,14 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
                 made_at=unit.now,
             )
         )
+    about = {"subject": "pkg:pypi/quuxlib"}
+    known = about | {"party": actors["maintainer"].party, "reason": "r"}
+    assert stage.ask("ada", "POST", f"{API}/standing/confirmations", known).is_success
+    wished = about | {"wishes": {"channels": ["hub"]}}
+    assert stage.ask("maintainer", "POST", f"{API}/wishes", wished).is_success
+    invited = stage.ask("lab", "POST", f"{API}/invitations", {}).json()
+    assert stage.ask("lab", "POST", f"{API}/contacts", {"languages": ["en"]}).is_success
+    stage.act("paused", terms.Act.SUSPEND)
     letter = {"ciphertext": LETTER, "to": to_maintainer(stage)}
     sealed = stage.ask("lab", "POST", f"{API}/cases/sealed", letter).json()
     return {
@@ -154,6 +177,8 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "provider": "provider-of-lab",
         "case": case,
         "seq": str(of_case.seq),
+        "name": stage.agreement("lab"),
+        "invitation": invited["id"],
         "handle": stage.handles["lab"],
         "fingerprint": fingerprint(str(RECIPIENT)),
         "sealed": sealed["id"],
@@ -177,6 +202,7 @@ def wish(stage: Stage, route: str, case: str) -> Any:
         "POST /parties/{party}/members": {"name": "Mo"},
         "POST /parties/{party}/tokens": {"member": ABSENT},
         "POST /parties/{party}/providers": {"name": "P", "issuer": "nowhere", "client": "hub"},
+        "POST /agreements/{name}/parties/{party}/acts": {"act": "resume", "reason": "r"},
         "POST /scanning/leases/{lease}/heartbeat": {"fence": 999},
         "POST /scanning/leases/{lease}/release": {"fence": 999},
         "POST /scanning/leases/{lease}/coverage": {
@@ -231,7 +257,7 @@ def told(stage: Stage, name: str, route: str, things: dict[str, str]) -> str:
     with stage.hub.sessions.transaction() as unit:  # as if nobody had asked for its removal before
         unit.connection.execute(update(oidc_provider).values(removed_at=None))
     real = answer(stage, name, route, things)
-    kept = {"member", "embargo"}  # parts of a path that belong to another object
+    kept = {"member", "embargo", "name"}  # parts of a path that belong to another object
     void = {each: things[each] if each in kept else ABSENT for each in things} | {"seq": "999999"}
     unreal = answer(stage, name, route, void)
     if not same(real, unreal, things):
@@ -335,6 +361,11 @@ def test_every_command_asks_by_a_route_of_the_table_or_is_known_to_ask_nobody(
         asked.clear()
         file = tmp_path / "file.json"
         file.write_text("{}")
+        if name == "party key make":
+            file.unlink()
+        if name in {"party key register", "agreement accept"}:
+            file.unlink()
+            party_key.make(file)
         kinds = typing.get_type_hints(inspect.unwrap(found[name].callback))
         words = [
             given(str(each.name), kinds[str(each.name)], file)

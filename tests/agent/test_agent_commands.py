@@ -1,5 +1,6 @@
 """The commands an operator types."""
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 
 from clearhold.agent import packages_pip
 from clearhold.delivery.cli import agent as commands
-from clearhold.wire import cyclonedx
+from clearhold.kernel.errors import InvalidError
+from clearhold.wire import cyclonedx, key_holding
 from clearhold.wire.receipt import verify
 
 
@@ -114,8 +116,28 @@ def test_declining_is_signed(hub: TinyHub, home: Path, environment: Path) -> Non
     assert say("receipt", "--decline", ADVISORY, code=2)
 
 
+def test_the_agent_shows_for_one_party_alone_that_it_holds_its_key(
+    hub: TinyHub, home: Path, tmp_path: Path
+) -> None:
+    enrolled(hub)
+    run("key", "our-party", tmp_path / "key.json")
+    written = json.loads((tmp_path / "key.json").read_bytes())
+    public, signature = (base64.b64decode(written[n]) for n in ("public_key", "signature"))
+    key_holding.verify("our-party", public, signature)
+    with pytest.raises(InvalidError):
+        key_holding.verify("another", public, signature)
+
+
 @pytest.mark.parametrize(
-    "command", [("sync",), ("plan", "x"), ("status",), ("receipt",), ("apply", "x", "y", "--yes")]
+    "command",
+    [
+        ("sync",),
+        ("key", "x", "y"),
+        ("plan", "x"),
+        ("status",),
+        ("receipt",),
+        ("apply", "x", "y", "--yes"),
+    ],
 )
 def test_before_enrolment_every_command_says_what_to_do(
     home: Path, command: tuple[str, ...]

@@ -16,7 +16,7 @@ from clearhold.delivery.http.declare import PUBLIC, walk
 from in_process_http import client_of
 
 POSTS: Final = (
-    ("/parties/keys", {"public_key": "{}"}),
+    ("/parties/keys", {"public_key": "{}", "signature": "{}"}),
     ("/cases", {"vulnerability": "{}", "title": "a title"}),
     ("/cases/x/messages", {"text": "{}"}),
     ("/catalogue/targets", {"package": "{}", "versions": [], "techniques": []}),

@@ -13,6 +13,7 @@ import pytest
 from command_line import Ended
 from sqlalchemy import Engine, text, update
 
+from agreeing import agree
 from clearhold.access import grants
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
@@ -155,6 +156,7 @@ def finder(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Actor:
         founder, handle="ines", name="Ines", kind=PartyKind.FINDER, sector=None
     )
     token = hub.parties.issue_token(founder, party.id, life=timedelta(days=30)).secret
+    agree(hub.parties, hub.agreements, hub.authenticate(token), hub.clock.now())
     connected = connector(hub)
     monkeypatch.setattr(ledger, "hub", lambda: connected(token))
     return hub.authenticate(token)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
@@ -22,6 +23,7 @@ from clearhold.kernel.errors import (
 from clearhold.kernel.ids import PartyId
 from clearhold.ledger.records import leaves
 from clearhold.parties import records
+from clearhold.wire import key_holding
 
 Parties = Callable[..., Actor]
 WATER = "water-and-wastewater"
@@ -159,17 +161,30 @@ def test_founding_again_gives_the_same_hub_another_token(hub: Hub) -> None:
 
 
 def test_a_key_is_added_once_and_belongs_to_one_party(hub: Hub, party_of: Parties) -> None:
-    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    private = Ed25519PrivateKey.generate()
+    key = private.public_key().public_bytes_raw()
     one, other = party_of(PartyKind.OPERATOR), party_of(PartyKind.OPERATOR)
-    assert hub.parties.add_key(one, key) == hub.parties.add_key(one, key)
+    assert hold(hub.parties, one, private) == hold(hub.parties, one, private)
     with pytest.raises(ConflictError):
-        hub.parties.add_key(other, key)
+        hold(hub.parties, other, private)
     with hub.sessions.transaction() as unit:
-        assert list(records.keys_of(unit, one.party).values()) == [key]
-        assert records.keys_of(unit, other.party) == {}
+        assert list(records.keys_of(unit, one.party).values()).count(key) == 1
+        assert key not in records.keys_of(unit, other.party).values()
 
 
 @pytest.mark.parametrize("size", [0, 31, 33, 64])
 def test_what_is_no_key_is_refused(hub: Hub, party_of: Parties, size: int) -> None:
     with pytest.raises(InvalidError):
-        hub.parties.add_key(party_of(PartyKind.OPERATOR), bytes(size))
+        hub.parties.add_key(party_of(PartyKind.OPERATOR), bytes(size), bytes(64))
+
+
+def test_nobody_registers_a_key_whose_private_half_is_anothers(hub: Hub, party_of: Parties) -> None:
+    holder, thief = party_of(PartyKind.OPERATOR), party_of(PartyKind.OPERATOR)
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    signed = key_holding.sign(holder.party, key)
+    forged = key_holding.sign(thief.party, Ed25519PrivateKey.generate())
+    for signature in (signed, forged, b"", bytes(64), key.sign(thief.party.encode())):
+        with pytest.raises(InvalidError):
+            hub.parties.add_key(thief, public, signature)
+    assert hub.parties.add_key(holder, public, signed)

@@ -12,6 +12,7 @@ import pytest
 from judging_rules import FIX, RulingJudge
 from typer.testing import CliRunner
 
+from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
@@ -38,6 +39,7 @@ def token_of(hub: Hub) -> Callable[..., tuple[str, Actor]]:
     def make(kind: PartyKind, handle: str) -> tuple[str, Actor]:
         party = hub.parties.register(founder, handle=handle, name=handle.title(), kind=kind)
         token = hub.parties.issue_token(founder, party.id, life=timedelta(days=1)).secret
+        agree(hub.parties, hub.agreements, hub.authenticate(token), hub.clock.now())
         return token, hub.authenticate(token)
 
     return make

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.inventory.service import MEDIA_TYPE
@@ -54,7 +55,7 @@ def test_an_operators_whole_way(road: Road, caller: Caller) -> None:
     assert action["details"]["directive"]["table"] == "cisa:DT_BOD2604:1.0.0"
 
     key = Ed25519PrivateKey.generate()
-    road.parties.add_key(operator, key.public_key().public_bytes_raw())
+    hold(road.parties, operator, key)
     receipt = Receipt(
         operator="utility",
         environment="env",

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
@@ -28,7 +29,7 @@ class Site:
         upload(road, self.operator, "pkg:pypi/ujson@5.1.0")
         road.engine.run_due()
         self.key = Ed25519PrivateKey.generate()
-        road.parties.add_key(self.operator, self.key.public_key().public_bytes_raw())
+        hold(road.parties, self.operator, self.key)
         self.notice = road.scheduled(road.case(early_notice=True))
         road.remediation.prepare(road.coordinator, self.notice.id)
         road.engine.run_due()
@@ -124,7 +125,7 @@ def test_another_operators_receipt_is_not_accepted_in_ones_own_name(site: Site) 
     with pytest.raises(InvalidError):
         site.road.remediation.submit(bank, site.signed())
     own = Ed25519PrivateKey.generate()
-    site.road.parties.add_key(bank, own.public_key().public_bytes_raw())
+    hold(site.road.parties, bank, own)
     with pytest.raises(NotFoundError, match="no action"):
         site.road.remediation.submit(bank, sign(site.receipt(), own))
 

@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
+from agreeing import agree
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
 from clearhold.delivery.cli import catalogue as catalogue_commands
@@ -70,7 +71,9 @@ def token_of(hub: Hub) -> Callable[[PartyKind, str], str]:
 
     def make(kind: PartyKind, handle: str) -> str:
         party = hub.parties.register(founder, handle=handle, name=handle, kind=kind)
-        return hub.parties.issue_token(founder, party.id, life=timedelta(days=1)).secret
+        secret = hub.parties.issue_token(founder, party.id, life=timedelta(days=1)).secret
+        agree(hub.parties, hub.agreements, hub.authenticate(secret), hub.clock.now())
+        return secret
 
     return make
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from signing_in_people import Person, enter
 
+from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind
 from clearhold.assembly import Hub
@@ -28,9 +29,11 @@ def coordinator(hub: Hub) -> Callable[[str], Actor]:
 
 @pytest.fixture
 def lab(hub: Hub, coordinator: Callable[[str], Actor]) -> Person:
-    """The first person of a lab, its admin, who has entered with a passkey."""
+    """The first person of a lab, its admin, who has entered with a passkey and accepted for it."""
     ada = coordinator("Ada")
     party = hub.parties.register(ada, handle="lab", name="Lab", kind=PartyKind.LAB)
     made = hub.parties.add_member(ada, party.id, name="Lin", roles=ALL)
     issued = hub.party_sign_in.enrol(ada, party.id, made.id)
-    return enter(hub, made, issued.secret)
+    person = enter(hub, made, issued.secret)
+    agree(hub.parties, hub.agreements, person.actor, hub.clock.now())
+    return person

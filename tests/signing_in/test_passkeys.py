@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select
 
 from clearhold.access.browser_sessions import CONFIRMED, IDLE, LONGEST
 from clearhold.access.ceremonies import LIFE
-from clearhold.access.permissions import STEP_UP, Permission
+from clearhold.access.permissions import STEP_UP, PartyKind, Permission
 from clearhold.assembly import Hub
 from clearhold.kernel.errors import (
     ConflictError,
@@ -25,6 +25,7 @@ from clearhold.kernel.errors import (
     UnauthenticatedError,
 )
 from clearhold.ledger.records import leaves
+from clearhold.parties.terms import Act
 from clearhold.store.schema import metadata
 from soft_authenticator import SoftAuthenticator
 
@@ -277,3 +278,16 @@ def test_whatever_an_authenticator_answers_is_refused_and_breaks_nothing(
     else:
         assert field == "userHandle"
         assert value is None
+
+
+def test_suspending_an_agreement_takes_effect_at_the_next_request_of_a_session(
+    hub: Hub, lab: Person
+) -> None:
+    assert Permission.FINDINGS_SUBMIT in lab.actor.permissions
+    name = next(
+        each.name for each in hub.agreements.list(lab.actor) if PartyKind.LAB in each.terms.kinds
+    )
+    hub.agreements.act(lab.actor, name, Act.SUSPEND)
+    assert Permission.FINDINGS_SUBMIT not in lab.actor.permissions
+    hub.agreements.act(lab.actor, name, Act.RESUME)
+    assert Permission.FINDINGS_SUBMIT in lab.actor.permissions

@@ -18,9 +18,9 @@ from clearhold.access import members, opaque
 from clearhold.access.members import Member
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.access.standing import STANDING, permissions_of
+from clearhold.access.standing import STANDING, opening, permissions_now
+from clearhold.access.tables import allowance, oidc_provider, principal
 from clearhold.access.tables import browser_session as session
-from clearhold.access.tables import oidc_provider, principal
 from clearhold.kernel.errors import NotFoundError, StepUpError, UnauthenticatedError
 from clearhold.kernel.ids import (
     BrowserSessionId,
@@ -138,7 +138,7 @@ class BrowserSessions:
         read = opaque.read(PREFIX, presented)
         if read is None:
             raise _refusal()
-        row = unit.connection.execute(
+        rows = unit.connection.execute(
             select(
                 session.c.secret_hash,
                 session.c.person.label("who"),
@@ -147,10 +147,13 @@ class BrowserSessions:
                 session.c.confirmed_at,
                 principal.c.ended_at,
                 *STANDING,
+                *opening(unit.now),
             )
             .join(principal, session.c.principal == principal.c.id, isouter=True)
+            .outerjoin(allowance, allowance.c.party == principal.c.party)
             .where(session.c.id == read.id, _alive(unit.now))
-        ).one_or_none()
+        ).all()
+        row = rows[0] if rows else None
         identity = BrowserSessionId(read.id)
         expected = bytes(row.secret_hash) if row else bytes(32)
         if not hmac.compare_digest(expected, self._hash(identity, read.secret)) or row is None:
@@ -166,7 +169,7 @@ class BrowserSessions:
             session=identity,
             person=PersonId(row.who),
             provider=None if row.provider is None else ProviderId(row.provider),
-            actor=_actor(row, stepped_up=confirmed),
+            actor=_actor(rows, stepped_up=confirmed),
             confirmed=confirmed,
             csrf=opaque.text_of(self._ring.keyed_hash("csrf", identity.encode())),
         )
@@ -282,14 +285,15 @@ def _listing(unit: UnitOfWork, wanted: ColumnElement[bool]) -> tuple[KnownSessio
     )
 
 
-def _actor(row: Row[Any], *, stepped_up: bool) -> Actor | None:
+def _actor(rows: Sequence[Row[Any]], *, stepped_up: bool) -> Actor | None:
+    row = rows[0]
     if row.principal is None:
         return None
     return Actor(
         PrincipalId(row.principal),
         PartyId(row.party),
         PartyKind(row.kind),
-        permissions_of(row),
+        permissions_now(rows),
         PersonId(row.who),
         stepped_up,
     )

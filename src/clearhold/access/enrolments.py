@@ -16,8 +16,9 @@ from sqlalchemy import delete, insert, select, update
 from clearhold.access import browser_sessions, opaque
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.access.standing import STANDING, permissions_of
+from clearhold.access.standing import STANDING, opening, permissions_now
 from clearhold.access.tables import (
+    allowance,
     enrolment,
     oidc_identity,
     passkey,
@@ -193,10 +194,12 @@ class EnrolmentService:
         if actor.person is None:
             raise DeniedError("A service account has no passkeys.")
         with self._sessions.transaction() as unit:
-            row = unit.connection.execute(
-                select(*STANDING).where(principal.c.id == actor.principal)
-            ).one()
-            if actor.permissions != permissions_of(row) or not actor.stepped_up:
+            rows = unit.connection.execute(
+                select(*STANDING, *opening(unit.now))
+                .outerjoin(allowance, allowance.c.party == principal.c.party)
+                .where(principal.c.id == actor.principal)
+            ).all()
+            if actor.permissions != permissions_now(rows) or not actor.stepped_up:
                 raise DeniedError(
                     "A credential that is limited cannot make one that is not.",
                     next_step="Use a token that allows all you may do.",

@@ -87,6 +87,15 @@ def of_party(unit: UnitOfWork, party: PartyId) -> tuple[Member, ...]:
     return tuple(map(_member, rows))
 
 
+def party_of(unit: UnitOfWork, member: PrincipalId) -> PartyId:
+    """The party a principal acts for."""
+    return PartyId(
+        unit.connection.execute(
+            select(principal.c.party).where(principal.c.id == member)
+        ).scalar_one()
+    )
+
+
 def belongs(unit: UnitOfWork, party: PartyId, member: PrincipalId) -> bool:
     """Whether a principal acts for this party now."""
     return any(each.id == member and each.ended_at is None for each in of_party(unit, party))

@@ -36,7 +36,8 @@ class Actor:
         if permission not in self.permissions:
             raise DeniedError(
                 f"This credential does not allow {permission}.",
-                next_step="Use a token of a party that may do this, or ask your coordinator.",
+                next_step="Accept the agreement that opens it (see `clearhold agreement list`), use "
+                "another token, or ask your coordinator.",
             )
         if permission in STEP_UP and not self.stepped_up:
             raise StepUpError("This shows what is under embargo and needs a fresh confirmation.")

@@ -59,9 +59,14 @@ class Permission(StrEnum):
     LEDGER_LODGE = "ledger:commitment:lodge"
     LEDGER_READ = "ledger:leaf:read"
     LEDGER_VERIFY = "ledger:chain:verify"
+    PARTIES_ACCEPT = "parties:agreement:accept"
+    PARTIES_AGREEMENTS = "parties:agreement:read"
     PARTIES_MEMBERS = "parties:member:write"
     PARTIES_OVERSEE = "parties:release:read"
+    PARTIES_PUBLISH = "parties:agreement:publish"
     PARTIES_READ = "parties:party:read"
+    PARTIES_STANDING = "parties:standing:read"
+    PARTIES_WISH = "parties:standing:write"
     PARTIES_WRITE = "parties:party:write"
     PATCHES_READ = "patches:candidate:read"
     PATCHES_SUBMIT = "patches:candidate:submit"
@@ -75,18 +80,26 @@ class Permission(StrEnum):
 
 
 _OWN: Final = frozenset({Permission.ACCOUNT_READ, Permission.ACCOUNT_WRITE})
-_EVERYBODY: Final = _OWN | frozenset(
+WITHOUT_AGREEMENT: Final = _OWN | frozenset(
     {
-        Permission.ADVISORIES_READ,
-        Permission.CASES_CONSENT,
-        Permission.CASES_READ,
-        Permission.CASES_SEAL,
-        Permission.CATALOGUE_READ,
         Permission.LEDGER_READ,
+        Permission.PARTIES_ACCEPT,
+        Permission.PARTIES_AGREEMENTS,
         Permission.PARTIES_MEMBERS,
         Permission.PARTIES_READ,
     }
 )
+"""What needs no agreement: reading and accepting them, and one's own account, people and leaves."""
+
+_EVERYBODY: Final = WITHOUT_AGREEMENT | {
+    Permission.ADVISORIES_READ,
+    Permission.CASES_CONSENT,
+    Permission.CASES_READ,
+    Permission.CASES_SEAL,
+    Permission.CATALOGUE_READ,
+    Permission.PARTIES_STANDING,
+    Permission.PARTIES_WISH,
+}
 _FINDERS: Final = _EVERYBODY | {
     Permission.DISCOVERY_READ,
     Permission.DISCOVERY_RUN,
@@ -137,6 +150,7 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
         Permission.FINDINGS_READ,
         Permission.LEDGER_VERIFY,
         Permission.PARTIES_OVERSEE,
+        Permission.PARTIES_PUBLISH,
         Permission.PARTIES_WRITE,
         Permission.PATCHES_READ,
         Permission.PATCHES_SUBMIT,
@@ -146,6 +160,24 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
         Permission.VALIDATION_REPEAT,
     },
 }
+
+_OWN_RESULTS: Final = frozenset(
+    {
+        Permission.DISCOVERY_READ,
+        Permission.FINDINGS_READ,
+        Permission.SCANNING_READ,
+        Permission.VALIDATION_READ,
+    }
+)
+_OWN_MATERIAL: Final[dict[PartyKind, frozenset[Permission]]] = {
+    PartyKind.LAB: _OWN_RESULTS,
+    PartyKind.FINDER: _OWN_RESULTS,
+    PartyKind.OPERATOR: frozenset({Permission.INVENTORY_READ, Permission.REMEDIATION_READ}),
+}
+"""What shows a party nothing but its own, and stays open once an agreement no longer is in force.
+
+A maintainer's findings are those of others, so nothing of the kind is here.
+"""
 
 STEP_UP: Final = frozenset(
     {
@@ -158,7 +190,9 @@ STEP_UP: Final = frozenset(
         Permission.CASES_READ_IN,
         Permission.DISCOVERY_READ,
         Permission.FINDINGS_READ,
+        Permission.PARTIES_ACCEPT,
         Permission.PARTIES_MEMBERS,
+        Permission.PARTIES_PUBLISH,
         Permission.PARTIES_WRITE,
         Permission.PATCHES_READ,
         Permission.VALIDATION_READ,
@@ -166,15 +200,29 @@ STEP_UP: Final = frozenset(
 )
 """What a session must be confirmed for: it releases what is under embargo, or decides who sees it."""
 
-_ADMINS: Final = frozenset({Permission.PARTIES_MEMBERS})
+_ADMINS: Final = frozenset({Permission.PARTIES_ACCEPT, Permission.PARTIES_MEMBERS})
 
 
 def held(kind: PartyKind, roles: Iterable[MemberRole]) -> frozenset[Permission]:
     """What somebody with `roles` in a party of this kind may do at most."""
     most = PERMISSIONS[kind]
     of_role = {
-        MemberRole.ADMIN: _ADMINS | {Permission.LEDGER_READ, Permission.PARTIES_READ},
+        MemberRole.ADMIN: _ADMINS
+        | {Permission.LEDGER_READ, Permission.PARTIES_AGREEMENTS, Permission.PARTIES_READ},
         MemberRole.HANDLER: most - _ADMINS,
         MemberRole.VIEWER: {each for each in most if each.endswith(":read")},
     }
     return most & _OWN.union(*(of_role[role] for role in roles))
+
+
+def opened(
+    kind: PartyKind, in_force: Iterable[str], lapsed: Iterable[str] = ()
+) -> frozenset[Permission]:
+    """What the agreements of a party let it do: all of those in force, its own of those that lapsed.
+
+    Coordinators run the hub and are bound by no agreement of it.
+    """
+    if kind is PartyKind.COORDINATOR:
+        return PERMISSIONS[kind]
+    now = PERMISSIONS[kind].intersection(in_force)
+    return WITHOUT_AGREEMENT | now | _OWN_MATERIAL.get(kind, frozenset()).intersection(lapsed)

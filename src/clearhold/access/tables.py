@@ -1,4 +1,4 @@
-"""People, principals, what they show who they are with, who was read in to what; approvals."""
+"""People, principals, what they show and what agreements open; who was read in to what; approvals."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ token: Final = Table(
     Column("revoked_at", Instant),
     Column("first_used_at", Instant),
     Column("last_used_on", Words),
+    **STRICT,
+)
+
+allowance: Final = Table(
+    "allowance",
+    metadata,
+    Column("party", Words, ForeignKey("party.id"), primary_key=True),
+    Column("source", Words, primary_key=True),
+    Column("permissions", Document, nullable=False),
+    Column("in_force", Flag, nullable=False),
+    Column("ends_at", Instant),
     **STRICT,
 )
 

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from clearhold.access import opaque
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind, Permission
-from clearhold.access.standing import STANDING, permissions_of
-from clearhold.access.tables import principal, token
+from clearhold.access.standing import STANDING, opening, permissions_now, permissions_of
+from clearhold.access.tables import allowance, principal, token
 from clearhold.kernel.errors import InvalidError, NotFoundError, UnauthenticatedError
 from clearhold.kernel.ids import PartyId, PersonId, PrincipalId, TokenId, new_id
 from clearhold.ports.keys import KeyRing
@@ -104,7 +104,7 @@ class Tokens:
         if read is None:
             raise refusal
         identity = TokenId(read.id)
-        row = unit.connection.execute(
+        rows = unit.connection.execute(
             select(
                 token.c.secret_hash,
                 token.c.permissions,
@@ -114,10 +114,13 @@ class Tokens:
                 token.c.last_used_on,
                 principal.c.ended_at,
                 *STANDING,
+                *opening(unit.now),
             )
             .join(principal, token.c.principal == principal.c.id)
+            .outerjoin(allowance, allowance.c.party == principal.c.party)
             .where(token.c.id == identity)
-        ).one_or_none()
+        ).all()
+        row = rows[0] if rows else None
         expected = bytes(row.secret_hash) if row else bytes(32)
         if not hmac.compare_digest(expected, self._hash(identity, read.secret)) or row is None:
             raise refusal
@@ -134,7 +137,7 @@ class Tokens:
             PrincipalId(row.principal),
             PartyId(row.party),
             PartyKind(row.kind),
-            permissions_of(row).intersection(row.permissions),
+            permissions_now(rows).intersection(row.permissions),
             None if row.person is None else PersonId(row.person),
         )
 

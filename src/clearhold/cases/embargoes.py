@@ -9,13 +9,14 @@ binds nobody who does not want to be bound, and the ledger keeps who ended it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.cases import model, progress, records
+from clearhold.cases.contact import VendorContact
 from clearhold.cases.entry import entered
 from clearhold.cases.model import (
     IN_FORCE,
@@ -30,6 +31,7 @@ from clearhold.cases.views import CaseView, CaseViews, terms_place
 from clearhold.kernel.errors import ConflictError, InvalidError
 from clearhold.kernel.events import Event
 from clearhold.kernel.ids import CaseId, new_id
+from clearhold.parties.wish import EmbargoPolicy
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -39,9 +41,10 @@ LONGEST_TERMS: Final = 20_000
 class EmbargoService:
     """The desk where embargoes are agreed."""
 
-    def __init__(self, sessions: Sessions, vault: Vault) -> None:
+    def __init__(self, sessions: Sessions, vault: Vault, contact: VendorContact) -> None:
         self._sessions = sessions
         self._vault = vault
+        self._contact = contact
         self._views = CaseViews(vault)
 
     def propose(
@@ -49,16 +52,18 @@ class EmbargoService:
         actor: Actor,
         case: CaseId,
         *,
-        until: datetime,
+        until: datetime | None = None,
         terms: str = "",
         operators_early_notice: bool = False,
     ) -> CaseView:
         """Propose to keep the case quiet until an instant, or to change what was agreed.
 
+        Without `until`, the vendors' own policy says for how long. What lies outside that policy is
+        marked with a caution, or refused where the policy is firm; a vendor may change its mind.
         `operators_early_notice` lets operators be told before that instant that something urgent
         is coming, without saying what. Proposing again what one's own open proposal says changes
-        nothing. Raises `ConflictError` when something is public already or the embargo has ended,
-        and `InvalidError` for an instant or terms that cannot be.
+        nothing. Raises `ConflictError` when something is public already, the embargo has ended or a
+        firm policy forbids it, and `InvalidError` for an instant or terms that cannot be.
         """
         actor.need(Permission.CASES_CONSENT)
         if len(terms) > LONGEST_TERMS:
@@ -67,14 +72,24 @@ class EmbargoService:
             )
         with self._sessions.transaction() as unit:
             held, _ = entered(unit, actor, case)
+            wished = self._contact.policy(unit, case, of_others=actor.party)
+            if until is None:
+                until = _usual(wished, unit.now)
             model.check_term(until, unit.now)
             self._viable(unit, held)
+            caution = self._caution(unit, case, wished, until)
             earlier = records.embargo_in(unit, case, progress.PROPOSED)
             if earlier is None or not self._repeats(
                 unit, actor, held, earlier, until=until, terms=terms, notice=operators_early_notice
             ):
                 held = self._write(
-                    unit, actor, held, until=until, terms=terms, notice=operators_early_notice
+                    unit,
+                    actor,
+                    held,
+                    until=until,
+                    terms=terms,
+                    notice=operators_early_notice,
+                    caution=caution,
                 )
             return self._views.show(unit, actor, self._settled(unit, held, by=actor))
 
@@ -119,6 +134,19 @@ class EmbargoService:
                 model.step_embargo(held.embargo_state, EmbargoStep.TERMINATE)
             held = progress.end_embargo(unit, held, at=unit.now, by=actor.principal)
             return self._views.show(unit, actor, held)
+
+    def _caution(
+        self, unit: UnitOfWork, case: CaseId, wished: EmbargoPolicy, until: datetime
+    ) -> str:
+        """How an end lies outside the vendors' policy; `ConflictError` where that is firm."""
+        standing = records.embargo_in(unit, case, progress.ACTIVE)
+        began = unit.now if standing is None else standing.proposed_at
+        caution = wished.outside(until - began)
+        if caution and wished.firm:
+            raise ConflictError(
+                caution, next_step="Propose an end that keeps to it, or let them propose one."
+            )
+        return caution
 
     def _viable(self, unit: UnitOfWork, case: CaseRecord) -> None:
         facts = model.NOTHING
@@ -165,6 +193,7 @@ class EmbargoService:
         until: datetime,
         terms: str,
         notice: bool,
+        caution: str,
     ) -> CaseRecord:
         identity = new_id(unit.now)
         new = EmbargoRecord(
@@ -179,6 +208,7 @@ class EmbargoService:
             ),
             state=progress.PROPOSED,
             ended_at=None,
+            caution=caution or None,
         )
         earlier = records.embargo_in(unit, case.id, progress.PROPOSED)
         case = progress.move_embargo(
@@ -210,6 +240,15 @@ class EmbargoService:
         records.change_embargo(unit, proposal.id, state=progress.ACTIVE, decided_at=unit.now)
         unit.publish(Event("embargo.agreed", proposal.id, {"case": case.id}))
         return case
+
+
+def _usual(wished: EmbargoPolicy, now: datetime) -> datetime:
+    if wished.usual is None:
+        raise InvalidError(
+            "No vendor of this case says how long an embargo usually is.",
+            next_step="Say until when.",
+        )
+    return now + timedelta(days=wished.usual)
 
 
 def _open(unit: UnitOfWork, case: CaseId, embargo: str) -> EmbargoRecord:

@@ -14,6 +14,7 @@ from clearhold.findings import records as findings
 from clearhold.findings.model import FindingHead, State
 from clearhold.findings.service import FindingService
 from clearhold.kernel.ids import CaseId, FindingId
+from clearhold.kernel.purl import Purl
 from clearhold.store.unit_of_work import UnitOfWork
 
 LEAST_LEVEL: Final = 2
@@ -73,6 +74,12 @@ class CaseMaterial:
             if all(part.party != head.party for part in everyone):
                 enter(unit, case, _finder(case, head, unit), by=by)
             open_to_readers(unit, case, linked, by=by)
+
+    def packages(self, unit: UnitOfWork, case: CaseId, *, reader: str) -> tuple[Purl, ...]:
+        """The packages a case is about, released to the service `reader`."""
+        linked = records.linked_to(unit, case)
+        bodies = (self._findings.open_for(unit, each.finding, reader=reader) for each in linked)
+        return tuple(dict.fromkeys(Purl.parse(body.package).package for body in bodies))
 
     def level(self, unit: UnitOfWork, case: CaseId) -> int:
         """The best level of evidence among the findings of a case, 0 to 4."""

@@ -20,6 +20,7 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind, Permission
 from clearhold.cases import progress, records
 from clearhold.cases.admission import Admission, admit, bar_from, close_to
+from clearhold.cases.contact import VendorContact
 from clearhold.cases.entry import coordinated, entered, looks_through_glass, need_role, seen
 from clearhold.cases.model import Role
 from clearhold.cases.records import CaseRecord
@@ -78,8 +79,9 @@ class ReaderList:
 class CaseReaders:
     """The desk where people are read in and out."""
 
-    def __init__(self, sessions: Sessions, vault: Vault) -> None:
+    def __init__(self, sessions: Sessions, vault: Vault, contact: VendorContact) -> None:
         self._sessions = sessions
+        self._contact = contact
         self._views = CaseViews(vault)
 
     def read_in(
@@ -99,11 +101,13 @@ class CaseReaders:
         A coordinator is always read in by name, so a `member` is needed for one. Vendors and
         coordinators who see content (tier 0 or 1) also see the findings the case links. `reason`
         is kept in plain words in the ledger and must reveal nothing of the flaw. Reading in again
-        replaces what was seen before.
+        replaces what was seen before. A vendor is reached as it wishes: one that must wait is read in
+        later of itself, which `HeldError` says once it is noted.
 
         Tier 0 needs a second person's approval, unless it was given before and not for less long.
         Raises `ApprovalNeededError` then, `NotFoundError` for an unknown party or member,
-        `InvalidError` for what does not fit, and `ConflictError` when the party has another role.
+        `InvalidError` for what does not fit, and `ConflictError` when the party has another role
+        or does not want to be contacted.
         """
         actor.need(Permission.CASES_READ_IN)
         check_line("reason", reason, LONGEST_REASON)
@@ -112,10 +116,12 @@ class CaseReaders:
                 "A tier is 0, 1, 2 or 3.", next_step="Use 1 for who must know what it is."
             )
         with self._sessions.transaction() as unit:
+            party = parties.by_handle(unit, handle)
+            if party is not None and role is Role.VENDOR:
+                parties.hold(unit, party.id)  # before the case, as everybody who locks both
             held, mine = entered(unit, actor, case, tier=Tier.CONTENT)
             need_role(mine, Role.COORDINATOR)
             expires_at = _checked_end(expires_at, unit.now)
-            party = parties.by_handle(unit, handle)
             if party is None:
                 raise NotFoundError(
                     "There is no party of that handle.", next_step="See `clearhold party list`."
@@ -138,8 +144,15 @@ class CaseReaders:
             )
             _check_role(unit, held, wanted)
             approved = _approved(unit, actor, held, wanted, handle=handle)
-            admit(unit, held, approved, by=actor.principal)
-            return self._views.show(unit, actor, held)
+            later = None
+            if role is Role.VENDOR:
+                later = self._contact.reach(unit, held, approved, by=actor.principal)
+            else:
+                admit(unit, held, approved, by=actor.principal)
+            shown = self._views.show(unit, actor, held)
+        if later is not None:
+            raise later
+        return shown
 
     def read_out(
         self, actor: Actor, case: CaseId, handle: str, *, member: PrincipalId | None = None

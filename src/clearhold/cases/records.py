@@ -40,7 +40,13 @@ from clearhold.cases.tables import (
     embargo,
     embargo_consent,
 )
-from clearhold.kernel.ids import CaseId, CompartmentId, FindingId, PartyId, VulnerabilityId
+from clearhold.kernel.ids import (
+    CaseId,
+    CompartmentId,
+    FindingId,
+    PartyId,
+    VulnerabilityId,
+)
 from clearhold.store.unit_of_work import UnitOfWork
 
 WORLD_COLUMNS: Mapping[Fact, str] = {
@@ -97,7 +103,10 @@ class LinkedFinding:
 
 @dataclass(frozen=True, slots=True)
 class EmbargoRecord:
-    """One proposal: `state` is proposed, active, rejected, superseded or ended."""
+    """One proposal: `state` is proposed, active, rejected, superseded or ended.
+
+    `caution` says how it lies outside what a vendor of the case wishes.
+    """
 
     id: str
     case: CaseId
@@ -108,6 +117,7 @@ class EmbargoRecord:
     sealed_terms: bytes
     state: str
     ended_at: datetime | None
+    caution: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +360,7 @@ def propose(unit: UnitOfWork, new: EmbargoRecord) -> None:
             operators_early_notice=new.operators_early_notice,
             sealed_terms=new.sealed_terms,
             state=new.state,
+            caution=new.caution,
         )
     )
 
@@ -479,6 +490,7 @@ def _embargo(row: Row[Any]) -> EmbargoRecord:
         sealed_terms=bytes(row.sealed_terms),
         state=row.state,
         ended_at=row.ended_at,
+        caution=row.caution,
     )
 
 

@@ -18,6 +18,7 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.cases import model, progress, records
 from clearhold.cases.admission import Admission, admit, has_fix
+from clearhold.cases.contact import VendorContact
 from clearhold.cases.entry import entered, need_role, seen
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.model import EmbargoState, Fact, ReportState, ReportStep, Role
@@ -25,8 +26,10 @@ from clearhold.cases.records import CaseRecord, MessageRecord, ParticipantRecord
 from clearhold.cases.views import (
     CaseView,
     CaseViews,
+    ContactView,
     MessageView,
     check_line,
+    contacts_of,
     message_place,
     title_place,
 )
@@ -46,10 +49,13 @@ MOST_LISTED: Final = 50
 class CaseService:
     """The register of cases."""
 
-    def __init__(self, sessions: Sessions, vault: Vault, material: CaseMaterial) -> None:
+    def __init__(
+        self, sessions: Sessions, vault: Vault, material: CaseMaterial, contact: VendorContact
+    ) -> None:
         self._sessions = sessions
         self._vault = vault
         self._material = material
+        self._contact = contact
         self._views = CaseViews(vault)
 
     def open(
@@ -117,6 +123,8 @@ class CaseService:
                 raise ConflictError("A vendor who has a fix has accepted or deferred the report.")
             records.change_part(unit, case, actor.party, report_state=after)
             _tell(unit, actor, held, "cases:report:step", state=after)
+            if after is ReportState.CLOSED:
+                self._contact.freed(unit, actor.party)
             if held.fix_ready_at is not None:
                 progress.share_fix(unit, replace(mine, report_state=after))
             return self._views.show(unit, actor, held)
@@ -169,6 +177,13 @@ class CaseService:
         actor.need(Permission.CASES_READ)
         with self._sessions.transaction() as unit:
             return self._views.messages(unit, actor, seen(unit, actor, case, tier=Tier.CONTENT))
+
+    def contacts(self, actor: Actor, case: CaseId) -> tuple[ContactView, ...]:
+        """How those are reached whom the actor knows by name in a case it takes part in."""
+        actor.need(Permission.CASES_READ)
+        with self._sessions.transaction() as unit:
+            seen(unit, actor, case, tier=Tier.FIX)
+            return contacts_of(unit, actor, case)
 
     def close(self, actor: Actor, case: CaseId) -> CaseView:
         """Close the case, by a coordinator in it; closing it again changes nothing.
@@ -278,6 +293,9 @@ class CaseService:
         records.change(unit, case.id, closed_at=unit.now)
         records.change_part(unit, case.id, actor.party, report_state=ReportState.CLOSED)
         _tell(unit, actor, case, "cases:case:close")
+        for part in records.participants(unit, case.id):
+            if part.role is Role.VENDOR:
+                self._contact.freed(unit, part.party)
         unit.publish(Event("case.closed", case.id, {"case": case.id}))
         return replace(case, closed_at=unit.now)
 

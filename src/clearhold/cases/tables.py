@@ -70,6 +70,7 @@ embargo: Final = Table(
     Column("state", Words, nullable=False),
     Column("decided_at", Instant),
     Column("ended_at", Instant),
+    Column("caution", Words),
     **STRICT,
 )
 
@@ -130,5 +131,24 @@ sealed_reader: Final = Table(
     metadata,
     Column("letter", Words, ForeignKey("sealed_letter.id"), primary_key=True),
     Column("party", Words, ForeignKey("party.id"), primary_key=True),
+    **STRICT,
+)
+
+# Who is to be read in once the vendor's own wishes allow it; oldest first. `due_at` is when that is,
+# where it is known.
+case_waiting: Final = Table(
+    "case_waiting",
+    metadata,
+    Column("case", Words, ForeignKey("disclosure_case.id"), primary_key=True),
+    Column("party", Words, ForeignKey("party.id"), primary_key=True, index=True),
+    Column("member", Words, ForeignKey("principal.id")),
+    Column("tier", Whole, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("approved_by", Words),
+    Column("expires_at", Instant),
+    Column("asked_by", Words, ForeignKey("principal.id"), nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("held_because", Words, nullable=False),
+    Column("due_at", Instant),
     **STRICT,
 )

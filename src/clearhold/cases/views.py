@@ -20,11 +20,16 @@ from clearhold.access import glass
 from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.cases import model, progress, records
+from clearhold.cases import waiting_records as queue
 from clearhold.cases.model import Consent, EmbargoState, ReportState, Role
 from clearhold.cases.records import CaseRecord, EmbargoRecord, LinkedFinding, ParticipantRecord
+from clearhold.cases.waiting_records import WaitingRecord
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CaseId, CompartmentId, FindingId, PartyId, VulnerabilityId
 from clearhold.parties import records as parties
+from clearhold.parties import wishes
+from clearhold.parties.contacts import Routes, routes_of
+from clearhold.parties.wish import Channel
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Sealed, Vault
 
@@ -37,7 +42,7 @@ _UNNAMED: Final[Mapping[Role, str]] = {
 }
 _SHOWN: Final = (progress.ACTIVE, progress.ENDED, progress.PROPOSED)
 _Place = tuple[str, str, str]
-_OfCase = TypeVar("_OfCase", ParticipantRecord, LinkedFinding)
+_OfCase = TypeVar("_OfCase", ParticipantRecord, LinkedFinding, WaitingRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,26 @@ class EmbargoView:
     operators_early_notice: bool
     terms: str | None
     your_consent: Consent | None
+    caution: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """A vendor that is read in later, as it wishes; `due_at` when that is known."""
+
+    name: str
+    because: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """How somebody in a case is reached."""
+
+    name: str
+    role: Role
+    routes: Routes
+    prefers: tuple[Channel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +106,7 @@ class GlassView:
 class CaseView:
     """A case as one participant sees it, at `tier`.
 
-    `status` is the case state as the protocol writes it, with V, F and D once any participant has
+    `waiting` is who is read in later, for coordinators alone. `status` is the case state as the protocol writes it, with V, F and D once any participant has
     them. `embargo` is the one in force or last ended, `proposal` one that still waits for answers. `questioned` says
     that attacks are observed and the parties should end the embargo. `findings` are those the
     participant may read. What the tier does not show is None or empty.
@@ -105,6 +130,7 @@ class CaseView:
     findings: tuple[FindingId, ...]
     participants: tuple[ParticipantView, ...]
     broken_glass: tuple[GlassView, ...]
+    waiting: tuple[WaitingView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +169,7 @@ class _Material:
     consents: Mapping[str, Mapping[PartyId, Consent]]
     linked: Mapping[CaseId, Sequence[LinkedFinding]]
     glass: Mapping[CompartmentId, Sequence[glass.Broken]]
+    waiting: Mapping[CaseId, Sequence[WaitingRecord]]
     opened: Mapping[_Place, str]
 
 
@@ -197,6 +224,8 @@ class CaseViews:
         everybody = {part.party for everyone in parts.values() for part in everyone}
         broken = glass.broken_in(unit, [case.compartment for case in cases])
         everybody |= {each.party for several in broken.values() for each in several}
+        waiting = queue.waiting_in(unit, _coordinated(cases, roles, tiers))
+        everybody |= {each.party for each in waiting}
         return _Material(
             tiers=tiers,
             parts=parts,
@@ -205,12 +234,29 @@ class CaseViews:
             consents=records.consents_to(unit, [each.id for each in embargoes.values()]),
             linked=linked,
             glass=broken,
+            waiting=_grouped(waiting),
             opened=self._open(unit, actor, _sealed(cases, tiers, embargoes, terms=terms)),
         )
 
     def _open(self, unit: UnitOfWork, actor: Actor, sealed: Sequence[Sealed]) -> dict[_Place, str]:
         opened = self._vault.unseal_all(unit, sealed, reader=actor.principal)
         return {each.place: text.decode() for each, text in zip(sealed, opened, strict=True)}
+
+
+def contacts_of(unit: UnitOfWork, actor: Actor, case: CaseId) -> tuple[ContactView, ...]:
+    """The disclosure routes of those whom the actor, who sees the fix, knows by name in a case."""
+    everyone = records.participants(unit, case)
+    viewer = part_of(everyone, actor.party)
+    return tuple(
+        ContactView(
+            parties.name_of(unit, part.party),
+            part.role,
+            routes_of(unit, part.party),
+            wishes.channels_of(unit, part.party),
+        )
+        for part in everyone
+        if _named(part, viewer, Tier.FIX)
+    )
 
 
 def part_of(everyone: Sequence[ParticipantRecord], party: PartyId) -> ParticipantRecord:
@@ -249,6 +295,16 @@ def _sealed(
             if each is not None
         ]
     return sealed
+
+
+def _coordinated(
+    cases: Sequence[CaseRecord], roles: Mapping[CaseId, Role], tiers: Mapping[CaseId, Tier]
+) -> list[CaseId]:
+    return [
+        case.id
+        for case in cases
+        if roles[case.id] is Role.COORDINATOR and tiers[case.id] <= Tier.CONTENT
+    ]
 
 
 def _standing(
@@ -307,6 +363,10 @@ def _shown(actor: Actor, case: CaseRecord, material: _Material) -> CaseView:
             GlassView(material.names[each.party], each.reason, each.broken_at, each.ends_at)
             for each in material.glass.get(case.compartment, ())
         ),
+        waiting=tuple(
+            WaitingView(material.names[each.party], each.held_because, each.due_at)
+            for each in material.waiting.get(case.id, ())
+        ),
     )
 
 
@@ -327,6 +387,7 @@ def _embargo(
         operators_early_notice=embargo.operators_early_notice,
         terms=material.opened.get(terms_place(embargo.id)),
         your_consent=material.consents[embargo.id].get(actor.party),
+        caution=embargo.caution if material.tiers[embargo.case] <= Tier.FIX else None,
     )
 
 
@@ -337,14 +398,17 @@ def _names(
     viewer: ParticipantRecord,
     tier: Tier,
 ) -> dict[PartyId, str]:
-    by_name = SEES_ALL if tier <= Tier.FIX else frozenset({Role.COORDINATOR})
-    shown = viewer.role in SEES_ALL and tier <= Tier.FIX
     return {
-        part.party: named[part.party]
-        if shown or part.role in by_name or part.party == viewer.party
-        else _UNNAMED[part.role]
+        part.party: named[part.party] if _named(part, viewer, tier) else _UNNAMED[part.role]
         for part in everyone
     }
+
+
+def _named(part: ParticipantRecord, viewer: ParticipantRecord, tier: Tier) -> bool:
+    prepares = tier <= Tier.FIX
+    by_name = SEES_ALL if prepares else frozenset({Role.COORDINATOR})
+    everybody = viewer.role in SEES_ALL and prepares
+    return everybody or part.role in by_name or part.party == viewer.party
 
 
 def _grouped(found: Sequence[_OfCase]) -> dict[CaseId, list[_OfCase]]:

@@ -1,14 +1,17 @@
-"""The parties of the story, their tokens, and what each would see."""
+"""The parties of the story, their tokens and keys, what they agreed to and what each would see."""
 
 from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from clearhold.delivery.cli import party_key
 from clearhold.delivery.client import HubClient
 from clearhold.demo.house import House, Place, found_hub
+from clearhold.wire import acceptance, dsse, key_holding
 
 CAST: Final = (
     ("aurora-lab", "Aurora AI Lab", "lab", None),
@@ -32,6 +35,7 @@ class Cast:
         self._house = house
         self._connections: dict[str, HubClient] = {}
         self.ids: dict[str, str] = {}
+        self.agreed: dict[str, str] = {}
 
     def register(self, place: Place) -> list[dict[str, Any]]:
         """Register everyone, or find them registered by an earlier, interrupted run."""
@@ -46,6 +50,7 @@ class Cast:
             if self._token(party) is None:
                 issued = coordinator.post(f"/parties/{self.ids[party]}/tokens", {"days": 2})
                 self._keep(party, issued["token"])
+            self._agree(party)
         found: list[dict[str, Any]] = coordinator.get("/parties")
         return found
 
@@ -58,6 +63,23 @@ class Cast:
         """End every connection."""
         for connection in self._connections.values():
             connection.close()
+
+    def _agree(self, handle: str) -> None:
+        """Let a party accept the agreement for its kind, signed with a key of its own."""
+        connection = self[handle]
+        mine = next(each for each in connection.get("/agreements") if each["for_you"])
+        self.agreed[handle] = f"{mine['name']}, version {mine['version']}"
+        if connection.get("/agreements/standing"):
+            return
+        file = self._directory / f"{handle}.pem"
+        key = party_key.load(file) if file.exists() else party_key.make(file)
+        connection.post("/parties/keys", key_holding.registration(self.ids[handle], key))
+        statement = acceptance.Acceptance(
+            self.ids[handle], mine["name"], mine["version"], mine["sha256"], datetime.now(UTC)
+        )
+        signed = dsse.sign(acceptance.write(statement), acceptance.PAYLOAD_TYPE, key)
+        address = f"/agreements/{mine['name']}/acceptance"
+        connection.post(address, {"envelope": signed.decode()})
 
     def _token(self, handle: str) -> str | None:
         path = self._directory / handle

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from clearhold.demo.cast import write_whole
 from clearhold.demo.house import command
@@ -55,12 +52,8 @@ def inventories(scene: Scene) -> None:
     _draft(scene)
     for handle, side in SIDES.items():
         environment = built(scene, handle, side)
-        agent = enrolled(scene, handle)
-        public = load_pem_public_key(agent["public_key"].encode())
-        if not isinstance(public, Ed25519PublicKey):
-            raise UnavailableError("The agent made a key of an unknown kind.")
-        raw = base64.b64encode(public.public_bytes_raw()).decode()
-        scene.cast[handle].post("/parties/keys", {"public_key": raw})
+        enrolled(scene, handle)
+        _register_key(scene, handle)
         document = scene.place.root / "inventories" / f"{handle}.json"
         if not document.exists():
             command(scene.place, "agent", "inventory", str(environment), "--output", str(document))
@@ -94,6 +87,13 @@ def inventories(scene: Scene) -> None:
         told = action["details"] is not None
         expect(told == (current["state"] == "published"), "Details were told too early or late.")
         scene.progress.tell(f"{handle}: tier {action['tier']}, details at publication")
+
+
+def _register_key(scene: Scene, handle: str) -> None:
+    shown = scene.place.root / "agents" / f"{handle}-key.json"
+    options = ("--state", str(agent_state(scene, handle)))
+    command(scene.place, "agent", "key", scene.cast.ids[handle], str(shown), *options)
+    scene.cast[handle].post("/parties/keys", json.loads(shown.read_bytes()))
 
 
 def enrolled(scene: Scene, handle: str, *, repository: str = "", state: str = "") -> Any:

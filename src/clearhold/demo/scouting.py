@@ -16,7 +16,9 @@ def parties(scene: Scene) -> None:
     scene.facts["parties"] = everyone
     for party in everyone:
         sector = f", {party['sector']}" if party["sector"] else ""
-        scene.progress.tell(f"{party['name']} ({party['kind']}{sector})")
+        agreed = scene.cast.agreed.get(party["handle"])
+        accepts = f", accepts the agreement {agreed}" if agreed else ""
+        scene.progress.tell(f"{party['name']} ({party['kind']}{sector}){accepts}")
 
 
 def leases(scene: Scene) -> None:

@@ -24,6 +24,7 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import DiscoveryId, LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
+from clearhold.parties import wishes
 from clearhold.ports.engine import Task
 from clearhold.scanning.model import Outcome
 from clearhold.scanning.service import ScanningService
@@ -132,6 +133,8 @@ class DiscoveryService:
             if known is not None:
                 self._same(unit, known, plan, seed=given)
                 return known.id
+            if wishes.for_package(unit, purl.package).do_not_scan:
+                raise wishes.opted_out()
             if not self._covered(unit, actor.party, lease, fence=fence, purl=purl):
                 raise ConflictError(
                     "You hold no lease that covers fuzzing this version.",

@@ -95,6 +95,14 @@ class ApprovalNeededError(ConflictError):
     )
 
 
+class HeldError(ClearholdError):
+    """What was asked for is noted and happens later, of itself."""
+
+    code = "held"
+    status = 409
+    usual_next_step = "Nothing: it happens of itself when its time has come."
+
+
 class TooLargeError(ClearholdError):
     """The input exceeds a stated limit."""
 

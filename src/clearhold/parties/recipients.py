@@ -121,7 +121,7 @@ class RecipientService:
 
         Raises `NotFoundError`.
         """
-        actor.need(Permission.PARTIES_READ)
+        actor.need(Permission.CASES_SEAL)
         with self._sessions.transaction() as unit:
             found = tuple(
                 each

@@ -61,8 +61,9 @@ def by_handle(unit: UnitOfWork, handle: str) -> Party | None:
 
 
 def by_id(unit: UnitOfWork, identity: PartyId) -> Party:
-    """A party that is known to exist, whoever asks: for services."""
-    return _party(unit.connection.execute(select(party).where(party.c.id == identity)).one())
+    """A party that is known to be there: for services, never for an answer to a caller."""
+    row = unit.connection.execute(select(party).where(party.c.id == identity)).one()
+    return _party(row)
 
 
 def name_of(unit: UnitOfWork, identity: PartyId) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from clearhold.access import members
 from clearhold.access.members import Member
 from clearhold.access.model import Actor
@@ -23,8 +21,10 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import PartyId, PrincipalId, new_id
 from clearhold.parties import records
+from clearhold.parties.agreements import publish_by_default
 from clearhold.parties.model import Party, check_name, check_party
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.wire import key_holding
 
 MACHINE: Final = "machine"
 
@@ -52,13 +52,14 @@ class PartyService:
     ) -> tuple[Party, IssuedToken]:
         """Register the hub's coordinator and one person of it, and issue that person a token.
 
-        Run on the machine itself: for the first person, for each one after, and again when a token
+        The agreements a hub begins with are published, as far as they are not there. Run on the machine itself: for the first person, for each one after, and again when a token
         was lost. Nobody else can add a coordinator, so that none makes up a second person.
         """
         check_name(person)
         with self._sessions.transaction() as unit:
             kind = PartyKind.COORDINATOR
             party = _register(unit, handle, name, kind=kind, sector=None, by=MACHINE)
+            publish_by_default(unit, by=MACHINE)
             records.hold(unit, party.id)
             for member in members.of_party(unit, party.id):
                 if member.name == person and member.person and member.ended_at is None:
@@ -172,19 +173,16 @@ class PartyService:
         with self._sessions.transaction() as unit:
             return records.listing(unit, actor)
 
-    def add_key(self, actor: Actor, public_key: bytes) -> str:
+    def add_key(self, actor: Actor, public_key: bytes, signature: bytes) -> str:
         """Register an Ed25519 public key (32 raw bytes) the actor's party signs with.
 
-        Returns the key id: the SHA-256 of the raw key in hexadecimal. Adding it again changes
-        nothing. Raises `ConflictError` when another party signs with this very key.
+        `signature` shows that the party holds the private half (`wire.key_holding`). Returns the
+        key id: the SHA-256 of the raw key in hexadecimal. Adding it again changes nothing. Raises
+        `InvalidError` when nothing is shown, and `ConflictError` when another party signs with
+        this very key.
         """
         actor.need(Permission.PARTIES_READ)
-        try:
-            Ed25519PublicKey.from_public_bytes(public_key)
-        except ValueError as error:
-            raise InvalidError(
-                "An Ed25519 public key is 32 bytes.", next_step="Send the raw public key."
-            ) from error
+        key_holding.verify(actor.party, public_key, signature)
         key_id = hashlib.sha256(public_key).hexdigest()
         with self._sessions.transaction() as unit:
             if records.add_key(unit, actor.party, key_id=key_id, public_key=public_key):

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from clearhold.access import allowances
+from clearhold.access.permissions import Permission
 from clearhold.advisories.service import AdvisoryService, Matter
 from clearhold.inventory.model import Candidate, Holding
 from clearhold.inventory.records import compartment_of
@@ -109,6 +111,10 @@ class Matching:
             if newest is None or newest.revision != holding.revision:
                 return  # the newer revision's own upload matches it
             known = records.on(unit, matter.id, holding.inventory)
+            if matter.early_notice and not allowances.allows(
+                unit, holding.party, Permission.REMEDIATION_READ
+            ):
+                return  # what is not public yet is for parties whose agreement is in force
             if found:
                 self._act(unit, matter, holding, found, known)
             elif known is not None and known.revision != holding.revision:

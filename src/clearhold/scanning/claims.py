@@ -11,6 +11,7 @@ from clearhold.access.model import Actor
 from clearhold.catalogue import records as catalogue
 from clearhold.kernel.errors import ConflictError
 from clearhold.kernel.ids import LeaseId, new_id
+from clearhold.parties import wishes
 from clearhold.scanning import records, suggest
 from clearhold.scanning.lanes import READER, Held, Lanes
 from clearhold.scanning.model import Lease, Mode, Scope, State, collide, expiry, overlap
@@ -56,6 +57,9 @@ class Claims:
                     next_step="Use a new key for each claim.",
                 )
             return self._scopes.view(unit, actor, known)
+        if wishes.for_package(unit, wanted.scope.package).do_not_scan:
+            unit.record("scanning:lease:refuse", actor=actor.principal, subject=actor.party)
+            return wishes.opted_out()
         met = {each.lease.id: overlap(wanted.scope, each.scope) for each in held}
         against = [
             each for each in held if collide(wanted.mode, each.lease.mode) and met[each.lease.id]
@@ -143,7 +147,11 @@ class Claims:
         near = suggest.in_package(scope, mode, listed.pop(scope.package, None), here)
         # An order of each party's own, and few of many: what is left out tells little.
         others = sorted(
-            listed.values(),
+            (
+                each
+                for each in listed.values()
+                if not wishes.for_package(unit, each.package).do_not_scan
+            ),
             key=lambda each: self._vault.matching_hash("order", f"{actor.party}\0{each.package}"),
         )[:_PACKAGES_LOOKED_AT]
         there = self._lanes.look(unit, [self._lanes.of(each.package) for each in others])

@@ -123,6 +123,17 @@ def live_in(unit: UnitOfWork, packages: Iterable[bytes]) -> tuple[StoredLease, .
     return tuple(_lease(row) for row in rows)
 
 
+def busy_lanes(unit: UnitOfWork) -> tuple[bytes, ...]:
+    """The packages on which there are leases in force, in one order for everybody."""
+    rows = unit.connection.execute(
+        select(lease.c.lane)
+        .where(lease.c.state.in_(LIVE), lease.c.expires_at > unit.now)
+        .distinct()
+        .order_by(lease.c.lane)
+    )
+    return tuple(bytes(name) for name in rows.scalars())
+
+
 def add(unit: UnitOfWork, new: StoredLease) -> None:
     """Insert a lease; the database refuses a second one of that party and key."""
     unit.connection.execute(

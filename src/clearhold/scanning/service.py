@@ -17,12 +17,14 @@ from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
+from clearhold.parties import wishes
 from clearhold.scanning import records
 from clearhold.scanning.claims import Claims, Wanted
 from clearhold.scanning.lanes import READER, Lanes
 from clearhold.scanning.model import (
     LIVE,
     Coverage,
+    Lease,
     Mode,
     Outcome,
     Scope,
@@ -94,7 +96,11 @@ class ScanningService:
         return answer
 
     def heartbeat(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
-        """Keep a lease from lapsing. Raises `ConflictError` when it is over or the fence is old."""
+        """Keep a lease from lapsing.
+
+        Raises `ConflictError` when it is over, the fence is old, or the owner of the package has
+        meanwhile wished not to have it scanned.
+        """
         actor.need(Permission.SCANNING_CLAIM)
         with self._sessions.transaction() as unit:
             held = self._own(unit, actor, lease, fence=fence)
@@ -106,7 +112,10 @@ class ScanningService:
             expires_at = expiry(unit.now, held.lease.window_ends_at)
             records.set_state(unit, lease, state=State.ACTIVE, expires_at=expires_at)
             kept = replace(held.lease, state=State.ACTIVE, expires_at=expires_at)
-            return self._scopes.view(unit, actor, replace(held, lease=kept))
+            shown = self._scopes.view(unit, actor, replace(held, lease=kept))
+            if wishes.for_package(unit, shown.scope.package).do_not_scan:
+                raise wishes.opted_out()
+            return shown
 
     def release(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
         """Give a lease back; releasing one that is over changes nothing."""
@@ -114,7 +123,7 @@ class ScanningService:
         with self._sessions.transaction() as unit:
             held = self._own(unit, actor, lease, fence=fence)
             if held.lease.state_at(unit.now) in LIVE:
-                self._end(unit, held, State.RELEASED, by=actor.principal)
+                self._end(unit, held.lease, State.RELEASED, by=actor.principal)
                 held = replace(held, lease=replace(held.lease, state=State.RELEASED))
             return self._scopes.view(unit, actor, held)
 
@@ -125,7 +134,29 @@ class ScanningService:
         with self._sessions.transaction() as unit:
             records.hold_lane(unit, name)
             for held in records.live_in(unit, (name,)):
-                self._end(unit, held, State.REVOKED, by=actor.principal, reason=reason)
+                self._end(unit, held.lease, State.REVOKED, by=actor.principal, reason=reason)
+
+    def heed(self, ids: Mapping[str, str]) -> None:
+        """After `wish.changed`: end the leases on what its owner does not want scanned any more.
+
+        Until this has run they are of no use already: no heartbeat and no service honours them.
+        """
+        about = ids["subject"]
+        if not about.startswith("pkg:"):
+            return
+        with self._sessions.transaction() as unit:
+            names = (
+                records.busy_lanes(unit)
+                if about.endswith("/")
+                else (self._lanes.of(Purl.parse(about)),)
+            )
+        for name in names:
+            with self._sessions.transaction() as unit:
+                records.hold_lane(unit, name)
+                for held in self._lanes.look(unit, (name,)):
+                    if wishes.for_package(unit, held.scope.package).do_not_scan:
+                        reason = StopReason.OWNER_OPTED_OUT
+                        self._end(unit, held.lease, State.REVOKED, by=READER, reason=reason)
 
     def get(self, actor: Actor, lease: LeaseId) -> LeaseView:
         """One of the actor's own leases. Raises `NotFoundError`."""
@@ -269,18 +300,18 @@ class ScanningService:
     def _end(
         self,
         unit: UnitOfWork,
-        held: records.StoredLease,
+        lease: Lease,
         state: State,
         *,
         by: str,
         reason: StopReason | None = None,
     ) -> None:
-        records.set_state(unit, held.lease.id, state=state, expires_at=held.lease.expires_at)
+        records.set_state(unit, lease.id, state=state, expires_at=lease.expires_at)
         unit.record(
             f"scanning:lease:{'release' if reason is None else 'revoke'}",
             actor=by,
-            subject=held.lease.id,
-            compartment=held.lease.compartment,
+            subject=lease.id,
+            compartment=lease.compartment,
             detail={} if reason is None else {"reason": reason},
         )
 
@@ -292,7 +323,8 @@ class ScanningService:
             return None
         if held.lease.state_at(unit.now) not in LIVE:
             return None
-        return self._scopes.open(unit, held, reader=READER).scope
+        scope = self._scopes.open(unit, held, reader=READER).scope
+        return None if wishes.for_package(unit, scope.package).do_not_scan else scope
 
     def _coverage(self, unit: UnitOfWork, actor: Actor, row: records.StoredCoverage) -> Coverage:
         content = self._vault.unseal(

@@ -29,7 +29,7 @@ from clearhold.agent.state import AgentState, write_file
 from clearhold.agent.sync import Synced
 from clearhold.delivery.cli.output import EXIT_REFUSED, printable, tell
 from clearhold.kernel.errors import ClearholdError, NotFoundError
-from clearhold.wire import cyclonedx, dsse
+from clearhold.wire import cyclonedx, dsse, key_holding
 from clearhold.wire.receipt import ReceiptState
 
 P = ParamSpec("P")
@@ -108,6 +108,24 @@ def enrol(
         },
         f"Enrolled as {enrolment.operator}. Register this key with the hub:\n{pem}",
     )
+
+
+@app.command()
+@_explained
+def key(
+    party: Annotated[str, typer.Argument(help="Your party's id at the hub.")],
+    output: Annotated[Path, typer.Argument(help="Where to write it.")],
+    *,
+    state: StateOption = _STATE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what registers this agent's key for your party: `clearhold party key add` sends it."""
+    agent = AgentState(state)
+    agent.enrolment()
+    holder = agent.key()
+    write_file(output, json.dumps(key_holding.registration(party, holder)).encode())
+    told = {"key_id": dsse.key_id(holder.public_key()), "file": str(output)}
+    _print(as_json, told, f"Send it with: clearhold party key add {output}")
 
 
 @app.command()

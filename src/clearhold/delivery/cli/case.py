@@ -111,6 +111,13 @@ def export(
     show({"written": str(to), "bytes": len(content)}, as_json=as_json)
 
 
+@app.command("contacts")
+@told
+def contacts(case: str, *, as_json: bool = JsonOption) -> None:
+    """Show how those in a case are reached."""
+    show(hub().get(f"/cases/{case}/contacts"), as_json=as_json)
+
+
 @app.command("report")
 @told
 def report(case: str, step: ReportStep, *, as_json: bool = JsonOption) -> None:
@@ -144,7 +151,7 @@ def messages(case: str, *, as_json: bool = JsonOption) -> None:
 @told
 def propose(
     case: str,
-    until: str,
+    until: str | None = typer.Argument(None),
     terms: str = "",
     *,
     operators_early_notice: bool = typer.Option(
@@ -154,9 +161,12 @@ def propose(
     ),
     as_json: bool = JsonOption,
 ) -> None:
-    """Propose an embargo until an instant such as 2026-09-01T12:00:00Z, or a revision of one."""
+    """Propose an embargo until an instant such as 2026-09-01T12:00:00Z, or a revision of one.
+
+    Without an instant it is as long as the vendors of the case usually want.
+    """
     body = {
-        "until": _instant(until),
+        "until": None if until is None else _instant(until),
         "terms": terms,
         "operators_early_notice": operators_early_notice,
     }

@@ -11,6 +11,7 @@ from clearhold.delivery.cli import (
     account,
     advisory,
     agent,
+    agreement,
     approval,
     case,
     catalogue,
@@ -40,6 +41,7 @@ app = typer.Typer(
 admin = typer.Typer(help="For whoever runs the hub, on its own machine.", no_args_is_help=True)
 app.add_typer(account.app, name="account")
 app.add_typer(party.app, name="party")
+app.add_typer(agreement.app, name="agreement")
 app.add_typer(approval.app, name="approval")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(scan.app, name="scan")

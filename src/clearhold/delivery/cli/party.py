@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
+from clearhold.delivery.cli import standing
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.cli.sealed import (
     IDENTITY,
@@ -19,7 +20,11 @@ from clearhold.delivery.cli.sealed import (
     read_file,
 )
 
-app = typer.Typer(help="Register parties and issue their tokens.", no_args_is_help=True)
+app = typer.Typer(
+    help="Register parties, their people and tokens; say what a party stands for and wishes.",
+    no_args_is_help=True,
+)
+standing.install(app)
 
 
 @app.command("register")
@@ -42,6 +47,13 @@ def register(
 def listing(*, as_json: bool = JsonOption) -> None:
     """List the parties you may see."""
     show(hub().get("/parties"), as_json=as_json)
+
+
+@app.command("self")
+@told
+def own(*, as_json: bool = JsonOption) -> None:
+    """Show the party and the member your token stands for."""
+    show(hub().get("/parties/self"), as_json=as_json)
 
 
 @app.command("token")

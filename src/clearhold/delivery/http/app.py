@@ -12,6 +12,7 @@ from clearhold.assembly import Hub
 from clearhold.delivery.http import (
     account,
     advisories,
+    agreements,
     approvals,
     cases,
     catalogue,
@@ -20,6 +21,7 @@ from clearhold.delivery.http import (
     feeds,
     findings,
     inventory,
+    invitations,
     ledger,
     parties,
     patches,
@@ -28,6 +30,7 @@ from clearhold.delivery.http import (
     remediation,
     scanning,
     sealed,
+    standing,
     validation,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
@@ -38,6 +41,9 @@ LARGEST_BODY: Final = 64 * 1024 * 1024
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     account.router,
     parties.router,
+    agreements.router,
+    invitations.router,
+    standing.router,
     approvals.router,
     recoveries.router,
     ledger.router,

@@ -12,7 +12,9 @@ from clearhold.access.permissions import Permission
 from clearhold.cases.model import Consent, EmbargoState, ReportState, ReportStep, Role
 from clearhold.cases.service import MOST_LISTED
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
+from clearhold.delivery.http.standing import RoutesView
 from clearhold.kernel.ids import CaseId, PersonId, PrincipalId, VulnerabilityId
+from clearhold.parties.wish import Channel
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 
@@ -85,9 +87,9 @@ class Message(_Strict):
 
 
 class Proposal(_Strict):
-    """An embargo until an instant with a time zone."""
+    """An embargo until an instant with a time zone; without, as long as the vendors usually want."""
 
-    until: datetime
+    until: datetime | None = None
     terms: str = ""
     operators_early_notice: bool = False
 
@@ -115,6 +117,24 @@ class EmbargoBody(_Shown):
     operators_early_notice: bool
     terms: str | None
     your_consent: Consent | None
+    caution: str | None
+
+
+class WaitingBody(_Shown):
+    """A vendor that is read in later, as it wishes."""
+
+    name: str
+    because: str
+    due_at: datetime | None
+
+
+class ContactBody(_Shown):
+    """How somebody in the case is reached."""
+
+    name: str
+    role: Role
+    routes: RoutesView
+    prefers: list[Channel]
 
 
 class GlassBody(_Shown):
@@ -147,6 +167,7 @@ class CaseBody(_Shown):
     findings: list[str]
     participants: list[ParticipantBody]
     broken_glass: list[GlassBody]
+    waiting: list[WaitingBody]
 
 
 class CasePage(BaseModel):
@@ -277,6 +298,12 @@ def export(hub: HubDep, actor: ActorDep, sealing: SealingDep, case: str) -> Resp
         media_type="application/zip",
         headers={"Content-Disposition": "attachment"},
     )
+
+
+@router.get("/{case}/contacts", **requires(Permission.CASES_READ))
+def contacts(hub: HubDep, actor: ActorDep, case: str) -> list[ContactBody]:
+    """How those in the case are reached whom the caller knows by name."""
+    return [ContactBody.model_validate(each) for each in hub.cases.contacts(actor, CaseId(case))]
 
 
 @router.post("/{case}/report", **requires(Permission.CASES_CONSENT))

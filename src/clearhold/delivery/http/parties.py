@@ -135,9 +135,10 @@ class TokenView(BaseModel):
 
 
 class PublicKey(BaseModel):
-    """A raw Ed25519 public key in base64."""
+    """A raw Ed25519 public key and what shows that the party holds it, both in base64."""
 
     public_key: str
+    signature: str
 
 
 class KeyView(BaseModel):
@@ -323,11 +324,13 @@ def add_key(hub: HubDep, actor: ActorDep, key: PublicKey) -> KeyView:
     """Register a key the caller's party signs with."""
     try:
         raw = base64.b64decode(key.public_key, validate=True)
+        signature = base64.b64decode(key.signature, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidError(
-            "The key is not base64.", next_step="Encode the raw 32 bytes."
+            "The key or its signature is not base64.",
+            next_step="Encode the raw 32 and 64 bytes.",
         ) from error
-    return KeyView(id=hub.parties.add_key(actor, raw))
+    return KeyView(id=hub.parties.add_key(actor, raw, signature))
 
 
 @router.post("/recipients", status_code=201, **requires(Permission.PARTIES_READ))
@@ -356,7 +359,7 @@ def readings(hub: HubDep, actor: ActorDep) -> list[ReadingView]:
     return [ReadingView.model_validate(each) for each in hub.oversight.readings(actor)]
 
 
-@router.get("/{handle}/recipients", **requires(Permission.PARTIES_READ))
+@router.get("/{handle}/recipients", **requires(Permission.CASES_SEAL))
 def recipients_of(hub: HubDep, actor: ActorDep, handle: str) -> list[RecipientView]:
     """The age recipients that a party lets others find."""
     return [RecipientView.model_validate(each) for each in hub.recipients.of(actor, handle)]

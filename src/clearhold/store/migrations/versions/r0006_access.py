@@ -9,7 +9,7 @@ from clearhold.kernel.errors import UnavailableError
 from clearhold.store.fence import ROLE, SERVICE_ROLE
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -70,6 +70,7 @@ POLICIES = {
     "embargo": _OF_CASE.format(_in_tier(3, "c.compartment")),
     "embargo_consent": "EXISTS (SELECT FROM embargo e WHERE e.id = embargo_consent.embargo)",
     "case_message": _OF_CASE.format(_in_tier(1, "c.compartment")),
+    "case_waiting": _OF_CASE.format(_in_tier(1, "c.compartment")),
     "patch": (
         f"{_in_tier(1)} OR (adopted_at IS NOT NULL AND {_in_tier(2)})"
         f" OR (party = {_PARTY} AND {_in_tier(2)})"

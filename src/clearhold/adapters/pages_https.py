@@ -1,0 +1,119 @@
+"""Pages over HTTPS from the public internet alone.
+
+A name is resolved once, every address it has must be public, and the connection goes to the
+address that was checked, so that a name which answers differently the next moment (DNS rebinding)
+leads nowhere inside. The certificate is still checked against the name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+from urllib.parse import urlsplit
+
+import certifi
+import httpx
+
+from clearhold.kernel.errors import UnavailableError
+
+Address = IPv4Address | IPv6Address
+
+LARGEST: Final = 16 * 1024
+_SECONDS: Final = 10.0
+
+
+def resolve(host: str) -> tuple[Address, ...]:
+    """Every address the system's resolver has for a name; raises `OSError` when it has none."""
+    found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(ipaddress.ip_address(each[4][0]) for each in found))
+
+
+def public(address: Address) -> bool:
+    """Whether an address is one of the public internet, whatever it is wrapped in."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address.teredo is not None or address in _TRANSLATED:
+            return False
+        if inner is not None:
+            return public(inner)
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
+
+
+class HttpsPages:
+    """`ports.pages.PageReader` over the network.
+
+    Tests bring a resolver, a rule for addresses, a port and a trusted certificate of their own.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolve: Callable[[str], Sequence[Address]] = resolve,
+        permitted: Callable[[Address], bool] = public,
+        port: int = 443,
+        trusted: str | None = None,
+    ) -> None:
+        self._resolve = resolve
+        self._permitted = permitted
+        self._port = port
+        self._trusted = trusted
+
+    def read(self, address: str) -> bytes:
+        """The bytes of a page."""
+        parts = urlsplit(address)
+        host = parts.hostname
+        if parts.scheme != "https" or host is None or parts.netloc != host:
+            raise _unreadable("it is not a plain https address")
+        try:
+            found = self._resolve(host)
+        except (OSError, UnicodeError, ValueError) as error:
+            raise _unreadable("its name is not known") from error
+        if not found or not all(map(self._permitted, found)):
+            raise _unreadable("its server is not on the public internet")
+        return self._fetch(host, found[0], parts.path or "/")
+
+    def _fetch(self, host: str, address: Address, path: str) -> bytes:
+        deadline = time.monotonic() + _SECONDS
+        literal = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
+        context = ssl.create_default_context(cafile=self._trusted or certifi.where())
+        # No proxy and no other setting of the environment: they would choose another connection.
+        transport = httpx.HTTPTransport(verify=context, trust_env=False)
+        try:
+            with (
+                httpx.Client(
+                    transport=transport, timeout=_SECONDS / 2, follow_redirects=False
+                ) as client,
+                client.stream(
+                    "GET",
+                    f"https://{literal}:{self._port}{path}",
+                    headers={"Host": host, "Accept-Encoding": "identity", "Accept": "text/plain"},
+                    extensions={"sni_hostname": host},
+                ) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    raise _unreadable(f"the server answered {response.status_code}")
+                body = bytearray()
+                for piece in response.iter_raw():
+                    body += piece
+                    if len(body) > LARGEST:
+                        raise _unreadable("the page is too long")
+                    if time.monotonic() > deadline:
+                        raise _unreadable("the server is too slow")
+                return bytes(body)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise _unreadable(type(error).__name__) from error
+
+
+def _unreadable(reason: str) -> UnavailableError:
+    return UnavailableError(
+        f"The page could not be read: {reason}.",
+        next_step="Publish it at exactly that address, without a redirect, then try again.",
+    )

@@ -1,0 +1,1 @@
+"""The agreements a new hub begins with, one file each."""

@@ -1,0 +1,197 @@
+"""The hub reads strangers' pages from the public internet alone, whatever their names resolve to."""
+
+from __future__ import annotations
+
+import http.server
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from clearhold.adapters.pages_https import LARGEST, HttpsPages, public, resolve
+from clearhold.kernel.errors import UnavailableError
+
+HOST = "example.org"
+
+
+@dataclass
+class Server:
+    """A real HTTPS server on the loopback interface whose certificate is for example.org."""
+
+    port: int
+    authority: str
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def pages(self, *found: str, **options: Any) -> HttpsPages:
+        given = {"permitted": lambda _address: True, "trusted": self.authority} | options
+        addresses = [ip_address(each) for each in found or ("127.0.0.1",)]
+        return HttpsPages(resolve=lambda _host: addresses, port=self.port, **given)
+
+
+def certify(directory: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public_part, private_part = directory / "cert.pem", directory / "key.pem"
+    public_part.write_bytes(certificate.public_bytes(Encoding.PEM))
+    private_part.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return public_part, private_part
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    certificate, key = certify(tmp_path)
+    running = Server(0, str(certificate))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            running.seen.append((self.headers["Host"], self.path))
+            if self.path == "/moved":
+                self.send_response(302)
+                self.send_header("Location", "https://example.org/there")
+                self.end_headers()
+                return
+            body = b"x" * (LARGEST + 1) if self.path == "/long" else b"a line\n"
+            self.send_response(404 if self.path == "/gone" else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listening.socket = context.wrap_socket(listening.socket, server_side=True)
+    running.port = listening.server_address[1]
+    thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+    thread.start()
+    yield running
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+def refused(read: Callable[[], bytes]) -> str:
+    with pytest.raises(UnavailableError) as told:
+        read()
+    return told.value.message
+
+
+def test_a_page_is_read_from_the_checked_address_under_its_own_name(server: Server) -> None:
+    assert server.pages().read(f"https://{HOST}/there") == b"a line\n"
+    assert server.seen == [(HOST, "/there")]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/moved", "302"), ("/gone", "404"), ("/long", "too long")]
+)
+def test_no_redirect_is_followed_and_nothing_long_is_read(
+    server: Server, path: str, reason: str
+) -> None:
+    assert reason in refused(lambda: server.pages().read(f"https://{HOST}{path}"))
+    assert server.seen == [(HOST, path)]
+
+
+def test_a_certificate_for_another_name_or_of_nobody_trusted_is_refused(server: Server) -> None:
+    refused(lambda: server.pages().read("https://other.example/"))
+    refused(lambda: server.pages(trusted=None).read(f"https://{HOST}/"))
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("found", [["127.0.0.1"], ["93.184.216.34", "127.0.0.1"], []])
+def test_a_name_with_any_address_inside_is_refused_before_anything_is_sent(
+    server: Server, found: list[str]
+) -> None:
+    addresses = [ip_address(each) for each in found]
+    pages = HttpsPages(resolve=lambda _host: addresses, port=server.port, trusted=server.authority)
+    assert "public internet" in refused(lambda: pages.read(f"https://{HOST}/"))
+    assert server.seen == []
+
+
+def test_a_name_is_resolved_once_so_that_a_second_answer_leads_nowhere(server: Server) -> None:
+    answers = [[ip_address("127.0.0.1")], [ip_address("169.254.169.254")]]
+    pages = HttpsPages(
+        resolve=lambda _host: answers.pop(0),
+        permitted=lambda address: str(address) == "127.0.0.1",
+        port=server.port,
+        trusted=server.authority,
+    )
+    assert pages.read(f"https://{HOST}/") == b"a line\n"
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "0.0.0.0",  # noqa: S104
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fc00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "2002:7f00:1::",
+        "64:ff9b::7f00:1",
+        "2001:0:7f00:1::",
+    ],
+)
+def test_no_address_inside_counts_as_public(address: str) -> None:
+    assert not public(ip_address(address))
+
+
+def test_addresses_of_the_internet_count_as_public() -> None:
+    assert public(ip_address("93.184.216.34"))
+    assert public(ip_address("2606:2800:220:1:248:1893:25c8:1946"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.org/",
+        "https://example.org:8443/",
+        "https://user@example.org/",
+        "file:///etc/passwd",
+        "https:///x",
+    ],
+)
+def test_only_plain_https_addresses_are_read(server: Server, address: str) -> None:
+    assert "plain https" in refused(lambda: server.pages().read(address))
+
+
+def test_the_systems_resolver_says_where_a_loopback_name_leads() -> None:
+    assert all(each.is_loopback for each in resolve("localhost"))
