@@ -13,7 +13,7 @@ from datetime import datetime
 
 from clearhold.access import grants
 from clearhold.access.grants import Grantee, Tier
-from clearhold.cases import model, progress, records
+from clearhold.cases import embargo_records, model, progress, records
 from clearhold.cases.model import Fact, ReportState, ReportStep, Role
 from clearhold.cases.records import CaseRecord, LinkedFinding, ParticipantRecord
 from clearhold.cases.views import SEES_ALL
@@ -76,9 +76,9 @@ def enter(unit: UnitOfWork, case: CaseRecord, new: ParticipantRecord, *, by: str
     """Make a party a participant and ask it to consent to whatever embargo stands or is open."""
     records.join(unit, new)
     for state in (progress.ACTIVE, progress.PROPOSED):
-        embargo = records.embargo_in(unit, case.id, state)
+        embargo = embargo_records.embargo_in(unit, case.id, state)
         if embargo is not None:
-            records.invite(unit, embargo.id, new.party)
+            embargo_records.invite(unit, embargo.id, new.party)
     unit.record(
         "cases:participant:enter",
         actor=by,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +25,6 @@ from clearhold.access.grants import Tier, compartments_of, recused, tiers_of
 from clearhold.access.model import Actor
 from clearhold.cases.model import (
     NOTHING,
-    Consent,
     EmbargoState,
     Fact,
     ReportState,
@@ -37,8 +35,6 @@ from clearhold.cases.tables import (
     case_message,
     case_participant,
     disclosure_case,
-    embargo,
-    embargo_consent,
 )
 from clearhold.kernel.ids import (
     CaseId,
@@ -99,25 +95,6 @@ class LinkedFinding:
     compartment: CompartmentId
     party: PartyId
     case: CaseId
-
-
-@dataclass(frozen=True, slots=True)
-class EmbargoRecord:
-    """One proposal: `state` is proposed, active, rejected, superseded or ended.
-
-    `caution` says how it lies outside what a vendor of the case wishes.
-    """
-
-    id: str
-    case: CaseId
-    proposed_by: PartyId
-    proposed_at: datetime
-    until: datetime
-    operators_early_notice: bool
-    sealed_terms: bytes
-    state: str
-    ended_at: datetime | None
-    caution: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +170,6 @@ def tiers(
         shared = Tier.CONTENT if parts[case.id] is Role.FINDER else Tier.NOTICE
         found[case.id] = min(granted.get(case.compartment, shared), shared)
     return found
-
-
-def overdue(unit: UnitOfWork, cases: Iterable[CaseId]) -> frozenset[CaseId]:
-    """Those of these cases whose proposal or embargo has run out and has not been ended yet."""
-    rows = unit.connection.execute(
-        select(embargo.c.case).where(
-            embargo.c.case.in_(tuple(cases)),
-            embargo.c.state.in_(("proposed", "active")),
-            embargo.c.until <= unit.now,
-        )
-    )
-    return frozenset(map(CaseId, rows.scalars()))
 
 
 def held(unit: UnitOfWork, identity: CaseId) -> CaseRecord | None:
@@ -348,87 +313,6 @@ def participants(unit: UnitOfWork, *cases: CaseId) -> tuple[ParticipantRecord, .
     )
 
 
-def propose(unit: UnitOfWork, new: EmbargoRecord) -> None:
-    """Insert a proposal."""
-    unit.connection.execute(
-        insert(embargo).values(
-            id=new.id,
-            case=new.case,
-            proposed_by=new.proposed_by,
-            proposed_at=new.proposed_at,
-            until=new.until,
-            operators_early_notice=new.operators_early_notice,
-            sealed_terms=new.sealed_terms,
-            state=new.state,
-            caution=new.caution,
-        )
-    )
-
-
-def embargo_in(unit: UnitOfWork, case: CaseId, state: str) -> EmbargoRecord | None:
-    """The newest embargo of a case in a state; at most one is ever proposed or active."""
-    row = unit.connection.execute(
-        select(embargo)
-        .where(embargo.c.case == case, embargo.c.state == state)
-        .order_by(embargo.c.proposed_at.desc(), embargo.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else _embargo(row)
-
-
-def embargoes(
-    unit: UnitOfWork, cases: Iterable[CaseId], states: Iterable[str]
-) -> dict[tuple[CaseId, str], EmbargoRecord]:
-    """The newest embargo of each of these cases in each of these states."""
-    rows = unit.connection.execute(
-        select(embargo)
-        .where(embargo.c.case.in_(tuple(cases)), embargo.c.state.in_(tuple(states)))
-        .order_by(embargo.c.proposed_at, embargo.c.id)
-    )
-    return {(CaseId(row.case), row.state): _embargo(row) for row in rows}
-
-
-def change_embargo(unit: UnitOfWork, identity: str, **values: Any) -> None:
-    """Write columns of an embargo."""
-    unit.connection.execute(update(embargo).where(embargo.c.id == identity).values(**values))
-
-
-def consents(unit: UnitOfWork, identity: str) -> dict[PartyId, Consent]:
-    """What each participant said to an embargo."""
-    return consents_to(unit, [identity])[identity]
-
-
-def consents_to(
-    unit: UnitOfWork, embargoes: Iterable[str]
-) -> defaultdict[str, dict[PartyId, Consent]]:
-    """What each participant said to each of these embargoes."""
-    rows = unit.connection.execute(
-        select(embargo_consent).where(embargo_consent.c.embargo.in_(tuple(embargoes)))
-    )
-    found: defaultdict[str, dict[PartyId, Consent]] = defaultdict(dict)
-    for row in rows:
-        found[row.embargo][PartyId(row.party)] = Consent(row.consent)
-    return found
-
-
-def invite(unit: UnitOfWork, identity: str, party: PartyId) -> None:
-    """Ask a participant to consent to an embargo."""
-    unit.connection.execute(
-        insert(embargo_consent).values(
-            embargo=identity, party=party, consent=Consent.INVITED, changed_at=unit.now
-        )
-    )
-
-
-def change_consent(unit: UnitOfWork, identity: str, party: PartyId, consent: Consent) -> None:
-    """Write a participant's consent to an embargo."""
-    unit.connection.execute(
-        update(embargo_consent)
-        .where(embargo_consent.c.embargo == identity, embargo_consent.c.party == party)
-        .values(consent=consent, changed_at=unit.now)
-    )
-
-
 def write_message(unit: UnitOfWork, case: CaseId, new: MessageRecord, *, key: str) -> None:
     """Insert a message."""
     unit.connection.execute(
@@ -477,21 +361,6 @@ def facts_of(case: CaseRecord, part: ParticipantRecord) -> Fact:
 def _times(row: Row[Any], columns: Mapping[Fact, str]) -> dict[Fact, datetime]:
     at = {fact: getattr(row, column) for fact, column in columns.items()}
     return {fact: moment for fact, moment in at.items() if moment is not None}
-
-
-def _embargo(row: Row[Any]) -> EmbargoRecord:
-    return EmbargoRecord(
-        id=row.id,
-        case=CaseId(row.case),
-        proposed_by=PartyId(row.proposed_by),
-        proposed_at=row.proposed_at,
-        until=row.until,
-        operators_early_notice=row.operators_early_notice,
-        sealed_terms=bytes(row.sealed_terms),
-        state=row.state,
-        ended_at=row.ended_at,
-        caution=row.caution,
-    )
 
 
 def _case(row: Row[Any]) -> CaseRecord:

@@ -16,7 +16,7 @@ from typing import Final
 from clearhold.access.grants import Grantee, Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.cases import model, progress, records
+from clearhold.cases import embargo_records, model, progress, records
 from clearhold.cases.admission import Admission, admit, has_fix
 from clearhold.cases.contact import VendorContact
 from clearhold.cases.entry import entered, need_role, seen
@@ -103,7 +103,7 @@ class CaseService:
         with self._sessions.transaction() as unit:
             found = records.listing(unit, actor, before=before, limit=most + 1)
             page = found[:most]
-            late = records.overdue(unit, [case.id for case in page])
+            late = embargo_records.overdue(unit, [case.id for case in page])
             page = tuple(
                 progress.current(unit, case.id) if case.id in late else case for case in page
             )

@@ -19,10 +19,11 @@ from typing import Final, TypeVar
 from clearhold.access import glass
 from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
-from clearhold.cases import model, progress, records
+from clearhold.cases import embargo_records, model, progress, records
 from clearhold.cases import waiting_records as queue
+from clearhold.cases.embargo_records import EmbargoRecord
 from clearhold.cases.model import Consent, EmbargoState, ReportState, Role
-from clearhold.cases.records import CaseRecord, EmbargoRecord, LinkedFinding, ParticipantRecord
+from clearhold.cases.records import CaseRecord, LinkedFinding, ParticipantRecord
 from clearhold.cases.waiting_records import WaitingRecord
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CaseId, CompartmentId, FindingId, PartyId, VulnerabilityId
@@ -219,7 +220,7 @@ class CaseViews:
         parts = _grouped(records.participants(unit, *identities))
         linked = _grouped(records.linked_to(unit, *identities))
         roles = {case: part_of(everyone, actor.party).role for case, everyone in parts.items()}
-        embargoes = records.embargoes(unit, identities, _SHOWN)
+        embargoes = embargo_records.embargoes(unit, identities, _SHOWN)
         tiers = records.tiers(unit, actor, cases, roles)
         everybody = {part.party for everyone in parts.values() for part in everyone}
         broken = glass.broken_in(unit, [case.compartment for case in cases])
@@ -231,7 +232,7 @@ class CaseViews:
             parts=parts,
             names=parties.names_of(unit, everybody),
             embargoes=embargoes,
-            consents=records.consents_to(unit, [each.id for each in embargoes.values()]),
+            consents=embargo_records.consents_to(unit, [each.id for each in embargoes.values()]),
             linked=linked,
             glass=broken,
             waiting=_grouped(waiting),
