@@ -48,40 +48,47 @@ class VendorContact:
         self._sessions = sessions
         self._material = material
 
+    def ask(self, unit: UnitOfWork, case: CaseRecord, party: PartyId) -> Allowed | Held:
+        """Whether a vendor may be read in to a case now, or waits.
+
+        Who takes part already is not contacted anew. Raises `ConflictError` when the vendor does
+        not want to be contacted. The caller holds the vendor's row since before it locked the case.
+        """
+        if any(part.party == party for part in records.participants(unit, case.id)):
+            return Allowed()
+        with unit.as_service():  # what counts against its caps are cases of others
+            answer = self._answer(unit, case.id, party)
+        if isinstance(answer, Refused):
+            raise ConflictError(
+                answer.reason, next_step="Publish without them, or ask them by other means."
+            )
+        return answer
+
     def reach(
-        self, unit: UnitOfWork, case: CaseRecord, wanted: Admission, *, by: PrincipalId
+        self,
+        unit: UnitOfWork,
+        case: CaseRecord,
+        wanted: Admission,
+        answer: Allowed | Held,
+        *,
+        by: PrincipalId,
     ) -> HeldError | None:
         """Read a vendor in now, or note it for later and return what to tell the asker.
 
-        Who takes part already is not contacted anew. Raises `ConflictError` when the vendor does
-        not want to be contacted. The caller, who holds the vendor's row since before it locked the
-        case, raises what is returned once the note is committed.
+        The caller raises what is returned once the note is committed.
         """
-        party = wanted.who.party
-        everyone = records.participants(unit, case.id)
-        if any(part.party == party for part in everyone):
-            admit(unit, case, wanted, by=by)
-            return None
-        with unit.as_service():  # what counts against its caps are cases of others
-            answer = self._answer(unit, case.id, party)
-        match answer:
-            case Allowed():
-                queue.drop_waiting(unit, case.id, party)
-                admit(unit, case, wanted, by=by)
-                return None
-            case Refused(reason):
-                raise ConflictError(
-                    reason, next_step="Publish without them, or ask them by other means."
-                )
-            case Held() as held:
-                self._note(unit, case, wanted, held, by=by)
-                return HeldError(
-                    f"The party is read in later: {held.reason}.",
-                    facts={
-                        "held": held.reason,
-                        "due_at": None if held.due_at is None else held.due_at.isoformat(),
-                    },
-                )
+        if isinstance(answer, Held):
+            self._note(unit, case, wanted, answer, by=by)
+            return HeldError(
+                f"The party is read in later: {answer.reason}.",
+                facts={
+                    "held": answer.reason,
+                    "due_at": None if answer.due_at is None else answer.due_at.isoformat(),
+                },
+            )
+        queue.drop_waiting(unit, case.id, wanted.who.party)
+        admit(unit, case, wanted, by=by)
+        return None
 
     def policy(self, unit: UnitOfWork, case: CaseId, *, of_others: PartyId) -> EmbargoPolicy:
         """The strictest of the embargo policies of a case's vendors, but for one that proposes."""

@@ -28,6 +28,7 @@ from clearhold.cases.views import CaseView, CaseViews, check_line, part_of
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import CaseId, PersonId, PrincipalId
 from clearhold.parties import records as parties
+from clearhold.parties.wish import Allowed, Held
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -143,10 +144,13 @@ class CaseReaders:
                 Grantee(party.id, member), role, Tier(tier), reason, expires_at=expires_at
             )
             _check_role(unit, held, wanted)
+            answer: Allowed | Held = Allowed()
+            if role is Role.VENDOR:  # before anybody approves in vain
+                answer = self._contact.ask(unit, held, party.id)
             approved = _approved(unit, actor, held, wanted, handle=handle)
             later = None
             if role is Role.VENDOR:
-                later = self._contact.reach(unit, held, approved, by=actor.principal)
+                later = self._contact.reach(unit, held, approved, answer, by=actor.principal)
             else:
                 admit(unit, held, approved, by=actor.principal)
             shown = self._views.show(unit, actor, held)
