@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import ledger, sandbox, secrecy
+from benchmarks import access, ledger, sandbox, secrecy
 from benchmarks.figure import Figure
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
+    "access": access.run,
     "ledger": ledger.run,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,

@@ -36,16 +36,19 @@ from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_pypi import PypiFetcher
 from clearhold.adapters.web_guarded import GuardedWeb
 from clearhold.advisories.case_desk import CaseDesk
+from clearhold.advisories.case_export import CaseExports
 from clearhold.advisories.dossier import Dossiers
 from clearhold.advisories.feeds import Feeds
 from clearhold.advisories.flows import PUBLISHED, SWEEP, Publication
 from clearhold.advisories.model import Publisher as Issuer
 from clearhold.advisories.service import PUBLISH, AdvisoryService
+from clearhold.cases import history as case_history
 from clearhold.cases.contact import RELEASE, VendorContact
 from clearhold.cases.embargoes import EmbargoService
 from clearhold.cases.expunging import Expunging
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.reactions import CaseReactions
+from clearhold.cases.readers import CaseReaders
 from clearhold.cases.sealed import SealedCaseService
 from clearhold.cases.service import CaseService
 from clearhold.catalogue.service import CatalogueService
@@ -129,6 +132,8 @@ class Hub:
     cases: CaseService
     embargoes: EmbargoService
     sealed_cases: SealedCaseService
+    readers: CaseReaders
+    exports: CaseExports
     patches: PatchService
     validation: ValidationService
     discovery: DiscoveryService
@@ -241,14 +246,21 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     publication = Publication(sessions, dossiers, publisher=publisher, clock=clock)
     inventories = InventoryService(sessions, vault)
     matching = Matching(sessions, vault, advisories=advisories, inventories=inventories)
-    engine.register(PUBLISH, publication.publish)
-    engine.register(SWEEP, publication.sweep)
-    engine.register(MATCH, matching.match)
-    engine.register(f"on:{PUBLISHED}", matching.match)
-    engine.register(f"on:{UPLOADED}", matching.rematch)
+    _publish_and_match(engine, publication, matching)
     contact = VendorContact(sessions, material)
     _heed_wishes(engine, scanning, contact)
     pages = HttpsPages()
+    cases = CaseService(sessions, vault, material, contact)
+    readers = CaseReaders(sessions, vault, contact)
+    exports = CaseExports(
+        sessions,
+        cases=cases,
+        readers=readers,
+        findings=findings,
+        validation=validation,
+        patches=patches,
+        advisories=advisories,
+    )
     return Hub(
         settings=settings,
         sessions=sessions,
@@ -271,7 +283,12 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
             sessions, enrolments, wait=timedelta(hours=settings.recovery_hours)
         ),
         approvals=ApprovalService(sessions),
-        ledger=LedgerDesk(sessions, PublicLog(files.read, signer.verifier), padding),
+        ledger=LedgerDesk(
+            sessions,
+            PublicLog(files.read, signer.verifier),
+            padding,
+            history=case_history.visible_to,
+        ),
         sequencer=sequencer,
         keeping=keeping,
         expunging=Expunging(sessions, keeping),
@@ -287,9 +304,11 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
-        cases=CaseService(sessions, vault, material, contact),
+        cases=cases,
         embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
+        readers=readers,
+        exports=exports,
         patches=patches,
         validation=validation,
         discovery=discovery,
@@ -322,6 +341,14 @@ def open_ring(settings: Settings) -> KeyRing:
             lock_directory=settings.key_directory,
         )
     return FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
+
+
+def _publish_and_match(engine: TaskEngine, publication: Publication, matching: Matching) -> None:
+    engine.register(PUBLISH, publication.publish)
+    engine.register(SWEEP, publication.sweep)
+    engine.register(MATCH, matching.match)
+    engine.register(f"on:{PUBLISHED}", matching.match)
+    engine.register(f"on:{UPLOADED}", matching.rematch)
 
 
 def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:

@@ -17,11 +17,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from clearhold.access.approvals import LIFE, Act, Approval, ApprovalNeededError, consume
+from clearhold.access.approvals import LIFE, Act, Approval, consume
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
-from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from clearhold.kernel.errors import (
+    ApprovalNeededError,
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+)
 from clearhold.kernel.ids import ApprovalId
 
 Parties = Callable[..., Actor]

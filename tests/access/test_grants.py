@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearhold.access.grants import Grantee, compartments_of, parties_in, read_in, read_out
+from clearhold.access.grants import Grantee, Tier, compartments_of, parties_in, read_in, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
@@ -34,7 +34,9 @@ def within(hub: Hub) -> CompartmentId:
 
 def seen(hub: Hub, actor: Actor) -> list[str]:
     with hub.sessions.transaction() as unit:
-        return list(unit.connection.execute(compartments_of(actor, unit.now)).scalars())
+        return list(
+            unit.connection.execute(compartments_of(actor, unit.now, tier=Tier.NOTICE)).scalars()
+        )
 
 
 def let_in(hub: Hub, within: CompartmentId, actor: Actor, **options: Any) -> None:

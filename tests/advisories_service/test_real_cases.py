@@ -92,12 +92,12 @@ class RealCase:
         opened = self.hub.cases.open(
             self.coordinator, VulnerabilityId(finding), title="Overflow", key="k"
         )
-        self.hub.cases.read_in(
+        self.hub.readers.read_in(
             self.coordinator,
             opened.id,
             "ujson-team",
             role=Role.VENDOR,
-            tier=0,
+            tier=1,
             reason="maintains it",
         )
         for step in (ReportStep.VALIDATE, ReportStep.ACCEPT):

@@ -28,12 +28,12 @@ class Scene:
     findings: tuple[FindingId, FindingId]
 
     def read_in_maintainer(self) -> None:
-        self.hub.cases.read_in(
+        self.hub.readers.read_in(
             self.coordinator,
             self.case,
             MAINTAINER,
             role=Role.VENDOR,
-            tier=0,
+            tier=1,
             reason="maintains it",
         )
 

@@ -89,7 +89,7 @@ def test_only_who_may_opens_and_reads_in(scene: Scene) -> None:
         with pytest.raises(DeniedError):
             scene.hub.cases.open(actor, VulnerabilityId(scene.findings[0]), title="T", key="k")
         with pytest.raises(DeniedError):
-            scene.hub.cases.read_in(
+            scene.hub.readers.read_in(
                 actor, scene.case, MAINTAINER, role=Role.VENDOR, tier=0, reason="r"
             )
 
@@ -104,7 +104,7 @@ def test_to_an_outsider_a_case_is_as_if_it_were_not_there(
                 scene.hub.cases.get(outsider, identity)
             answers.append((refused.value.message, refused.value.next_step, refused.value.facts))
         assert answers[0] == answers[1]
-        assert scene.hub.cases.list(outsider) == ()
+        assert scene.hub.cases.list(outsider) == ((), "")
         for act in (
             lambda who: scene.hub.cases.say(who, scene.case, "hello", key="k"),
             lambda who: scene.hub.cases.messages(who, scene.case),
@@ -154,14 +154,14 @@ def test_reading_a_party_out_ends_what_it_sees(scene: Scene) -> None:
         read_out(unit, within, Grantee(scene.maintainer.party), by="test")
     with pytest.raises(NotFoundError):
         scene.hub.cases.get(scene.maintainer, scene.case)
-    assert scene.hub.cases.list(scene.maintainer) == ()
+    assert scene.hub.cases.list(scene.maintainer) == ((), "")
 
 
 def test_a_deployer_sees_the_case_and_no_finding(
     scene: Scene, party_of: Callable[..., Actor]
 ) -> None:
     water = party_of(PartyKind.OPERATOR, "water")
-    scene.hub.cases.read_in(
+    scene.hub.readers.read_in(
         scene.coordinator, scene.case, "water", role=Role.DEPLOYER, tier=2, reason="runs it widely"
     )
     shown = scene.hub.cases.get(water, scene.case)
@@ -187,7 +187,7 @@ def test_who_cannot_be_read_in_is_refused_with_what_to_do(
     scene: Scene, handle: str, wanted: dict[str, Any], error: type[ClearholdError]
 ) -> None:
     with pytest.raises(error) as refused:
-        scene.hub.cases.read_in(scene.coordinator, scene.case, handle, **wanted)
+        scene.hub.readers.read_in(scene.coordinator, scene.case, handle, **wanted)
     assert refused.value.next_step
 
 
@@ -218,7 +218,7 @@ def test_an_unproven_finding_does_not_bring_its_sender_into_the_case(
 ) -> None:
     copycat = party_of(PartyKind.FINDER)
     same(submit(copycat), scene.findings[0])
-    assert scene.hub.cases.list(copycat) == ()
+    assert scene.hub.cases.list(copycat) == ((), "")
 
 
 def test_each_participant_speaks_for_itself_alone(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from clearhold.access.grants import Grantee, read_in, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
-from clearhold.findings.model import Match, Method, Receipt, State
+from clearhold.findings.model import Match, Method, QueueEntry, Receipt, State
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
@@ -184,14 +184,17 @@ def test_the_queue_shows_the_coordinator_numbers_and_no_content(
     first, second, third = one(submit(lab_a)), one(submit(lab_b)), one(submit(lab_b))
     reproduce(first, second, level=3)
     match(hub, first, second)
+    queue = {entry.vulnerability: entry for entry in hub.findings.queue(coordinator)}
+    merged = queue[VulnerabilityId(first)]
+    assert (merged.findings, merged.independent_finders, merged.best_level) == (2, 2, 3)
+    assert (merged.case, merged.contested) == (None, False)
+    assert queue[VulnerabilityId(third)].case is None
     with hub.sessions.transaction() as unit:
         members = hub.findings.cluster_of(unit, first).members
         hub.findings.note_case(unit, members, CaseId("case-1"))
     queue = {entry.vulnerability: entry for entry in hub.findings.queue(coordinator)}
-    merged = queue[VulnerabilityId(first)]
-    assert (merged.findings, merged.independent_finders, merged.best_level) == (2, 2, 3)
-    assert (merged.case, merged.contested) == (CaseId("case-1"), False)
-    assert queue[VulnerabilityId(third)].case is None
+    opened = queue[VulnerabilityId(first)]
+    assert opened == QueueEntry(VulnerabilityId(first), (State.REPRODUCED,), CaseId("case-1"))
     assert len(queue) == 2
     shown = repr(queue)
     for secret in (TITLE, "ujson", lab_a.party, lab_b.party):

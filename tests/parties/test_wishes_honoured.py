@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from clearhold.access.approvals import Act
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
@@ -21,8 +22,14 @@ from clearhold.cases.views import CaseView
 from clearhold.catalogue.model import Technique
 from clearhold.findings.intake import Format
 from clearhold.findings.model import State
-from clearhold.kernel.errors import ClearholdError, ConflictError, HeldError, NotFoundError
-from clearhold.kernel.ids import CaseId, FindingId, VulnerabilityId
+from clearhold.kernel.errors import (
+    ApprovalNeededError,
+    ClearholdError,
+    ConflictError,
+    HeldError,
+    NotFoundError,
+)
+from clearhold.kernel.ids import ApprovalId, CaseId, FindingId, VulnerabilityId
 from clearhold.parties.contacts import Email
 from clearhold.parties.wish import Channel, EmbargoPolicy, QuietHours, Wishes
 from clearhold.scanning.model import Mode, Versions, make_scope
@@ -92,9 +99,11 @@ def open_case(
     return make
 
 
-def read_in(hub: Hub, coordinator: Actor, case: CaseId, handle: str = HANDLE) -> CaseView:
-    return hub.cases.read_in(
-        coordinator, case, handle, role=Role.VENDOR, tier=0, reason="maintains it"
+def read_in(
+    hub: Hub, coordinator: Actor, case: CaseId, handle: str = HANDLE, tier: int = 1
+) -> CaseView:
+    return hub.readers.read_in(
+        coordinator, case, handle, role=Role.VENDOR, tier=tier, reason="maintains it"
     )
 
 
@@ -202,7 +211,7 @@ def test_who_does_not_want_to_be_contacted_is_not_read_in(
     with pytest.raises(ConflictError, match="does not want to be contacted"):
         read_in(hub, coordinator, case)
     assert vendors(hub, coordinator, case) == []
-    assert hub.cases.list(maintainer) == ()
+    assert hub.cases.list(maintainer)[0] == ()
 
 
 def test_another_vendor_is_not_bound_by_a_maintainers_wish_and_a_fellow_maintainer_is(
@@ -242,11 +251,53 @@ def test_quiet_hours_hold_a_case_until_they_are_over(
     assert (waiting.because, waiting.due_at) == ("held until 18:00 Europe/Berlin", due)
     later(timedelta(0))
     assert vendors(hub, coordinator, case) == []
-    assert hub.cases.list(maintainer) == ()
+    assert hub.cases.list(maintainer)[0] == ()
     later(due - hub.clock.now())
     assert vendors(hub, coordinator, case) == [HANDLE.title()]
     assert hub.cases.get(coordinator, case).waiting == ()
     assert hub.cases.get(maintainer, case)
+
+
+def test_what_two_people_approved_is_held_with_their_approval_and_no_more_is_given(
+    hub: Hub,
+    maintainer: Actor,
+    coordinator: Actor,
+    open_case: Callable[[], CaseId],
+    later: Callable[[timedelta], None],
+) -> None:
+    case = open_case()
+    ada, bea = (
+        hub.authenticate(
+            hub.parties.found_hub(handle="hub", name="Hub", person=name, life=timedelta(days=9))[
+                1
+            ].secret
+        )
+        for name in ("Ann", "Bea")
+    )
+    hub.readers.read_in(
+        coordinator, case, "hub", role=Role.COORDINATOR, tier=1, reason="r", member=ada.principal
+    )
+    night = QuietHours("Europe/Berlin", time(12), time(18))
+    hub.wishes.wish(maintainer, PACKAGE, Wishes(quiet=(night,)))
+    with pytest.raises(HeldError):
+        read_in(hub, ada, case)
+    with pytest.raises(ApprovalNeededError) as needed:
+        read_in(hub, ada, case, tier=0)
+    proposed = hub.approvals.propose(
+        ada,
+        Act(str(needed.value.facts["act"])),
+        str(needed.value.facts["subject"]),
+        particulars=needed.value.facts["particulars"],  # type: ignore[arg-type]
+        reason="it is needed",
+    )
+    hub.approvals.give(bea, ApprovalId(proposed.id))
+    with pytest.raises(HeldError):
+        read_in(hub, ada, case, tier=0)
+    with pytest.raises(ApprovalNeededError):
+        read_in(hub, ada, case, tier=0)  # it was used up, and is kept with what waits
+    later(timedelta(hours=5))
+    (given,) = hub.readers.list(maintainer, case).readers
+    assert (given.tier, given.approved_by) == (0, bea.principal)
 
 
 def test_a_full_queue_moves_when_the_maintainer_closes_a_report(

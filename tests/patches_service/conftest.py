@@ -78,8 +78,8 @@ def bench(
             unit, first, second, verdict=Match.SAME, method=Method.PERSON, evidence={}, by="test"
         )
     case = hub.cases.open(coordinator, VulnerabilityId(first), title="Quux", key="k").id
-    hub.cases.read_in(
-        coordinator, case, MAINTAINER, role=Role.VENDOR, tier=0, reason="maintains it"
+    hub.readers.read_in(
+        coordinator, case, MAINTAINER, role=Role.VENDOR, tier=1, reason="maintains it"
     )
     judge = RulingJudge()
     judging = Judging(hub.sessions, hub.vault, CaseMaterial(hub.findings), judge)

@@ -136,7 +136,7 @@ def test_the_command_line_carries_a_case_from_opening_to_closing(
     assert "under embargo" in command(coordinator, "case", "close", case, fails=True)
     assert command(vendor, "case", "terminate", case)["embargo_state"] == "exited"
     assert command(coordinator, "case", "close", case)["closed_at"]
-    assert [each["id"] for each in command(lab, "case", "list")] == [case]
+    assert [each["id"] for each in command(lab, "case", "list")["cases"]] == [case]
 
 
 def test_what_is_no_base64_and_what_is_no_member_are_refused(

@@ -55,7 +55,9 @@ def test_the_fix_that_hides_a_proof_is_refused_and_the_real_one_is_made_installa
             unit, first, second, verdict=Match.SAME, method=Method.PERSON, evidence={}, by="test"
         )
     case = hub.cases.open(coordinator, VulnerabilityId(first), title="ujson", key="k").id
-    hub.cases.read_in(coordinator, case, MAINTAINER, role=Role.VENDOR, tier=0, reason="its vendor")
+    hub.readers.read_in(
+        coordinator, case, MAINTAINER, role=Role.VENDOR, tier=1, reason="its vendor"
+    )
     submitted = [
         hub.patches.submit(maintainer, case, diff, origin=Origin.MAINTAINER, note="", key=str(key))
         for key, diff in enumerate((material.hiding_fix(), material.real_fix()))

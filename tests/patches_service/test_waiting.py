@@ -20,7 +20,7 @@ def test_a_request_does_not_block_rows_that_refer_to_its_party(bench: Workbench)
 
     def read_in() -> None:
         held.wait(10)
-        bench.hub.cases.read_in(
+        bench.hub.readers.read_in(
             bench.coordinator, bench.case, "someone-else", role=Role.OTHER, tier=1, reason="helps"
         )
         done.set()

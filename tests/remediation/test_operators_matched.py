@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from clearhold.access.grants import compartments_of
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.advisories.draft import Exploitation
 from clearhold.advisories.service import Notice
+from clearhold.cases import history
 from clearhold.inventory.model import AssetProfile, Exposure, Known, MissionImpact, SafetyImpact
 from clearhold.kernel.decisions import bod_26_04, ssvc_deployer
 from clearhold.kernel.errors import DeniedError, NotFoundError
@@ -57,8 +57,7 @@ def operators(road: Road) -> tuple[Actor, Actor, Actor]:
 
 def leaves_of(road: Road, actor: Actor) -> Sequence[Leaf]:
     with road.sessions.transaction() as unit:
-        mine = list(unit.connection.execute(compartments_of(actor, unit.now)).scalars())
-        return tuple(ledger.leaves(unit.connection, compartments=mine))
+        return tuple(ledger.leaves(unit.connection, visible=history.visible_to(actor, unit.now)))
 
 
 def published(road: Road, **values: object) -> Notice:

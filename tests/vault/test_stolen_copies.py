@@ -211,8 +211,8 @@ class Story:
         case = hub.cases.open(
             self.coordinator, VulnerabilityId(finding), title=word("casetitle"), key=word("casekey")
         ).id
-        hub.cases.read_in(
-            self.coordinator, case, "vendor-one", role=Role.VENDOR, tier=0, reason="maintains it"
+        hub.readers.read_in(
+            self.coordinator, case, "vendor-one", role=Role.VENDOR, tier=1, reason="maintains it"
         )
         hub.embargoes.propose(self.coordinator, case, until=until, terms=word("terms"))
         hub.cases.say(self.vendor, case, word("saying"), key=word("saykey"))

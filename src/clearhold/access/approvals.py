@@ -15,11 +15,18 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, false, insert, select, true, update
 
+from clearhold.access.grants import is_recused
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.access.tables import approval
-from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
-from clearhold.kernel.ids import ApprovalId, PartyId, PersonId, PrincipalId, new_id
+from clearhold.access.tables import approval, principal
+from clearhold.kernel.errors import (
+    ApprovalNeededError,
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+)
+from clearhold.kernel.ids import ApprovalId, CompartmentId, PartyId, PersonId, PrincipalId, new_id
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 
 LIFE: Final = timedelta(days=1)
@@ -36,6 +43,7 @@ class Act(StrEnum):
     KEY_DESTRUCTION = "key-destruction"
     READ_IN_TIER_0 = "read-in-tier-0"
     RECOVERY = "recovery"
+    TAKE_OVER_CASE = "take-over-case"
 
 
 class ApprovalState(StrEnum):
@@ -66,15 +74,6 @@ class Approval:
     state: ApprovalState
 
 
-class ApprovalNeededError(ConflictError):
-    """The act takes a second person, who has not approved it yet."""
-
-    code = "approval_needed"
-    usual_next_step = (
-        "Propose it with `clearhold approval propose`, let a colleague give it, and ask again."
-    )
-
-
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """People of the proposer's party who may approve see what is proposed there."""
     del now
@@ -89,10 +88,13 @@ def consume(
     act: Act,
     subject: str,
     particulars: Mapping[str, str] | None = None,
+    *,
+    within: CompartmentId | None = None,
 ) -> Approval:
     """Use up the approval of exactly this act; the actor is its proposer or who approved it.
 
-    Raises `ApprovalNeededError` when there is none in force.
+    Neither may be recused from `within`, nor have left the party since. Raises
+    `ApprovalNeededError` when there is none in force.
     """
     rows = unit.connection.execute(
         select(approval)
@@ -111,7 +113,11 @@ def consume(
     for row in rows:
         found = _approval(row, unit.now)
         mine = actor.principal in (found.proposed_by, found.approved_by)
-        if mine and dict(found.particulars) == dict(particulars or {}):
+        if (
+            mine
+            and dict(found.particulars) == dict(particulars or {})
+            and _both_may(unit, found, within)
+        ):
             unit.connection.execute(
                 update(approval).where(approval.c.id == found.id).values(used_at=unit.now)
             )
@@ -126,6 +132,14 @@ def consume(
         "This takes a second person's approval.",
         facts={"act": act, "subject": subject, "particulars": dict(particulars or {})},
     )
+
+
+def second_person(found: Approval, actor: Actor) -> PrincipalId:
+    """Of the two people of an approval, the one who is not the actor."""
+    if found.approved_by is None:
+        message = "what is used was approved"
+        raise AssertionError(message)
+    return found.proposed_by if found.approved_by == actor.principal else found.approved_by
 
 
 class ApprovalService:
@@ -236,6 +250,19 @@ def _person(actor: Actor) -> PersonId:
             next_step="Use your own token or session.",
         )
     return actor.person
+
+
+def _both_may(unit: UnitOfWork, found: Approval, within: CompartmentId | None) -> bool:
+    people = unit.connection.execute(
+        select(principal.c.person).where(
+            principal.c.id.in_((found.proposed_by, found.approved_by)),
+            principal.c.ended_at.is_(None),
+        )
+    ).scalars()
+    present = tuple(map(PersonId, people))
+    if len(present) < 2:
+        return False
+    return within is None or not any(is_recused(unit, each, within) for each in present)
 
 
 def _check_open(found: Approval) -> None:

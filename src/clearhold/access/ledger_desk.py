@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from itertools import islice
 
 from sqlalchemy import ColumnElement, or_
 
-from clearhold.access.grants import compartments_of
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.kernel.errors import ConflictError, IntegrityError, NotFoundError
@@ -16,7 +17,6 @@ from clearhold.ledger import audit, places, records
 from clearhold.ledger.bundle import COMMITMENT, LODGED
 from clearhold.ledger.model import Entry, Inclusion, Leaf, LedgerReport, Lodgement, Padding
 from clearhold.ledger.public_log import PublicLog
-from clearhold.ledger.tables import ledger_leaf
 from clearhold.ledger.tiling import node_reader
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.wire.signed_note import open_checkpoint
@@ -24,18 +24,19 @@ from clearhold.wire.signed_note import open_checkpoint
 _PAGE = 500
 
 
-def visible_to(actor: Actor, unit: UnitOfWork) -> ColumnElement[bool]:
-    """Leaves of the compartments the actor is read in to, and of what its party lodged."""
-    return or_(
-        ledger_leaf.c.compartment.in_(compartments_of(actor, unit.now)),
-        records.lodged_by(actor.party),
-    )
-
-
 class LedgerDesk:
     """Reads the ledger for those who may, and proves single leaves from the published log."""
 
-    def __init__(self, sessions: Sessions, log: PublicLog, padding: Padding) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        log: PublicLog,
+        padding: Padding,
+        *,
+        history: Callable[[Actor, datetime], ColumnElement[bool]],
+    ) -> None:
+        """Show leaves by the predicate `history`, and to each party what it lodged."""
+        self._history = history
         self._sessions = sessions
         self._log = log
         self._padding = padding
@@ -48,7 +49,9 @@ class LedgerDesk:
         """The leaves that the actor may see, from number `after` + 1 on."""
         actor.need(Permission.LEDGER_READ)
         with self._sessions.transaction() as unit:
-            seen = records.leaves(unit.connection, after=after, visible=visible_to(actor, unit))
+            seen = records.leaves(
+                unit.connection, after=after, visible=self._visible_to(actor, unit)
+            )
             return tuple(islice(seen, limit))
 
     def prove(self, actor: Actor, seq: int) -> Inclusion:
@@ -58,7 +61,7 @@ class LedgerDesk:
         """
         actor.need(Permission.LEDGER_READ)
         with self._sessions.transaction() as unit:
-            leaf = records.leaf(unit.connection, seq, visible=visible_to(actor, unit))
+            leaf = records.leaf(unit.connection, seq, visible=self._visible_to(actor, unit))
             if leaf is None:
                 raise NotFoundError("There is no such leaf.")
             place = places.place_of(unit.connection, seq)
@@ -115,3 +118,6 @@ class LedgerDesk:
         actor.need(Permission.LEDGER_LODGE)
         with self._sessions.transaction() as unit:
             return records.lodgements(unit.connection, actor.party, after=after, limit=limit)
+
+    def _visible_to(self, actor: Actor, unit: UnitOfWork) -> ColumnElement[bool]:
+        return or_(self._history(actor, unit.now), records.lodged_by(actor.party))

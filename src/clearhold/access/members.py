@@ -39,14 +39,6 @@ def add_person(unit: UnitOfWork, name: str) -> PersonId:
     return identity
 
 
-def name_of(unit: UnitOfWork, who: PersonId) -> str:
-    """What a person is called."""
-    name: str = unit.connection.execute(
-        select(person.c.name).where(person.c.id == who)
-    ).scalar_one()
-    return name
-
-
 def add(
     unit: UnitOfWork,
     party: PartyId,
@@ -128,6 +120,26 @@ def end(unit: UnitOfWork, party: PartyId, member: PrincipalId, *, by: str) -> No
             .values(ended_at=unit.now)
         )
         unit.record("access:member:end", actor=by, subject=member)
+
+
+def name_of(unit: UnitOfWork, who: PersonId) -> str | None:
+    """A person's name; None for nobody."""
+    return unit.connection.execute(
+        select(person.c.name).where(person.c.id == who)
+    ).scalar_one_or_none()
+
+
+def member_name(unit: UnitOfWork, member: PrincipalId) -> str:
+    """The name of a principal that is known to exist."""
+    name: str = unit.connection.execute(
+        select(principal.c.name).where(principal.c.id == member)
+    ).scalar_one()
+    return name
+
+
+def acts_for(unit: UnitOfWork, who: PersonId, party: PartyId) -> bool:
+    """Whether a person is, or was, a member of a party."""
+    return any(each.person == who for each in of_party(unit, party))
 
 
 def entered_before(unit: UnitOfWork, member: PrincipalId) -> bool:

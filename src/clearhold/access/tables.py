@@ -71,6 +71,22 @@ compartment_grant: Final = Table(
     Column("granted_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Column("approved_by", Words),
+    Column("emergency", Flag, nullable=False, server_default="0"),
+    **STRICT,
+)
+
+broken_glass: Final = Table(
+    "broken_glass",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("compartment", Words, ForeignKey("compartment.id"), nullable=False, index=True),
+    Column("party", Words, ForeignKey("party.id"), nullable=False),
+    Column("principal", Words, ForeignKey("principal.id"), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("approved_by", Words, nullable=False),
+    Column("broken_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
     **STRICT,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.advisories.case_file import CaseFile
 from clearhold.cases import entry, progress
@@ -21,7 +22,7 @@ class CaseDesk:
 
     def visible(self, unit: UnitOfWork, actor: Actor, case: CaseId) -> CaseFile:
         """The case, if the actor may see it. Raises `NotFoundError`."""
-        entry.seen(unit, actor, case)
+        entry.seen(unit, actor, case, tier=Tier.FIX)
         return self.current(unit, case)
 
     def current(self, unit: UnitOfWork, case: CaseId) -> CaseFile:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, true, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.advisories.tables import advisory, advisory_bundle, advisory_target
 from clearhold.kernel.ids import AdvisoryId, CaseId, CompartmentId, PartyId
@@ -60,7 +60,7 @@ def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """What is published, and what lies in a case the actor is read in to."""
     return or_(
         advisory.c.state == State.PUBLISHED,
-        advisory.c.compartment.in_(compartments_of(actor, now)),
+        advisory.c.compartment.in_(compartments_of(actor, now, tier=Tier.FIX)),
     )
 
 
@@ -106,11 +106,12 @@ def change(unit: UnitOfWork, identity: AdvisoryId, **values: Any) -> None:
 
 def earlier_request(unit: UnitOfWork, party: PartyId, key: str) -> tuple[AdvisoryId, bytes] | None:
     """The draft a party made under `key`, with the digest of what it sent."""
-    row = unit.connection.execute(
-        select(advisory.c.id, advisory.c.request_digest).where(
-            advisory.c.party == party, advisory.c.request_key == key
-        )
-    ).one_or_none()
+    with unit.as_service():
+        row = unit.connection.execute(
+            select(advisory.c.id, advisory.c.request_digest).where(
+                advisory.c.party == party, advisory.c.request_key == key
+            )
+        ).one_or_none()
     return None if row is None else (AdvisoryId(row.id), bytes(row.request_digest))
 
 
@@ -128,7 +129,7 @@ def read_in_to(unit: UnitOfWork, actor: Actor, identity: AdvisoryId) -> Kept | N
     row = unit.connection.execute(
         select(advisory).where(
             advisory.c.id == identity,
-            advisory.c.compartment.in_(compartments_of(actor, unit.now)),
+            advisory.c.compartment.in_(compartments_of(actor, unit.now, tier=Tier.FIX)),
         )
     ).one_or_none()
     return None if row is None else _kept(row)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from clearhold.access import grants, members
-from clearhold.access.grants import Grantee
+from clearhold.access.grants import Grantee, Tier
 from clearhold.access.permissions import PartyKind
 from clearhold.cases import progress, records
 from clearhold.cases import waiting_records as queue
@@ -48,50 +48,62 @@ class VendorContact:
         self._sessions = sessions
         self._material = material
 
+    def ask(self, unit: UnitOfWork, case: CaseRecord, party: PartyId) -> Allowed | Held:
+        """Whether a vendor may be read in to a case now, or waits.
+
+        Who takes part already is not contacted anew. Raises `ConflictError` when the vendor does
+        not want to be contacted. The caller holds the vendor's row since before it locked the case.
+        """
+        if any(part.party == party for part in records.participants(unit, case.id)):
+            return Allowed()
+        with unit.as_service():  # what counts against its caps are cases of others
+            answer = self._answer(unit, case.id, party)
+        if isinstance(answer, Refused):
+            raise ConflictError(
+                answer.reason, next_step="Publish without them, or ask them by other means."
+            )
+        return answer
+
     def reach(
-        self, unit: UnitOfWork, case: CaseRecord, wanted: Admission, *, by: PrincipalId
+        self,
+        unit: UnitOfWork,
+        case: CaseRecord,
+        wanted: Admission,
+        answer: Allowed | Held,
+        *,
+        by: PrincipalId,
     ) -> HeldError | None:
         """Read a vendor in now, or note it for later and return what to tell the asker.
 
-        Who takes part already is not contacted anew. Raises `ConflictError` when the vendor does
-        not want to be contacted. The caller, who holds the vendor's row since before it locked the
-        case, raises what is returned once the note is committed.
+        The caller raises what is returned once the note is committed.
         """
-        party = wanted.who.party
-        everyone = records.participants(unit, case.id)
-        if any(part.party == party for part in everyone):
-            admit(unit, case, wanted, by=by)
-            return None
-        match self._answer(unit, case.id, party):
-            case Allowed():
-                queue.drop_waiting(unit, case.id, party)
-                admit(unit, case, wanted, by=by)
-                return None
-            case Refused(reason):
-                raise ConflictError(
-                    reason, next_step="Publish without them, or ask them by other means."
-                )
-            case Held() as held:
-                self._note(unit, case, wanted, held, by=by)
-                return HeldError(
-                    f"The party is read in later: {held.reason}.",
-                    facts={
-                        "held": held.reason,
-                        "due_at": None if held.due_at is None else held.due_at.isoformat(),
-                    },
-                )
+        if isinstance(answer, Held):
+            self._note(unit, case, wanted, answer, by=by)
+            return HeldError(
+                f"The party is read in later: {answer.reason}.",
+                facts={
+                    "held": answer.reason,
+                    "due_at": None if answer.due_at is None else answer.due_at.isoformat(),
+                },
+            )
+        queue.drop_waiting(unit, case.id, wanted.who.party)
+        admit(unit, case, wanted, by=by)
+        return None
 
     def policy(self, unit: UnitOfWork, case: CaseId, *, of_others: PartyId) -> EmbargoPolicy:
         """The strictest of the embargo policies of a case's vendors, but for one that proposes."""
         together = NOTHING
-        for part in records.participants(unit, case):
-            if part.role is Role.VENDOR and part.party != of_others:
-                together = together.with_(self._wishes(unit, case, part.party))
+        with unit.as_service():
+            for part in records.participants(unit, case):
+                if part.role is Role.VENDOR and part.party != of_others:
+                    together = together.with_(self._wishes(unit, case, part.party))
         return together.embargo
 
     def freed(self, unit: UnitOfWork, party: PartyId) -> None:
         """Look again at who waits to reach a party, now that a case of it is over."""
-        if queue.waiting_for(unit, party):
+        with unit.as_service():
+            waiting = queue.waiting_for(unit, party)
+        if waiting:
             _later(unit, party, unit.now)
 
     def heed(self, _ids: Mapping[str, str]) -> None:
@@ -120,18 +132,29 @@ class VendorContact:
         if waiting not in queue.waiting_for(unit, waiting.party):
             return  # another worker was first
         asker = Grantee(members.party_of(unit, waiting.asked_by), waiting.asked_by)
-        stands = asker in grants.grantees_in(unit, case.compartment)
+        stands = any(
+            each.who == asker and each.tier <= Tier.CONTENT
+            for each in grants.grants_in(unit, case.compartment)
+        )
+        over = waiting.expires_at is not None and waiting.expires_at <= unit.now
         gone = waiting.member is not None and not members.belongs(
             unit, waiting.party, waiting.member
         )
-        if case.closed_at is not None or not stands or gone:
+        if case.closed_at is not None or not stands or gone or over:
             self._drop(unit, case, waiting)
             return
         match self._answer(unit, case.id, waiting.party):
             case Allowed():
                 queue.drop_waiting(unit, case.id, waiting.party)
                 who = Grantee(waiting.party, waiting.member)
-                wanted = Admission(who, Role.VENDOR, waiting.tier, waiting.reason)
+                wanted = Admission(
+                    who,
+                    Role.VENDOR,
+                    Tier(waiting.tier),
+                    waiting.reason,
+                    approved_by=waiting.approved_by,
+                    expires_at=waiting.expires_at,
+                )
                 admit(unit, case, wanted, by=waiting.asked_by)
             case Refused():
                 self._drop(unit, case, waiting)
@@ -171,6 +194,8 @@ class VendorContact:
             member=wanted.who.member,
             tier=wanted.tier,
             reason=wanted.reason,
+            approved_by=wanted.approved_by,
+            expires_at=wanted.expires_at,
             asked_by=by,
             asked_at=unit.now,
             held_because=held.reason,

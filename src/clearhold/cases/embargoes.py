@@ -12,10 +12,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.cases import model, progress, records
+from clearhold.cases import embargo_records, model, progress, records
 from clearhold.cases.contact import VendorContact
+from clearhold.cases.embargo_records import EmbargoRecord
 from clearhold.cases.entry import entered
 from clearhold.cases.model import (
     IN_FORCE,
@@ -25,7 +27,7 @@ from clearhold.cases.model import (
     Fact,
     step_consent,
 )
-from clearhold.cases.records import CaseRecord, EmbargoRecord
+from clearhold.cases.records import CaseRecord
 from clearhold.cases.views import CaseView, CaseViews, terms_place
 from clearhold.kernel.errors import ConflictError, InvalidError
 from clearhold.kernel.events import Event
@@ -77,7 +79,7 @@ class EmbargoService:
             model.check_term(until, unit.now)
             self._viable(unit, held)
             caution = self._caution(unit, case, wished, until)
-            earlier = records.embargo_in(unit, case, progress.PROPOSED)
+            earlier = embargo_records.embargo_in(unit, case, progress.PROPOSED)
             if earlier is None or not self._repeats(
                 unit, actor, held, earlier, until=until, terms=terms, notice=operators_early_notice
             ):
@@ -99,9 +101,9 @@ class EmbargoService:
         """
         actor.need(Permission.CASES_CONSENT)
         with self._sessions.transaction() as unit:
-            held, _ = entered(unit, actor, case)
+            held, _ = entered(unit, actor, case, tier=Tier.NOTICE)
             asked = _open(unit, case, embargo)
-            if records.consents(unit, asked.id)[actor.party] is not Consent.SIGNATORY:
+            if embargo_records.consents(unit, asked.id)[actor.party] is not Consent.SIGNATORY:
                 _answer(unit, actor, held, asked, ConsentStep.ACCEPT)
             return self._views.show(unit, actor, self._settled(unit, held, by=actor))
 
@@ -113,9 +115,9 @@ class EmbargoService:
         """
         actor.need(Permission.CASES_CONSENT)
         with self._sessions.transaction() as unit:
-            held, mine = entered(unit, actor, case)
+            held, mine = entered(unit, actor, case, tier=Tier.NOTICE)
             asked = _open(unit, case, embargo)
-            if records.consents(unit, asked.id)[actor.party] is not Consent.DECLINED:
+            if embargo_records.consents(unit, asked.id)[actor.party] is not Consent.DECLINED:
                 _answer(unit, actor, held, asked, ConsentStep.DECLINE)
                 if asked.state == progress.PROPOSED and model.decisive(mine.role):
                     held = progress.reject_proposal(unit, held, by=actor.principal)
@@ -138,7 +140,7 @@ class EmbargoService:
         self, unit: UnitOfWork, case: CaseId, wished: EmbargoPolicy, until: datetime
     ) -> str:
         """How an end lies outside the vendors' policy; `ConflictError` where that is firm."""
-        standing = records.embargo_in(unit, case, progress.ACTIVE)
+        standing = embargo_records.embargo_in(unit, case, progress.ACTIVE)
         began = unit.now if standing is None else standing.proposed_at
         caution = wished.outside(until - began)
         if caution and wished.firm:
@@ -209,34 +211,38 @@ class EmbargoService:
             ended_at=None,
             caution=caution or None,
         )
-        earlier = records.embargo_in(unit, case.id, progress.PROPOSED)
+        earlier = embargo_records.embargo_in(unit, case.id, progress.PROPOSED)
         case = progress.move_embargo(
             unit, case, EmbargoStep.PROPOSE, embargo=new, by=actor.principal
         )
         if earlier is not None:
-            records.change_embargo(unit, earlier.id, state=progress.SUPERSEDED, decided_at=unit.now)
-        records.propose(unit, new)
+            embargo_records.change_embargo(
+                unit, earlier.id, state=progress.SUPERSEDED, decided_at=unit.now
+            )
+        embargo_records.propose(unit, new)
         for part in records.participants(unit, case.id):
-            records.invite(unit, new.id, part.party)
+            embargo_records.invite(unit, new.id, part.party)
         _answer(unit, actor, case, new, ConsentStep.ACCEPT)
         return case
 
     def _settled(self, unit: UnitOfWork, case: CaseRecord, *, by: Actor) -> CaseRecord:
         """Make the open proposal the embargo once those have signed who must."""
-        proposal = records.embargo_in(unit, case.id, progress.PROPOSED)
+        proposal = embargo_records.embargo_in(unit, case.id, progress.PROPOSED)
         if proposal is None:
             return case
-        given = records.consents(unit, proposal.id)
+        given = embargo_records.consents(unit, proposal.id)
         everyone = records.participants(unit, case.id)
         if not model.agreed((part.role, given[part.party]) for part in everyone):
             return case
-        revised = records.embargo_in(unit, case.id, progress.ACTIVE)
+        revised = embargo_records.embargo_in(unit, case.id, progress.ACTIVE)
         if revised is not None:
             _lapse(unit, revised)
         case = progress.move_embargo(
             unit, case, EmbargoStep.ACCEPT, embargo=proposal, by=by.principal
         )
-        records.change_embargo(unit, proposal.id, state=progress.ACTIVE, decided_at=unit.now)
+        embargo_records.change_embargo(
+            unit, proposal.id, state=progress.ACTIVE, decided_at=unit.now
+        )
         unit.publish(Event("embargo.agreed", proposal.id, {"case": case.id}))
         return case
 
@@ -252,7 +258,7 @@ def _usual(wished: EmbargoPolicy, now: datetime) -> datetime:
 
 def _open(unit: UnitOfWork, case: CaseId, embargo: str) -> EmbargoRecord:
     for state in (progress.PROPOSED, progress.ACTIVE):
-        asked = records.embargo_in(unit, case, state)
+        asked = embargo_records.embargo_in(unit, case, state)
         if asked is not None and asked.id == embargo:
             return asked
     raise ConflictError(
@@ -264,9 +270,9 @@ def _open(unit: UnitOfWork, case: CaseId, embargo: str) -> EmbargoRecord:
 def _answer(
     unit: UnitOfWork, actor: Actor, case: CaseRecord, embargo: EmbargoRecord, step: ConsentStep
 ) -> None:
-    before = records.consents(unit, embargo.id)[actor.party]
+    before = embargo_records.consents(unit, embargo.id)[actor.party]
     after = step_consent(before, step)
-    records.change_consent(unit, embargo.id, actor.party, after)
+    embargo_records.change_consent(unit, embargo.id, actor.party, after)
     unit.record(
         "cases:consent:answer",
         actor=actor.principal,
@@ -278,8 +284,8 @@ def _answer(
 
 def _lapse(unit: UnitOfWork, revised: EmbargoRecord) -> None:
     """Set aside an embargo whose revision was agreed; who had signed it must sign anew."""
-    for party, consent in records.consents(unit, revised.id).items():
+    for party, consent in embargo_records.consents(unit, revised.id).items():
         if consent is Consent.SIGNATORY:
             lapsed = step_consent(consent, ConsentStep.REVISE)
-            records.change_consent(unit, revised.id, party, lapsed)
-    records.change_embargo(unit, revised.id, state=progress.SUPERSEDED, decided_at=unit.now)
+            embargo_records.change_consent(unit, revised.id, party, lapsed)
+    embargo_records.change_embargo(unit, revised.id, state=progress.SUPERSEDED, decided_at=unit.now)

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from clearhold.access import grants
 from clearhold.cases import records
-from clearhold.cases.admission import enter, open_finding
+from clearhold.cases.admission import enter, open_to_readers
 from clearhold.cases.model import ReportState, Role
 from clearhold.cases.records import CaseRecord, LinkedFinding, ParticipantRecord
-from clearhold.cases.views import SEES_ALL
 from clearhold.findings import records as findings
 from clearhold.findings.model import FindingHead, State
 from clearhold.findings.service import FindingService
@@ -62,7 +60,7 @@ class CaseMaterial:
         for head in found:
             if head.id in known or head.case not in (None, case.id):
                 continue
-            linked = LinkedFinding(head.id, head.compartment, head.party)
+            linked = LinkedFinding(head.id, head.compartment, head.party, case.id)
             records.link(unit, case.id, linked)
             self._findings.note_case(unit, [head.id], case.id)
             unit.record(
@@ -75,10 +73,7 @@ class CaseMaterial:
             everyone = records.participants(unit, case.id)
             if all(part.party != head.party for part in everyone):
                 enter(unit, case, _finder(case, head, unit), by=by)
-            tiers = {part.party: part.tier for part in everyone if part.role in SEES_ALL}
-            for who in grants.grantees_in(unit, case.compartment):
-                if who.party in tiers:
-                    open_finding(unit, linked, who, tier=tiers[who.party], by=by)
+            open_to_readers(unit, case, linked, by=by)
 
     def packages(self, unit: UnitOfWork, case: CaseId, *, reader: str) -> tuple[Purl, ...]:
         """The packages a case is about, released to the service `reader`."""

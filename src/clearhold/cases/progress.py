@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from clearhold.cases import model, records
+from clearhold.cases import embargo_records, model, records
+from clearhold.cases.embargo_records import EmbargoRecord
 from clearhold.cases.model import (
     EmbargoState,
     EmbargoStep,
@@ -18,7 +19,7 @@ from clearhold.cases.model import (
     embargo_after,
     step_embargo,
 )
-from clearhold.cases.records import CaseRecord, EmbargoRecord, ParticipantRecord
+from clearhold.cases.records import CaseRecord, ParticipantRecord
 from clearhold.kernel.errors import InvalidError, NotFoundError
 from clearhold.kernel.ids import CaseId
 from clearhold.store.unit_of_work import UnitOfWork
@@ -46,11 +47,11 @@ def current(unit: UnitOfWork, identity: CaseId) -> CaseRecord:
     if case is None:
         raise absent()
     if case.embargo_state in model.OPEN_TO_ANSWER:
-        proposal = _known(records.embargo_in(unit, identity, PROPOSED))
+        proposal = _known(embargo_records.embargo_in(unit, identity, PROPOSED))
         if proposal.until <= unit.now:
             case = _reject(unit, case, proposal, by=CLOCK)
     if case.embargo_state in model.IN_FORCE:
-        active = _known(records.embargo_in(unit, identity, ACTIVE))
+        active = _known(embargo_records.embargo_in(unit, identity, ACTIVE))
         if active.until <= unit.now:
             case = end_embargo(unit, case, at=active.until, by=CLOCK)
     return case
@@ -72,10 +73,10 @@ class EmbargoTerm:
 def embargo_of(unit: UnitOfWork, identity: CaseId) -> EmbargoTerm | None:
     """The embargo in force, else the one that ended last; None when none was ever agreed."""
     current(unit, identity)
-    active = records.embargo_in(unit, identity, ACTIVE)
+    active = embargo_records.embargo_in(unit, identity, ACTIVE)
     if active is not None:
         return EmbargoTerm(active.until, True, active.operators_early_notice)
-    ended = records.embargo_in(unit, identity, ENDED)
+    ended = embargo_records.embargo_in(unit, identity, ENDED)
     if ended is None or ended.ended_at is None:
         return None
     return EmbargoTerm(ended.ended_at, False, ended.operators_early_notice)
@@ -147,17 +148,17 @@ def learn(unit: UnitOfWork, case: CaseRecord, fact: Fact, *, by: str) -> CaseRec
 
 def end_embargo(unit: UnitOfWork, case: CaseRecord, *, at: datetime, by: str) -> CaseRecord:
     """End the embargo in force at the instant `at`, with any revision of it still open."""
-    revision = records.embargo_in(unit, case.id, PROPOSED)
+    revision = embargo_records.embargo_in(unit, case.id, PROPOSED)
     if revision is not None:
-        records.change_embargo(unit, revision.id, state=REJECTED, decided_at=unit.now)
-    active = _known(records.embargo_in(unit, case.id, ACTIVE))
-    records.change_embargo(unit, active.id, state=ENDED, ended_at=at)
+        embargo_records.change_embargo(unit, revision.id, state=REJECTED, decided_at=unit.now)
+    active = _known(embargo_records.embargo_in(unit, case.id, ACTIVE))
+    embargo_records.change_embargo(unit, active.id, state=ENDED, ended_at=at)
     return move_embargo(unit, case, EmbargoStep.TERMINATE, embargo=active, by=by)
 
 
 def reject_proposal(unit: UnitOfWork, case: CaseRecord, *, by: str) -> CaseRecord:
     """Reject what is proposed; an embargo in force stands as it was."""
-    return _reject(unit, case, _known(records.embargo_in(unit, case.id, PROPOSED)), by=by)
+    return _reject(unit, case, _known(embargo_records.embargo_in(unit, case.id, PROPOSED)), by=by)
 
 
 def move_embargo(
@@ -177,7 +178,7 @@ def move_embargo(
 
 
 def _reject(unit: UnitOfWork, case: CaseRecord, proposal: EmbargoRecord, *, by: str) -> CaseRecord:
-    records.change_embargo(unit, proposal.id, state=REJECTED, decided_at=unit.now)
+    embargo_records.change_embargo(unit, proposal.id, state=REJECTED, decided_at=unit.now)
     return move_embargo(unit, case, EmbargoStep.REJECT, embargo=proposal, by=by)
 
 

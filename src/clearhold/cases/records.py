@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Row,
+    Select,
     and_,
     exists,
+    false,
     insert,
     or_,
     select,
@@ -19,11 +21,10 @@ from sqlalchemy import (
     update,
 )
 
-from clearhold.access.grants import compartments_of, recused
+from clearhold.access.grants import Tier, compartments_of, recused, tiers_of
 from clearhold.access.model import Actor
 from clearhold.cases.model import (
     NOTHING,
-    Consent,
     EmbargoState,
     Fact,
     ReportState,
@@ -34,8 +35,6 @@ from clearhold.cases.tables import (
     case_message,
     case_participant,
     disclosure_case,
-    embargo,
-    embargo_consent,
 )
 from clearhold.kernel.ids import (
     CaseId,
@@ -95,25 +94,7 @@ class LinkedFinding:
     finding: FindingId
     compartment: CompartmentId
     party: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class EmbargoRecord:
-    """One proposal: `state` is proposed, active, rejected, superseded or ended.
-
-    `caution` says how it lies outside what a vendor of the case wishes.
-    """
-
-    id: str
     case: CaseId
-    proposed_by: PartyId
-    proposed_at: datetime
-    until: datetime
-    operators_early_notice: bool
-    sealed_terms: bytes
-    state: str
-    ended_at: datetime | None
-    caution: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,36 +108,68 @@ class MessageRecord:
     request: bytes
 
 
-def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    """Cases the actor takes part in.
+def visible_to(actor: Actor, now: datetime, *, tier: Tier = Tier.NOTICE) -> ColumnElement[bool]:
+    """Cases the actor takes part in and of which it may see what `tier` shows.
 
-    A finder sees the shared part by taking part; everyone else must be read in to the case's
-    compartment too, so that reading a party out or an expired grant ends what it sees.
+    A finder sees the shared part by taking part, which is content; everyone else must be read in to
+    the case's compartment too, so that reading a party out or an expired grant ends what it sees.
     """
     part = case_participant.alias("part")
+    shared = and_(part.c.role == Role.FINDER, disclosure_case.c.compartment.not_in(recused(actor)))
     return exists().where(
         disclosure_case.c.expunged_at.is_(None),
         part.c.case == disclosure_case.c.id,
         part.c.party == actor.party,
         or_(
-            and_(
-                part.c.role == Role.FINDER,
-                disclosure_case.c.compartment.not_in(recused(actor)),
-            ),
-            disclosure_case.c.compartment.in_(compartments_of(actor, now)),
+            shared if tier >= Tier.CONTENT else false(),
+            disclosure_case.c.compartment.in_(compartments_of(actor, now, tier=tier)),
         ),
     )
 
 
-def listing(unit: UnitOfWork, actor: Actor, identity: CaseId | None = None) -> list[CaseRecord]:
-    """The cases the actor may see, newest first, one or all."""
-    wanted = true() if identity is None else disclosure_case.c.id == identity
+def visible_cases(actor: Actor, now: datetime, *, tier: Tier) -> Select[tuple[str]]:
+    """The ids of those cases, for what hangs on a case."""
+    return select(disclosure_case.c.id).where(visible_to(actor, now, tier=tier))
+
+
+def listing(
+    unit: UnitOfWork, actor: Actor, *, before: CaseId | None = None, limit: int
+) -> tuple[CaseRecord, ...]:
+    """The cases the actor may see that are older than `before`, newest first: ids sort by birth."""
+    # Begun at the actor's own part, whose index holds its cases in this order.
+    own = case_participant.alias("own")
+    older = true() if before is None else own.c.case < before
     rows = unit.connection.execute(
         select(disclosure_case)
-        .where(and_(visible_to(actor, unit.now), wanted))
-        .order_by(disclosure_case.c.opened_at.desc(), disclosure_case.c.id)
+        .join(own, and_(own.c.case == disclosure_case.c.id, own.c.party == actor.party))
+        .where(visible_to(actor, unit.now), older)
+        .order_by(own.c.case.desc())
+        .limit(limit)
     )
-    return [_case(row) for row in rows]
+    return tuple(_case(row) for row in rows)
+
+
+def seen(unit: UnitOfWork, actor: Actor, identity: CaseId, *, tier: Tier) -> bool:
+    """Whether the actor may see what `tier` shows of a case."""
+    found = select(disclosure_case.c.id).where(
+        visible_to(actor, unit.now, tier=tier), disclosure_case.c.id == identity
+    )
+    return unit.connection.execute(found).first() is not None
+
+
+def tiers(
+    unit: UnitOfWork, actor: Actor, cases: Iterable[CaseRecord], parts: Mapping[CaseId, Role]
+) -> dict[CaseId, Tier]:
+    """How much the actor sees of each of these cases, which it may see."""
+    listed = tuple(cases)
+    within = [case.compartment for case in listed]
+    rows = unit.connection.execute(tiers_of(actor, unit.now, within))
+    granted = {row.compartment: Tier(row.tier) for row in rows}
+    found = {}
+    for case in listed:
+        shared = Tier.CONTENT if parts[case.id] is Role.FINDER else Tier.NOTICE
+        found[case.id] = min(granted.get(case.compartment, shared), shared)
+    return found
 
 
 def held(unit: UnitOfWork, identity: CaseId) -> CaseRecord | None:
@@ -181,11 +194,12 @@ def expunge(unit: UnitOfWork, case: CaseRecord) -> bool:
 
 def by_key(unit: UnitOfWork, party: PartyId, key: str) -> CaseRecord | None:
     """The case a party opened with that idempotency key."""
-    row = unit.connection.execute(
-        select(disclosure_case).where(
-            disclosure_case.c.opened_by == party, disclosure_case.c.key == key
-        )
-    ).one_or_none()
+    with unit.as_service():
+        row = unit.connection.execute(
+            select(disclosure_case).where(
+                disclosure_case.c.opened_by == party, disclosure_case.c.key == key
+            )
+        ).one_or_none()
     return None if row is None else _case(row)
 
 
@@ -238,13 +252,18 @@ def link(unit: UnitOfWork, case: CaseId, linked: LinkedFinding) -> None:
     )
 
 
-def linked_to(unit: UnitOfWork, case: CaseId) -> tuple[LinkedFinding, ...]:
-    """The findings a case links, in the order of their ids, which is that of their birth."""
+def linked_to(unit: UnitOfWork, *cases: CaseId) -> tuple[LinkedFinding, ...]:
+    """The findings these cases link, in the order of their ids, which is that of their birth."""
     rows = unit.connection.execute(
-        select(case_finding).where(case_finding.c.case == case).order_by(case_finding.c.finding)
+        select(case_finding).where(case_finding.c.case.in_(cases)).order_by(case_finding.c.finding)
     )
     return tuple(
-        LinkedFinding(FindingId(row.finding), CompartmentId(row.compartment), PartyId(row.party))
+        LinkedFinding(
+            FindingId(row.finding),
+            CompartmentId(row.compartment),
+            PartyId(row.party),
+            CaseId(row.case),
+        )
         for row in rows
     )
 
@@ -273,11 +292,11 @@ def change_part(unit: UnitOfWork, case: CaseId, party: PartyId, **values: Any) -
     )
 
 
-def participants(unit: UnitOfWork, case: CaseId) -> tuple[ParticipantRecord, ...]:
-    """Who takes part in a case, in the order they joined."""
+def participants(unit: UnitOfWork, *cases: CaseId) -> tuple[ParticipantRecord, ...]:
+    """Who takes part in these cases, in the order they joined."""
     rows = unit.connection.execute(
         select(case_participant)
-        .where(case_participant.c.case == case)
+        .where(case_participant.c.case.in_(cases))
         .order_by(case_participant.c.joined_at, case_participant.c.party)
     )
     return tuple(
@@ -291,80 +310,6 @@ def participants(unit: UnitOfWork, case: CaseId) -> tuple[ParticipantRecord, ...
             joined_at=row.joined_at,
         )
         for row in rows
-    )
-
-
-def propose(unit: UnitOfWork, new: EmbargoRecord) -> None:
-    """Insert a proposal."""
-    unit.connection.execute(
-        insert(embargo).values(
-            id=new.id,
-            case=new.case,
-            proposed_by=new.proposed_by,
-            proposed_at=new.proposed_at,
-            until=new.until,
-            operators_early_notice=new.operators_early_notice,
-            sealed_terms=new.sealed_terms,
-            state=new.state,
-            caution=new.caution,
-        )
-    )
-
-
-def embargo_in(unit: UnitOfWork, case: CaseId, state: str) -> EmbargoRecord | None:
-    """The newest embargo of a case in a state; at most one is ever proposed or active."""
-    row = unit.connection.execute(
-        select(embargo)
-        .where(embargo.c.case == case, embargo.c.state == state)
-        .order_by(embargo.c.proposed_at.desc(), embargo.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    return EmbargoRecord(
-        id=row.id,
-        case=CaseId(row.case),
-        proposed_by=PartyId(row.proposed_by),
-        proposed_at=row.proposed_at,
-        until=row.until,
-        operators_early_notice=row.operators_early_notice,
-        sealed_terms=bytes(row.sealed_terms),
-        state=row.state,
-        ended_at=row.ended_at,
-        caution=row.caution,
-    )
-
-
-def change_embargo(unit: UnitOfWork, identity: str, **values: Any) -> None:
-    """Write columns of an embargo."""
-    unit.connection.execute(update(embargo).where(embargo.c.id == identity).values(**values))
-
-
-def consents(unit: UnitOfWork, identity: str) -> dict[PartyId, Consent]:
-    """What each participant said to an embargo."""
-    rows = unit.connection.execute(
-        select(embargo_consent.c.party, embargo_consent.c.consent).where(
-            embargo_consent.c.embargo == identity
-        )
-    )
-    return {PartyId(row.party): Consent(row.consent) for row in rows}
-
-
-def invite(unit: UnitOfWork, identity: str, party: PartyId) -> None:
-    """Ask a participant to consent to an embargo."""
-    unit.connection.execute(
-        insert(embargo_consent).values(
-            embargo=identity, party=party, consent=Consent.INVITED, changed_at=unit.now
-        )
-    )
-
-
-def change_consent(unit: UnitOfWork, identity: str, party: PartyId, consent: Consent) -> None:
-    """Write a participant's consent to an embargo."""
-    unit.connection.execute(
-        update(embargo_consent)
-        .where(embargo_consent.c.embargo == identity, embargo_consent.c.party == party)
-        .values(consent=consent, changed_at=unit.now)
     )
 
 

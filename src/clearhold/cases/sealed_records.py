@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, exists, func, insert, select, true
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.cases.tables import sealed_case, sealed_letter, sealed_reader
 from clearhold.kernel.ids import ArtifactId, CompartmentId, PartyId, SealedCaseId
@@ -44,7 +44,7 @@ class LetterRecord:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """Sealed cases the actor's party lodged or was named in."""
-    return sealed_case.c.compartment.in_(compartments_of(actor, now))
+    return sealed_case.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def letter_visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
@@ -139,9 +139,10 @@ def handles(unit: UnitOfWork, parties: Iterable[PartyId]) -> dict[PartyId, str]:
 
 def count_letters(unit: UnitOfWork, case: SealedCaseId) -> int:
     """How many letters a case has, whoever may see them: for its limit, never for an answer."""
-    counted: int = unit.connection.execute(
-        select(func.count()).select_from(sealed_letter).where(sealed_letter.c.case == case)
-    ).scalar_one()
+    with unit.as_service():
+        counted: int = unit.connection.execute(
+            select(func.count()).select_from(sealed_letter).where(sealed_letter.c.case == case)
+        ).scalar_one()
     return counted
 
 

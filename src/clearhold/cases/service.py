@@ -1,23 +1,25 @@
-"""Opening cases, reading parties in, and what each participant reports.
+"""Opening cases, and what each participant reports.
 
-Embargoes are in `clearhold.cases.embargoes`, and what follows from facts, with what modules to the
+Who is read in is decided in `clearhold.cases.readers`, embargoes are in `clearhold.cases.embargoes`, and what follows from facts, with what modules to the
 right ask, in `clearhold.cases.progress` and `clearhold.cases.material`.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
+import uuid
 from dataclasses import replace
 from typing import Final
 
-from clearhold.access import members
-from clearhold.access.grants import Grantee
+from clearhold.access.grants import Grantee, Tier
 from clearhold.access.model import Actor
-from clearhold.access.permissions import PartyKind, Permission
-from clearhold.cases import model, progress, records
+from clearhold.access.permissions import Permission
+from clearhold.cases import embargo_records, model, progress, records
 from clearhold.cases.admission import Admission, admit, has_fix
 from clearhold.cases.contact import VendorContact
-from clearhold.cases.entry import entered, seen
+from clearhold.cases.entry import entered, need_role, seen
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.model import EmbargoState, Fact, ReportState, ReportStep, Role
 from clearhold.cases.records import CaseRecord, MessageRecord, ParticipantRecord
@@ -26,6 +28,7 @@ from clearhold.cases.views import (
     CaseViews,
     ContactView,
     MessageView,
+    check_line,
     contacts_of,
     message_place,
     title_place,
@@ -33,21 +36,14 @@ from clearhold.cases.views import (
 from clearhold.findings import records as findings
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.events import Event
-from clearhold.kernel.ids import CaseId, FindingId, PrincipalId, VulnerabilityId, new_id
+from clearhold.kernel.ids import CaseId, FindingId, VulnerabilityId, new_id
 from clearhold.parties import records as parties
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
 LONGEST_TITLE: Final = 300
 LONGEST_MESSAGE: Final = 20_000
-LONGEST_REASON: Final = 200
-LOWEST_TIER: Final = 3
-
-_KINDS_OF: Final = {
-    Role.VENDOR: (PartyKind.MAINTAINER, PartyKind.VENDOR),
-    Role.COORDINATOR: (PartyKind.COORDINATOR,),
-    Role.DEPLOYER: (PartyKind.OPERATOR,),
-}
+MOST_LISTED: Final = 50
 
 
 class CaseService:
@@ -73,7 +69,7 @@ class CaseService:
         it has reproduced, when it has a case, or when `key` was used for something else.
         """
         actor.need(Permission.CASES_OPEN)
-        _check_line("title", title, LONGEST_TITLE)
+        check_line("title", title, LONGEST_TITLE)
         _check_key(key)
         key = self._vault.request_key(actor.party, key)
         request = self._digest("case:open", vulnerability, title)
@@ -82,83 +78,37 @@ class CaseService:
             earlier = records.by_key(unit, actor.party, key)
             if earlier is not None:
                 _check_same(earlier.request, request)
-                return self._views.show(unit, actor, seen(unit, actor, earlier.id))
+                held = seen(unit, actor, earlier.id, tier=Tier.NOTICE)
+                return self._views.show(unit, actor, held)
             case = self._new(unit, actor, vulnerability, title=title, key=key, request=request)
             return self._views.show(unit, actor, case)
-
-    def read_in(
-        self,
-        actor: Actor,
-        case: CaseId,
-        handle: str,
-        *,
-        role: Role,
-        tier: int,
-        reason: str,
-        member: PrincipalId | None = None,
-    ) -> CaseView:
-        """Make a party a participant and let it, or one `member` of it, see the case.
-
-        A coordinator is always read in by name, so a `member` is needed for one. Vendors and coordinators also see the findings the case links. `tier` runs from 0, who must
-        know now, to 3, who is told shortly before publication. `reason` is kept in plain words in
-        the ledger and must reveal nothing of the flaw. Reading a participant in again renews what
-        it sees. A vendor is reached as it wishes: one that must wait is read in later of itself,
-        which `HeldError` says once it is noted. Raises `NotFoundError` for an unknown party,
-        `InvalidError` for a role that does not fit it, and `ConflictError` when it takes part in
-        another role or does not want to be contacted.
-        """
-        actor.need(Permission.CASES_READ_IN)
-        _check_line("reason", reason, LONGEST_REASON)
-        if not 0 <= tier <= LOWEST_TIER:
-            raise InvalidError("A tier is 0, 1, 2 or 3.", next_step="Use 0 for who must know now.")
-        with self._sessions.transaction() as unit:
-            party = parties.by_handle(unit, handle)
-            if party is not None and role is Role.VENDOR:
-                parties.hold(unit, party.id)  # before the case, as everybody who locks both
-            held, mine = entered(unit, actor, case)
-            _need_role(mine, Role.COORDINATOR)
-            if party is None:
-                raise NotFoundError(
-                    "There is no party of that handle.", next_step="See `clearhold party list`."
-                )
-            if role is Role.FINDER or party.kind not in _KINDS_OF.get(role, (party.kind,)):
-                raise InvalidError(
-                    f"A party of the kind {party.kind} cannot be read in as {role}.",
-                    next_step="Vendors are maintainers or vendors, deployers are operators; finders enter "
-                    "with their findings.",
-                )
-            if member is None and role is Role.COORDINATOR:
-                raise InvalidError(
-                    "A coordinator is read in by name, not a whole party.",
-                    next_step="Name the member; see `clearhold party members`.",
-                )
-            if member is not None and not members.belongs(unit, party.id, member):
-                raise NotFoundError("The party has no such member.")
-            wanted = Admission(Grantee(party.id, member), role, tier, reason)
-            later = None
-            if role is Role.VENDOR:
-                later = self._contact.reach(unit, held, wanted, by=actor.principal)
-            else:
-                admit(unit, held, wanted, by=actor.principal)
-            shown = self._views.show(unit, actor, held)
-        if later is not None:
-            raise later
-        return shown
 
     def get(self, actor: Actor, case: CaseId) -> CaseView:
         """A case the actor takes part in. Raises `NotFoundError`."""
         actor.need(Permission.CASES_READ)
         with self._sessions.transaction() as unit:
-            return self._views.show(unit, actor, seen(unit, actor, case))
+            return self._views.show(unit, actor, seen(unit, actor, case, tier=Tier.NOTICE))
 
-    def list(self, actor: Actor) -> tuple[CaseView, ...]:
-        """The cases the actor takes part in, newest first."""
+    def list(
+        self, actor: Actor, *, cursor: str = "", limit: int = MOST_LISTED
+    ) -> tuple[tuple[CaseView, ...], str]:
+        """A page of the cases the actor takes part in, newest first, and where the next one begins.
+
+        The cursor is empty at the end. One that was given to somebody else is none: it raises
+        `InvalidError` like any made-up text. Terms of embargoes are shown with single cases alone.
+        """
         actor.need(Permission.CASES_READ)
+        most = min(max(limit, 1), MOST_LISTED)
+        before = CaseId(self._place(actor, cursor)) if cursor else None
         with self._sessions.transaction() as unit:
-            return tuple(
-                self._views.show(unit, actor, progress.current(unit, case.id))
-                for case in records.listing(unit, actor)
+            found = records.listing(unit, actor, before=before, limit=most + 1)
+            page = found[:most]
+            late = embargo_records.overdue(unit, [case.id for case in page])
+            page = tuple(
+                progress.current(unit, case.id) if case.id in late else case for case in page
             )
+            shown = self._views.show_all(unit, actor, page, terms=False)
+        return shown, self._cursor(actor, page[-1].id) if len(found) > most else ""
 
     def step(self, actor: Actor, case: CaseId, step: ReportStep) -> CaseView:
         """Say how far the actor has come with the report; each participant says it for itself.
@@ -208,7 +158,7 @@ class CaseService:
         key = self._vault.request_key(actor.party, key)
         request = self._digest("case:say", case, text)
         with self._sessions.transaction() as unit:
-            held, _ = entered(unit, actor, case)
+            held, _ = entered(unit, actor, case, tier=Tier.CONTENT)
             earlier = records.messages(unit, case, party=actor.party, key=key)
             if earlier:
                 _check_same(earlier[0].request, request)
@@ -226,13 +176,13 @@ class CaseService:
         """What was said in a case the actor takes part in, oldest first."""
         actor.need(Permission.CASES_READ)
         with self._sessions.transaction() as unit:
-            return self._views.messages(unit, actor, seen(unit, actor, case))
+            return self._views.messages(unit, actor, seen(unit, actor, case, tier=Tier.CONTENT))
 
     def contacts(self, actor: Actor, case: CaseId) -> tuple[ContactView, ...]:
         """How those are reached whom the actor knows by name in a case it takes part in."""
         actor.need(Permission.CASES_READ)
         with self._sessions.transaction() as unit:
-            seen(unit, actor, case)
+            seen(unit, actor, case, tier=Tier.FIX)
             return contacts_of(unit, actor, case)
 
     def close(self, actor: Actor, case: CaseId) -> CaseView:
@@ -242,10 +192,10 @@ class CaseService:
         """
         actor.need(Permission.CASES_OPEN)
         with self._sessions.transaction() as unit:
-            held = seen(unit, actor, case)
+            held = seen(unit, actor, case, tier=Tier.CONTENT)
             if held.closed_at is None:
-                held, mine = entered(unit, actor, case)
-                _need_role(mine, Role.COORDINATOR)
+                held, mine = entered(unit, actor, case, tier=Tier.CONTENT)
+                need_role(mine, Role.COORDINATOR)
                 held = self._close(unit, actor, held)
             return self._views.show(unit, actor, held)
 
@@ -295,7 +245,7 @@ class CaseService:
         records.add(unit, case, key=key)
         _tell(unit, actor, case, "cases:case:open", vulnerability=case.vulnerability)
         opener = Grantee(actor.party, actor.principal)
-        coordinator = Admission(opener, Role.COORDINATOR, 0, "coordinates the case")
+        coordinator = Admission(opener, Role.COORDINATOR, Tier.EVERYTHING, "coordinates the case")
         admit(unit, case, coordinator, by=actor.principal)
         self._material.link(unit, case, proven, by=actor.principal)
         unit.publish(Event("case.opened", identity, {"case": identity}))
@@ -355,27 +305,28 @@ class CaseService:
         name = parties.name_of(unit, actor.party)
         return MessageView(message.id, name, message.written_at, text)
 
+    def _cursor(self, actor: Actor, place: CaseId) -> str:
+        tag = self._vault.matching_hash("case:cursor", f"{actor.principal}:{place}")[:16]
+        return base64.urlsafe_b64encode(uuid.UUID(place).bytes + tag).rstrip(b"=").decode()
+
+    def _place(self, actor: Actor, cursor: str) -> str:
+        try:
+            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+            place = str(uuid.UUID(bytes=raw[:16]))
+        except ValueError:
+            place = ""
+        if not place or not hmac.compare_digest(self._cursor(actor, CaseId(place)), cursor):
+            raise InvalidError(
+                "This is no cursor of yours.", next_step="Begin again without a cursor."
+            )
+        return place
+
     def _digest(self, kind: str, *parts: str) -> bytes:
         # Keyed, because a plain digest of a title can be guessed from a stolen database.
         whole = hashlib.sha256()
         for part in parts:
             whole.update(f"{len(part.encode())}:{part}".encode())
         return self._vault.matching_hash(kind, whole.hexdigest())
-
-
-def _need_role(part: ParticipantRecord, role: Role) -> None:
-    if part.role is not role:
-        raise ConflictError(
-            f"Only a {role} of the case may do this.", next_step="Ask the case's coordinator."
-        )
-
-
-def _check_line(name: str, text: str, most: int) -> None:
-    if not text.strip() or len(text) > most or not text.isprintable():
-        raise InvalidError(
-            f"A {name} is one line of 1 to {most} printable characters.",
-            next_step="Shorten it or take out what cannot be printed.",
-        )
 
 
 def _check_key(key: str) -> None:

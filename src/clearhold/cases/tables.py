@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
 
 from clearhold.store.schema import STRICT, Binary, Flag, Instant, Whole, Words, metadata
 
@@ -45,7 +45,7 @@ case_participant: Final = Table(
     "case_participant",
     metadata,
     Column("case", Words, ForeignKey("disclosure_case.id"), primary_key=True),
-    Column("party", Words, ForeignKey("party.id"), primary_key=True, index=True),
+    Column("party", Words, ForeignKey("party.id"), primary_key=True),
     Column("role", Words, nullable=False),
     Column("tier", Whole, nullable=False),
     Column("report_state", Words, nullable=False),
@@ -53,6 +53,7 @@ case_participant: Final = Table(
     Column("fix_ready_at", Instant),
     Column("deployed_at", Instant),
     Column("joined_at", Instant, nullable=False),
+    Index("ix_case_participant_party_case", "party", "case"),
     **STRICT,
 )
 
@@ -143,6 +144,8 @@ case_waiting: Final = Table(
     Column("member", Words, ForeignKey("principal.id")),
     Column("tier", Whole, nullable=False),
     Column("reason", Words, nullable=False),
+    Column("approved_by", Words),
+    Column("expires_at", Instant),
     Column("asked_by", Words, ForeignKey("principal.id"), nullable=False),
     Column("asked_at", Instant, nullable=False),
     Column("held_because", Words, nullable=False),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, func, select, update
@@ -24,6 +25,8 @@ class WaitingRecord:
     member: PrincipalId | None
     tier: int
     reason: str
+    approved_by: str | None
+    expires_at: datetime | None
     asked_by: PrincipalId
     asked_at: datetime
     held_because: str
@@ -58,25 +61,30 @@ def begun_as_vendor(unit: UnitOfWork, party: PartyId, *, since: datetime) -> tup
 
 
 def wait(unit: UnitOfWork, new: WaitingRecord) -> bool:
-    """Note that a party is to be read in later; False when it is noted already."""
-    insert_ = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
-    added = unit.connection.execute(
-        insert_(case_waiting)
-        .values(
-            case=new.case,
-            party=new.party,
-            member=new.member,
-            tier=new.tier,
-            reason=new.reason,
-            asked_by=new.asked_by,
-            asked_at=new.asked_at,
-            held_because=new.held_because,
-            due_at=new.due_at,
-        )
-        .on_conflict_do_nothing(index_elements=["case", "party"])
-        .returning(case_waiting.c.case)
+    """Note that a party is to be read in later; False when the very same is noted already.
+
+    What was asked for last counts, and keeps the place in the queue of what was asked first.
+    """
+    held = [each for each in waiting_for(unit, new.party) if each.case == new.case]
+    if held and replace(new, asked_at=held[0].asked_at) == held[0]:
+        return False
+    insert = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
+    values = {
+        "member": new.member,
+        "tier": new.tier,
+        "reason": new.reason,
+        "approved_by": new.approved_by,
+        "expires_at": new.expires_at,
+        "asked_by": new.asked_by,
+        "held_because": new.held_because,
+        "due_at": new.due_at,
+    }
+    unit.connection.execute(
+        insert(case_waiting)
+        .values(case=new.case, party=new.party, asked_at=new.asked_at, **values)
+        .on_conflict_do_update(index_elements=["case", "party"], set_=values)
     )
-    return added.one_or_none() is not None
+    return True
 
 
 def hold_waiting(
@@ -102,9 +110,9 @@ def waiting_for(unit: UnitOfWork, party: PartyId) -> tuple[WaitingRecord, ...]:
     return _waiting(unit, case_waiting.c.party == party)
 
 
-def waiting_in(unit: UnitOfWork, case: CaseId) -> tuple[WaitingRecord, ...]:
-    """The parties a case waits to reach, the oldest wish first."""
-    return _waiting(unit, case_waiting.c.case == case)
+def waiting_in(unit: UnitOfWork, cases: Iterable[CaseId]) -> tuple[WaitingRecord, ...]:
+    """The parties some cases wait to reach, the oldest wish first."""
+    return _waiting(unit, case_waiting.c.case.in_(tuple(cases)))
 
 
 def waited_for(unit: UnitOfWork) -> tuple[PartyId, ...]:
@@ -128,6 +136,8 @@ def _waiting(unit: UnitOfWork, condition: ColumnElement[bool]) -> tuple[WaitingR
             None if row.member is None else PrincipalId(row.member),
             row.tier,
             row.reason,
+            row.approved_by,
+            row.expires_at,
             PrincipalId(row.asked_by),
             row.asked_at,
             row.held_because,

@@ -54,6 +54,11 @@ class HubClient:
         body = {"enrolment": enrolment, "days": days}
         return self._send("POST", "/enrol/token", json=body).json()
 
+    def fetch(self, path: str, **parameters: Any) -> bytes:
+        """POST to a path below /api/v1 and return the bytes it answers."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._send("POST", f"/api/v1{path}", json={}, params=given).content
+
     def close(self) -> None:
         """End the connection."""
         self._http.close()

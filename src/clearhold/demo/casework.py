@@ -8,10 +8,12 @@ from typing import Any
 
 from clearhold.demo import material
 from clearhold.demo.scene import COORDINATOR, LAB_A, LAB_B, MAINTAINER, Scene, expect
+from clearhold.kernel.errors import ConflictError
 
 EMBARGO = timedelta(days=30)
 REAL = "the maintainers' fix"
 _JUDGING_SECONDS = 420
+_WHY = {"reason": "a maintainer needs the proofs to judge a fix"}
 
 
 def case(scene: Scene) -> None:
@@ -25,16 +27,7 @@ def case(scene: Scene) -> None:
     )
     identity = opened["id"]
     scene.progress.tell(f"case {identity} with {len(opened['findings'])} findings")
-    coordinator.post(
-        f"/cases/{identity}/participants",
-        {
-            "party": MAINTAINER,
-            "role": "vendor",
-            "tier": 0,
-            "reason": "maintains the affected package",
-        },
-    )
-    scene.progress.tell("the maintainers of ujson are read in, tier 0")
+    _read_in(scene, identity)
     maintainer.post(f"/cases/{identity}/messages", {"text": "Received."}, key=scene.key("hello"))
     for step in ("validate", "accept"):
         state = maintainer.get(f"/cases/{identity}")["report"]
@@ -46,6 +39,36 @@ def case(scene: Scene) -> None:
     scene.facts["case"] = agreed
     scene.progress.tell(f"embargo until {agreed['publication_time']}, signed by all four parties")
     scene.progress.tell("operators may be told early that something urgent comes, not what")
+
+
+def _read_in(scene: Scene, identity: str) -> None:
+    """Read the maintainer in to everything, which one coordinator alone may not do.
+
+    Whatever an earlier, interrupted run had already proposed, approved or done is taken up.
+    """
+    coordinator, second = scene.cast[COORDINATOR], scene.cast["second"]
+    wish = {
+        "party": MAINTAINER,
+        "role": "vendor",
+        "tier": 0,
+        "reason": "maintains the affected package",
+    }
+    try:
+        coordinator.post(f"/cases/{identity}/participants", wish)
+    except ConflictError as refusal:
+        expect(refusal.facts.get("act") == "read-in-tier-0", refusal.message)
+        asked = {name: refusal.facts[name] for name in ("act", "subject", "particulars")}
+        known = [
+            each
+            for each in coordinator.get("/approvals")
+            if each["state"] in {"proposed", "approved"}
+            and {name: each[name] for name in asked} == asked
+        ]
+        proposed = known[0] if known else coordinator.post("/approvals", asked | _WHY)
+        second.post(f"/approvals/{proposed['id']}/approval")
+        coordinator.post(f"/cases/{identity}/participants", wish)
+        scene.progress.tell("one coordinator alone is refused; a second person approves")
+    scene.progress.tell("the maintainers of ujson are read in, tier 0")
 
 
 def patches(scene: Scene) -> None:

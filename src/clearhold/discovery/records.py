@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.discovery.tables import campaign
 from clearhold.kernel.ids import ArtifactId, CompartmentId, DiscoveryId, LeaseId, PartyId
@@ -43,7 +43,7 @@ class Campaign:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """Those of compartments the actor is read in to."""
-    return campaign.c.compartment.in_(compartments_of(actor, now))
+    return campaign.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def add(unit: UnitOfWork, new: Campaign, *, key: str) -> None:

@@ -189,7 +189,7 @@ def _read_text(raw: bytes, package: Purl) -> Report:
     return Report(
         document=FindingDocument(
             package=package,
-            title=_one_line(title)[:MAX_TITLE],
+            title=_one_line(title)[:MAX_TITLE] or "Untitled report",
             description=rest.strip() or title,
             weakness="",
             target="",

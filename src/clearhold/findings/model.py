@@ -206,16 +206,17 @@ class QueueEntry:
     """A vulnerability as the coordinator's queue shows it: no content, no names.
 
     `states` are the distinct states of its findings; `contested` says that assertions disagree.
+    Numbers and times are None for who may not read the findings of what has a case.
     """
 
     vulnerability: VulnerabilityId
-    findings: int
-    independent_finders: int
-    best_level: int
-    first_received_at: datetime
     states: tuple[State, ...]
     case: CaseId | None
-    contested: bool
+    findings: int | None = None
+    independent_finders: int | None = None
+    best_level: int | None = None
+    first_received_at: datetime | None = None
+    contested: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

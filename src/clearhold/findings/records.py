@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, or_, select, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.findings.model import Assertion, FindingHead, Match, Method, State
 from clearhold.findings.tables import finding, match_assertion, match_key, submission
@@ -61,14 +61,14 @@ class Neighbourhood:
         return {identity: head.received_at for identity, head in self.heads.items()}
 
 
-def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    """A finding is seen by the parties read in to its compartment, and by nobody else."""
-    return finding.c.compartment.in_(compartments_of(actor, now))
+def visible_to(actor: Actor, now: datetime, *, tier: Tier = Tier.CONTENT) -> ColumnElement[bool]:
+    """A finding is seen by those read in to its compartment, its proof by those who see everything."""
+    return finding.c.compartment.in_(compartments_of(actor, now, tier=tier))
 
 
 def submission_visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """A submission is seen by the parties read in to its compartment: its sender."""
-    return submission.c.compartment.in_(compartments_of(actor, now))
+    return submission.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def add_submission(unit: UnitOfWork, new: StoredSubmission) -> None:
@@ -80,9 +80,12 @@ def add_submission(unit: UnitOfWork, new: StoredSubmission) -> None:
 
 def submission_by_key(unit: UnitOfWork, party: PartyId, key: str) -> StoredSubmission | None:
     """A party's own earlier submission under an idempotency key."""
-    row = unit.connection.execute(
-        select(submission).where(submission.c.party == party, submission.c.idempotency_key == key)
-    ).one_or_none()
+    with unit.as_service():
+        row = unit.connection.execute(
+            select(submission).where(
+                submission.c.party == party, submission.c.idempotency_key == key
+            )
+        ).one_or_none()
     return None if row is None else _submission(row)
 
 
@@ -129,19 +132,51 @@ def listing(
     return tuple(_head(row) for row in rows)
 
 
-def seen(unit: UnitOfWork, actor: Actor, identity: FindingId) -> FindingHead | None:
-    """One finding, if the actor may see it."""
+def seen(
+    unit: UnitOfWork, actor: Actor, identity: FindingId, *, tier: Tier = Tier.CONTENT
+) -> FindingHead | None:
+    """One finding, if the actor may see what `tier` shows of it."""
     row = unit.connection.execute(
-        select(*_HEAD).where(visible_to(actor, unit.now), finding.c.id == identity)
+        select(*_HEAD).where(visible_to(actor, unit.now, tier=tier), finding.c.id == identity)
     ).one_or_none()
     return None if row is None else _head(row)
+
+
+def readable(unit: UnitOfWork, actor: Actor) -> frozenset[FindingId]:
+    """The findings whose content the actor may see."""
+    rows = unit.connection.execute(select(finding.c.id).where(visible_to(actor, unit.now)))
+    return frozenset(map(FindingId, rows.scalars()))
 
 
 def head(unit: UnitOfWork, identity: FindingId, *, lock: bool = False) -> FindingHead | None:
     """One finding, whoever asks: for services, never for an answer to a caller."""
     query = select(*_HEAD).where(finding.c.id == identity)
-    row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
+    with unit.as_service():
+        row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _head(row)
+
+
+def raw_compartment(unit: UnitOfWork, identity: FindingId) -> CompartmentId:
+    """Where the submission that brought a finding lies: for services."""
+    with unit.as_service():
+        within = unit.connection.execute(
+            select(submission.c.compartment)
+            .join(finding, finding.c.submission == submission.c.id)
+            .where(finding.c.id == identity)
+        ).scalar_one()
+    return CompartmentId(within)
+
+
+def brought_along(unit: UnitOfWork, identity: FindingId) -> frozenset[FindingId]:
+    """All findings that came in one submission with this one: for services."""
+    beside = finding.alias()
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(beside.c.id)
+            .join(finding, finding.c.submission == beside.c.submission)
+            .where(finding.c.id == identity)
+        ).scalars()
+        return frozenset(map(FindingId, rows))
 
 
 def sealed_body(unit: UnitOfWork, identity: FindingId) -> bytes:
@@ -153,7 +188,8 @@ def sealed_body(unit: UnitOfWork, identity: FindingId) -> bytes:
 
 def all_heads(unit: UnitOfWork) -> dict[FindingId, FindingHead]:
     """Every finding, for the coordinator's queue."""
-    rows = unit.connection.execute(select(*_HEAD))
+    with unit.as_service():
+        rows = unit.connection.execute(select(*_HEAD)).all()
     return {FindingId(row.id): _head(row) for row in rows}
 
 
@@ -170,9 +206,10 @@ def set_state(
 
 def set_case(unit: UnitOfWork, members: Iterable[FindingId], case_id: CaseId | None) -> None:
     """Write which case findings belong to."""
-    unit.connection.execute(
-        update(finding).where(finding.c.id.in_(tuple(members))).values(case_id=case_id)
-    )
+    with unit.as_service():
+        unit.connection.execute(
+            update(finding).where(finding.c.id.in_(tuple(members))).values(case_id=case_id)
+        )
 
 
 def add_keys(unit: UnitOfWork, identity: FindingId, keys: Iterable[tuple[str, bytes]]) -> None:
@@ -302,7 +339,8 @@ def neighbourhood(unit: UnitOfWork, start: Iterable[FindingId]) -> Neighbourhood
         known |= {each.id: each for each in touching}
         joined = (each for each in touching if each.verdict is Match.SAME)
         frontier = {end for each in joined for end in each.pair} - reached
-    rows = unit.connection.execute(select(*_HEAD).where(finding.c.id.in_(tuple(reached))))
+    with unit.as_service():
+        rows = unit.connection.execute(select(*_HEAD).where(finding.c.id.in_(tuple(reached)))).all()
     heads = {FindingId(row.id): _head(row) for row in rows}
     return Neighbourhood(heads, tuple(known.values()))
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError as BrokenConstraintError
 
+from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.findings import records
@@ -126,7 +129,7 @@ class FindingService:
         """The proof of concept of a finding the actor may see. Raises `NotFoundError`."""
         actor.need(Permission.FINDINGS_READ)
         with self._sessions.transaction() as unit:
-            head = _seen(unit, actor, finding)
+            head = _seen(unit, actor, finding, tier=Tier.EVERYTHING)
             if head.proof is None:
                 raise NotFoundError(
                     "The finding came without a proof.", next_step="Ask its finder for one."
@@ -134,14 +137,19 @@ class FindingService:
             return self._vault.fetch(unit, head.proof, reader=actor.principal)
 
     def queue(self, actor: Actor) -> tuple[QueueEntry, ...]:
-        """Every vulnerability reported, as metadata alone, for the coordinator."""
+        """Every vulnerability reported, for the coordinator who looks for what to open a case of.
+
+        What waits for a case is told in numbers. Of what has one, those who may not read it learn
+        ids and states alone.
+        """
         actor.need(Permission.FINDINGS_QUEUE)
         with self._sessions.transaction() as unit:
             heads = records.all_heads(unit)
+            mine = records.readable(unit, actor)
             received = {identity: head.received_at for identity, head in heads.items()}
             grouped = clusters(received, records.assertions(unit))
             return tuple(
-                _entry(cluster, [heads[member] for member in cluster.members])
+                _entry(cluster, [heads[member] for member in cluster.members], mine)
                 for cluster in grouped
             )
 
@@ -307,7 +315,7 @@ class FindingService:
                     "This idempotency key was used for another submission.",
                     next_step="Use a new key for each submission.",
                 )
-            return self._receipt(unit, actor, known)
+            return self._receipt(unit, actor, _seen_submission(unit, actor, known.id))
 
     def _under_lease(self, unit: UnitOfWork, actor: Actor, sent: Sent) -> bool | None:
         if sent.lease is None or sent.fence is None:
@@ -326,8 +334,10 @@ def _found(head: FindingHead | None) -> FindingHead:
     return head
 
 
-def _seen(unit: UnitOfWork, actor: Actor, finding: FindingId) -> FindingHead:
-    return _found(records.seen(unit, actor, finding))
+def _seen(
+    unit: UnitOfWork, actor: Actor, finding: FindingId, *, tier: Tier = Tier.CONTENT
+) -> FindingHead:
+    return _found(records.seen(unit, actor, finding, tier=tier))
 
 
 def _seen_submission(
@@ -361,15 +371,22 @@ def _standings(unit: UnitOfWork, heads: Sequence[FindingHead]) -> dict[FindingId
     return {identity: standings[identity] for identity in shown}
 
 
-def _entry(cluster: Cluster, heads: Sequence[FindingHead]) -> QueueEntry:
-    proven = {head.party for head in heads if head.state is State.REPRODUCED}
-    return QueueEntry(
+def _entry(
+    cluster: Cluster, heads: Sequence[FindingHead], readable: AbstractSet[FindingId]
+) -> QueueEntry:
+    bare = QueueEntry(
         vulnerability=VulnerabilityId(cluster.id),
+        states=tuple(sorted({head.state for head in heads})),
+        case=next((head.case for head in heads if head.case is not None), None),
+    )
+    if bare.case is not None and readable.isdisjoint(cluster.members):
+        return bare
+    proven = {head.party for head in heads if head.state is State.REPRODUCED}
+    return replace(
+        bare,
         findings=len(heads),
         independent_finders=len(proven),
         best_level=max(head.level for head in heads),
         first_received_at=heads[0].received_at,
-        states=tuple(sorted({head.state for head in heads})),
-        case=next((head.case for head in heads if head.case is not None), None),
         contested=cluster.contested,
     )

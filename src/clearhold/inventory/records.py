@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select, true, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.inventory.model import Candidate
 from clearhold.inventory.tables import inventory, inventory_package, inventory_revision
@@ -48,7 +48,7 @@ class Request:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """The inventories whose compartment the actor is read in to: their owner's alone."""
-    return inventory.c.compartment.in_(compartments_of(actor, now))
+    return inventory.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def earlier_request(unit: UnitOfWork, owner: PartyId, key: str) -> Request | None:

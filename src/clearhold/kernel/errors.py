@@ -86,6 +86,15 @@ class ThrottledError(ClearholdError):
     usual_next_step = "Wait five minutes, then try again."
 
 
+class ApprovalNeededError(ConflictError):
+    """The act takes a second person, who has not approved it yet."""
+
+    code = "approval_needed"
+    usual_next_step = (
+        "Propose it with `clearhold approval propose`, let a colleague give it, and ask again."
+    )
+
+
 class HeldError(ClearholdError):
     """What was asked for is noted and happens later, of itself."""
 

@@ -202,7 +202,7 @@ class InvitationService:
                 unit,
                 party.id,
                 party.kind,
-                name=members.name_of(unit, actor.person),
+                name=members.name_of(unit, actor.person) or "",
                 roles=map(MemberRole, row.roles),
                 who=actor.person,
                 by=actor.principal,

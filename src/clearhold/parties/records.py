@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -71,6 +72,14 @@ def name_of(unit: UnitOfWork, identity: PartyId) -> str:
         select(party.c.name).where(party.c.id == identity)
     ).scalar_one()
     return name
+
+
+def names_of(unit: UnitOfWork, identities: Iterable[PartyId]) -> dict[PartyId, str]:
+    """Parties' names, for those who already share a case with them."""
+    rows = unit.connection.execute(
+        select(party.c.id, party.c.name).where(party.c.id.in_(tuple(identities)))
+    )
+    return {PartyId(row.id): row.name for row in rows}
 
 
 def listing(unit: UnitOfWork, actor: Actor, identity: PartyId | None = None) -> tuple[Party, ...]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 
-from clearhold.access.grants import compartments_of, recused
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
+from clearhold.cases.records import visible_cases
 from clearhold.kernel.ids import ArtifactId, CaseId, CompartmentId, PartyId, PatchId
 from clearhold.patches.tables import patch
 from clearhold.store.unit_of_work import UnitOfWork
@@ -67,10 +68,20 @@ def final(known: PatchRecord) -> bool:
 
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    """A candidate is seen by its submitter and by the parties read in to its case."""
+    """Who sees the content of a case sees its candidates; who prepares for the fix, the adopted one.
+
+    Its submitter sees a candidate for as long as it sees the case, a finder too.
+    """
     return or_(
-        and_(patch.c.party == actor.party, patch.c.compartment.not_in(recused(actor))),
-        patch.c.compartment.in_(compartments_of(actor, now)),
+        and_(
+            patch.c.party == actor.party,
+            patch.c.case.in_(visible_cases(actor, now, tier=Tier.FIX)),
+        ),
+        patch.c.compartment.in_(compartments_of(actor, now, tier=Tier.CONTENT)),
+        and_(
+            patch.c.adopted_at.is_not(None),
+            patch.c.compartment.in_(compartments_of(actor, now, tier=Tier.FIX)),
+        ),
     )
 
 
@@ -132,9 +143,10 @@ def listing(unit: UnitOfWork, actor: Actor, case: CaseId) -> tuple[PatchRecord, 
 
 def by_key(unit: UnitOfWork, party: PartyId, key: str) -> PatchRecord | None:
     """The candidate a party submitted with that idempotency key."""
-    row = unit.connection.execute(
-        select(patch).where(patch.c.party == party, patch.c.key == key)
-    ).one_or_none()
+    with unit.as_service():
+        row = unit.connection.execute(
+            select(patch).where(patch.c.party == party, patch.c.key == key)
+        ).one_or_none()
     return None if row is None else _record(row)
 
 

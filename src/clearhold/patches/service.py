@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from clearhold.access.grants import compartments_of, sees
+from clearhold.access.grants import Tier, compartments_of, sees
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.cases import progress
@@ -104,7 +104,7 @@ class PatchService:
                         "This idempotency key was used for another request.",
                         next_step="Use a new key for each request.",
                     )
-                return self._show(unit, actor, earlier)
+                return self._show(unit, actor, found(records.seen(unit, actor, earlier.id)))
             held, mine = entered(unit, actor, case)
             if origin is Origin.MAINTAINER and mine.role is not Role.VENDOR:
                 raise InvalidError(
@@ -166,7 +166,7 @@ class PatchService:
         with self._sessions.transaction() as unit:
             known = found(records.seen(unit, actor, patch))
             made = None
-            if sees(unit, actor, known.compartment):
+            if sees(unit, actor, known.compartment, tier=Tier.FIX):
                 made = self._delivery(unit, known, reader=actor.principal)
             if made is None:
                 raise NotFoundError(
@@ -183,7 +183,7 @@ class PatchService:
         actor.need(Permission.PATCHES_SUBMIT)
         with self._sessions.transaction() as unit:
             known = found(records.seen(unit, actor, patch))
-            _, mine = entered(unit, actor, known.case)
+            _, mine = entered(unit, actor, known.case, tier=Tier.CONTENT)
             known = found(records.held(unit, patch))
             if mine.role not in STANDS_BEHIND:
                 raise ConflictError(
@@ -361,7 +361,7 @@ def _check(diff: bytes, note: str, key: str) -> None:
 
 def _for_reader(unit: UnitOfWork, actor: Actor, patch: PatchRecord, whole: Judgement) -> Judgement:
     """A judgement without what it tells of findings that the actor may not read."""
-    rows = unit.connection.execute(compartments_of(actor, unit.now))
+    rows = unit.connection.execute(compartments_of(actor, unit.now, tier=Tier.CONTENT))
     readable = {row.compartment for row in rows}
     own = {
         str(linked.finding)

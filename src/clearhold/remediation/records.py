@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, insert, literal, or_, sel
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.advisories.records import State
 from clearhold.advisories.tables import advisory
@@ -75,7 +75,7 @@ def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     To be used on a join with `advisory`.
     """
     return and_(
-        remediation_action.c.compartment.in_(compartments_of(actor, now)),
+        remediation_action.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING)),
         or_(
             advisory.c.state == State.PUBLISHED,
             remediation_action.c.early_notice == literal(True, Flag()),
@@ -204,11 +204,12 @@ def listing(
 
 def counts(unit: UnitOfWork, identity: AdvisoryId) -> dict[ActionState, int]:
     """How many actions of an advisory are in which state."""
-    rows = unit.connection.execute(
-        select(remediation_action.c.state, func.count())
-        .where(remediation_action.c.advisory == identity)
-        .group_by(remediation_action.c.state)
-    )
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(remediation_action.c.state, func.count())
+            .where(remediation_action.c.advisory == identity)
+            .group_by(remediation_action.c.state)
+        ).all()
     return {ActionState(state): count for state, count in rows}
 
 

@@ -53,7 +53,8 @@ class Lanes:
         content = msgspec.json.encode(
             {identity: scope.to_plain() for identity, scope in scopes.items()}, order="sorted"
         )
-        sealed = self._vault.seal(unit, within, place=_place(name), content=content)
+        with unit.as_service():
+            sealed = self._vault.seal(unit, within, place=_place(name), content=content)
         records.write_register(unit, name, compartment=within, register=sealed)
 
     def _held(self, unit: UnitOfWork, lanes: Iterable[records.Lane]) -> tuple[Held, ...]:
@@ -65,13 +66,14 @@ class Lanes:
         busy = {each.lane for each in live}
         for lane in filled:
             if lane.package in busy and lane.compartment is not None and lane.register is not None:
-                content = self._vault.unseal(
-                    unit,
-                    lane.compartment,
-                    place=_place(lane.package),
-                    sealed=lane.register,
-                    reader=READER,
-                )
+                with unit.as_service():
+                    content = self._vault.unseal(
+                        unit,
+                        lane.compartment,
+                        place=_place(lane.package),
+                        sealed=lane.register,
+                        reader=READER,
+                    )
                 plain: dict[str, Any] = msgspec.json.decode(content)
                 scopes |= {key: Scope.from_plain(value) for key, value in plain.items()}
         return tuple(Held(each.lease, scopes[each.lease.id]) for each in live)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
 from clearhold.scanning.model import LIVE, Lease, Mode, State
@@ -55,7 +55,7 @@ class StoredCoverage:
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
     """A lease is seen by the party read in to its compartment: its holder."""
-    return lease.c.compartment.in_(compartments_of(actor, now))
+    return lease.c.compartment.in_(compartments_of(actor, now, tier=Tier.EVERYTHING))
 
 
 def advance_lane(unit: UnitOfWork, package: bytes) -> Lane:
@@ -100,24 +100,26 @@ def lapse_overdue(unit: UnitOfWork, package: bytes) -> None:
 
     Another machine's clock may be behind; what is written cannot be brought back by its heartbeat.
     """
-    unit.connection.execute(
-        update(lease)
-        .where(lease.c.lane == package, lease.c.state.in_(LIVE), lease.c.expires_at <= unit.now)
-        .values(state=State.EXPIRED)
-    )
+    with unit.as_service():
+        unit.connection.execute(
+            update(lease)
+            .where(lease.c.lane == package, lease.c.state.in_(LIVE), lease.c.expires_at <= unit.now)
+            .values(state=State.EXPIRED)
+        )
 
 
 def live_in(unit: UnitOfWork, packages: Iterable[bytes]) -> tuple[StoredLease, ...]:
     """The leases in force on some packages, whoever holds them: for services alone."""
-    rows = unit.connection.execute(
-        select(lease)
-        .where(
-            lease.c.lane.in_(tuple(packages)),
-            lease.c.state.in_(LIVE),
-            lease.c.expires_at > unit.now,
-        )
-        .order_by(lease.c.fence)
-    )
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(lease)
+            .where(
+                lease.c.lane.in_(tuple(packages)),
+                lease.c.state.in_(LIVE),
+                lease.c.expires_at > unit.now,
+            )
+            .order_by(lease.c.fence)
+        ).all()
     return tuple(_lease(row) for row in rows)
 
 
@@ -166,12 +168,14 @@ def seen(unit: UnitOfWork, actor: Actor, identity: LeaseId) -> StoredLease | Non
 
 def of_party(unit: UnitOfWork, party: PartyId, identity: LeaseId) -> StoredLease | None:
     """One lease of a party, for services that act for it."""
-    return _one(unit, lease.c.party == party, lease.c.id == identity)
+    with unit.as_service():
+        return _one(unit, lease.c.party == party, lease.c.id == identity)
 
 
 def by_id(unit: UnitOfWork, identity: LeaseId) -> StoredLease | None:
     """One lease, whoever holds it: for services alone."""
-    return _one(unit, lease.c.id == identity)
+    with unit.as_service():
+        return _one(unit, lease.c.id == identity)
 
 
 def listing(unit: UnitOfWork, actor: Actor, *, limit: int) -> tuple[StoredLease, ...]:
@@ -184,9 +188,10 @@ def listing(unit: UnitOfWork, actor: Actor, *, limit: int) -> tuple[StoredLease,
 
 def set_state(unit: UnitOfWork, identity: LeaseId, *, state: State, expires_at: datetime) -> None:
     """Write where a lease stands and when it lapses."""
-    unit.connection.execute(
-        update(lease).where(lease.c.id == identity).values(state=state, expires_at=expires_at)
-    )
+    with unit.as_service():  # a coordinator ends leases of others
+        unit.connection.execute(
+            update(lease).where(lease.c.id == identity).values(state=state, expires_at=expires_at)
+        )
 
 
 def add_coverage(unit: UnitOfWork, identity: str, within: LeaseId, *, body: bytes) -> None:

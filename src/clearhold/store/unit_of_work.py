@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from clearhold.kernel.events import Event
 from clearhold.ledger.model import Entry
@@ -16,6 +17,7 @@ from clearhold.ledger.records import append
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import Task, TaskEngine
 from clearhold.store.database import reachable, snapshot
+from clearhold.store.fence import Identity, caller, lower, raise_for
 
 Ending = TypeVar("Ending", bound=Callable[[], None])
 
@@ -35,6 +37,38 @@ class UnitOfWork:
     _entries: list[Entry] = field(default_factory=list)
     _endings: dict[str, Callable[[], None]] = field(default_factory=dict)
     _if_undone: list[Callable[[UnitOfWork], None]] = field(default_factory=list)
+    _fence: Identity | None = None
+
+    @contextmanager
+    def as_service(self) -> Iterator[None]:
+        """Read and write within as the hub itself, also in a request.
+
+        For what a service must know of rows that the caller may not see; what it learns there does
+        not go into the answer. It is the only way through the fence of `store.fence`.
+        """
+        fence, self._fence = self._fence, None
+        if fence is None:
+            yield
+            return
+        lower(self.connection)
+        try:
+            yield
+        except DBAPIError:
+            raise  # the transaction is lost, and no statement would be taken any more
+        except BaseException:
+            self._raise(fence)
+            raise
+        else:
+            self._raise(fence)
+
+    def fence(self, who: Identity | None) -> None:
+        """Called by the session at the beginning, never by a service."""
+        if who is not None and self.connection.dialect.name == "postgresql":
+            self._raise(who)
+
+    def _raise(self, fence: Identity) -> None:
+        raise_for(self.connection, fence, now=self.now)
+        self._fence = fence
 
     def record(
         self,
@@ -62,14 +96,17 @@ class UnitOfWork:
 
     def enqueue(self, task: Task, *, delay: timedelta = timedelta(0)) -> None:
         """Queue `task` in this transaction, to start `delay` after it commits."""
-        self._committed.append(self._engine.enqueue(self.connection, task, delay=delay))
+        with self.as_service():
+            self._committed.append(self._engine.enqueue(self.connection, task, delay=delay))
 
     def write_leaves(self) -> None:
         """Called by the session right before the commit, never by a service.
 
         Last and all at once, for the chains' locks are held from here to the commit.
         """
-        append(self.connection, self._entries)
+        if self._entries:
+            with self.as_service():
+                append(self.connection, self._entries)
 
     def at_end(self, name: str, make: Callable[[], Ending]) -> Ending:
         """The one call of that name to be made just before the commit, which it may yet refuse."""
@@ -112,6 +149,7 @@ class Sessions:
             with reachable():
                 with self._database.begin() as connection:
                     unit = UnitOfWork(connection, self._clock.now(), self._engine)
+                    unit.fence(caller())
                     try:
                         yield unit
                         unit.ending()

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
-from clearhold.access.grants import compartments_of
+from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import ArtifactId, CompartmentId, FindingId, ValidationId
 from clearhold.store.unit_of_work import UnitOfWork
@@ -33,8 +33,8 @@ class ValidationRecord:
 
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    """Those of compartments the actor is read in to."""
-    return validation.c.compartment.in_(compartments_of(actor, now))
+    """Those of findings whose content the actor may see."""
+    return validation.c.compartment.in_(compartments_of(actor, now, tier=Tier.CONTENT))
 
 
 def add(

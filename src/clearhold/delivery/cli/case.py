@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import typer
 
 from clearhold.cases.model import ReportStep, Role
 from clearhold.delivery.cli import sealed
-from clearhold.delivery.cli.output import JsonOption, hub, show, told
-from clearhold.kernel.errors import InvalidError
+from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
+from clearhold.kernel.errors import ClearholdError, InvalidError
 
 app = typer.Typer(help="Coordinate the disclosure of a vulnerability.", no_args_is_help=True)
 app.add_typer(sealed.app, name="sealed")
@@ -26,9 +28,9 @@ def open_case(vulnerability: str, title: str, key: str = "", *, as_json: bool = 
 
 @app.command("list")
 @told
-def listing(*, as_json: bool = JsonOption) -> None:
-    """List the cases you take part in."""
-    show(hub().get("/cases"), as_json=as_json)
+def listing(cursor: str = "", limit: int = 50, *, as_json: bool = JsonOption) -> None:
+    """List the cases you take part in, newest first; ask with the cursor `next` for more."""
+    show(hub().get("/cases", cursor=cursor, limit=limit), as_json=as_json)
 
 
 @app.command("show")
@@ -45,14 +47,68 @@ def read_in(
     party: str,
     role: Role,
     reason: str,
-    tier: int = 0,
+    tier: int = typer.Option(1, help="0 everything, 1 content, 2 to prepare the fix, 3 notice."),
     member: str | None = None,
+    expires: str = typer.Option("", help="An instant such as 2026-09-01T12:00:00Z."),
     *,
     as_json: bool = JsonOption,
 ) -> None:
     """Let a party, or one member, see the case; the reason is in plain words and reveals nothing."""
     body = {"party": party, "role": role, "tier": tier, "reason": reason, "member": member}
+    if expires:
+        body["expires_at"] = _instant(expires)
     show(hub().post(f"/cases/{case}/participants", body), as_json=as_json)
+
+
+@app.command("read-out")
+@told
+def read_out(
+    case: str, party: str, member: str | None = None, *, as_json: bool = JsonOption
+) -> None:
+    """End what a party, or one member of it, sees of the case."""
+    body = {"party": party, "member": member}
+    show(hub().post(f"/cases/{case}/participants/end", body), as_json=as_json)
+
+
+@app.command("readers")
+@told
+def readers(case: str, *, as_json: bool = JsonOption) -> None:
+    """List who is read in, why, by whom and until when: all of them to the case's coordinators."""
+    show(hub().get(f"/cases/{case}/readers"), as_json=as_json)
+
+
+@app.command("recuse")
+@told
+def recuse(
+    case: str, reason: str, person: str | None = None, *, as_json: bool = JsonOption
+) -> None:
+    """Bar yourself, or as coordinator a --person, from the case for good."""
+    body = {"reason": reason, "person": person}
+    show(hub().post(f"/cases/{case}/recusals", body), as_json=as_json)
+
+
+@app.command("break-glass")
+@told
+def break_glass(case: str, reason: str, *, as_json: bool = JsonOption) -> None:
+    """Look at a case you are not read in to, for an hour, with a second person's approval."""
+    show(hub().post(f"/cases/{case}/glass", {"reason": reason}), as_json=as_json)
+
+
+@app.command("export")
+@told
+def export(
+    case: str, to: Path, sealed_to: str | None = SEALED_TO, *, as_json: bool = JsonOption
+) -> None:
+    """Write everything you may see of the case to a zip archive; takes two people."""
+    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            content = hub().fetch(f"/cases/{case}/export", sealed_to=sealed_to)
+        except ClearholdError:
+            to.unlink()  # made first, so that no approval is used up for what cannot be kept
+            raise
+        file.write(content)
+    show({"written": str(to), "bytes": len(content)}, as_json=as_json)
 
 
 @app.command("contacts")

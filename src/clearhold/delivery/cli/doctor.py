@@ -34,6 +34,7 @@ from clearhold.store.database import (
     schema_revision,
     snapshot,
 )
+from clearhold.store.fence import weakness
 
 _DATA_MB: Final = 500
 _CACHE_MB: Final = 1500
@@ -202,6 +203,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         try:
             with snapshot(engine) as connection:
                 current = schema_revision(connection)
+                weak = weakness(connection) if address.get_backend_name() != "sqlite" else None
         finally:
             engine.dispose()
     except ClearholdError as error:
@@ -209,6 +211,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("database", "database", True, True, f"{address.get_backend_name()} answers")
     yield _schema(current, newest_revision())
+    if weak is not None:
+        step = "let the hub connect as another user than migrates; see docs/operations.md"
+        detail = weak or "requests and services are held to their policies"
+        yield Finding(
+            "database", "row-level security", not weak, False, detail, step if weak else ""
+        )
 
 
 def _schema(current: str | None, newest: str) -> Finding:

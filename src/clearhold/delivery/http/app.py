@@ -35,6 +35,7 @@ from clearhold.delivery.http import (
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
 from clearhold.delivery.web import pages
+from clearhold.store import fence
 
 LARGEST_BODY: Final = 64 * 1024 * 1024
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -128,7 +129,8 @@ async def _guard(request: Request, handle: Callable[[Request], Awaitable[Respons
             "Send the length, or split the upload.",
         )
     try:
-        response = await handle(request)
+        with fence.request():
+            response = await handle(request)
     except Exception as error:  # noqa: BLE001  # let through, the server would log its text
         response = problems.unforeseen(error)
     for name, value in _HEADERS.items():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from clearhold.access.permissions import Permission
 from clearhold.cases.model import Consent, EmbargoState, ReportState, ReportStep, Role
-from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
+from clearhold.cases.service import MOST_LISTED
+from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
 from clearhold.delivery.http.standing import RoutesView
-from clearhold.kernel.ids import CaseId, PrincipalId, VulnerabilityId
+from clearhold.kernel.ids import CaseId, PersonId, PrincipalId, VulnerabilityId
 from clearhold.parties.wish import Channel
 
 router = APIRouter(prefix="/cases", tags=["cases"])
@@ -33,13 +35,37 @@ class NewCase(_Strict):
 
 
 class NewParticipant(_Strict):
-    """A party, or one member, to read in: as what, how soon (0 to 3), and why in words that reveal nothing."""
+    """A party, or one member, to read in: as what, how much (0 to 3), why, and until when.
+
+    The reason is in words that reveal nothing.
+    """
 
     party: str
     role: Role
-    tier: int = Field(default=0, ge=0, le=3)
+    tier: int = Field(default=1, ge=0, le=3)
     reason: str
     member: str | None = None
+    expires_at: datetime | None = None
+
+
+class ReadOut(_Strict):
+    """A party, or one member of it, that shall no longer see the case."""
+
+    party: str
+    member: str | None = None
+
+
+class Recusal(_Strict):
+    """A person to bar from the case, oneself when none is named, and why."""
+
+    reason: str
+    person: str | None = None
+
+
+class Reason(_Strict):
+    """Why, in words that reveal nothing."""
+
+    reason: str
 
 
 class Step(_Strict):
@@ -89,7 +115,7 @@ class EmbargoBody(_Shown):
     proposed_at: datetime
     until: datetime
     operators_early_notice: bool
-    terms: str
+    terms: str | None
     your_consent: Consent | None
     caution: str | None
 
@@ -111,17 +137,27 @@ class ContactBody(_Shown):
     prefers: list[Channel]
 
 
+class GlassBody(_Shown):
+    """That a coordinator who was not read in looked at the case."""
+
+    party: str
+    reason: str
+    broken_at: datetime
+    ends_at: datetime
+
+
 class CaseBody(_Shown):
-    """A case as one participant sees it."""
+    """A case as one participant sees it; what its tier does not show is null or empty."""
 
     id: str
-    vulnerability: str
-    title: str
+    tier: int
+    vulnerability: str | None
+    title: str | None
     opened_at: datetime
     closed_at: datetime | None
     role: Role
     report: ReportState
-    status: str
+    status: str | None
     fix_proved_at: datetime | None
     embargo_state: EmbargoState
     embargo: EmbargoBody | None
@@ -130,7 +166,48 @@ class CaseBody(_Shown):
     questioned: bool
     findings: list[str]
     participants: list[ParticipantBody]
+    broken_glass: list[GlassBody]
     waiting: list[WaitingBody]
+
+
+class CasePage(BaseModel):
+    """Some of the caller's cases, and what to ask with for the next ones; null at the end."""
+
+    cases: list[CaseBody]
+    next: str | None
+
+
+class ReaderBody(_Shown):
+    """Somebody who is read in; `member` is null for a whole party."""
+
+    party: str
+    handle: str
+    member: str | None
+    name: str | None
+    tier: int
+    reason: str
+    granted_by: str
+    approved_by: str | None
+    granted_at: datetime
+    expires_at: datetime | None
+    emergency: bool
+
+
+class RecusedBody(_Shown):
+    """Somebody who is barred from the case."""
+
+    person: str
+    name: str
+    reason: str
+    made_by: str
+    made_at: datetime
+
+
+class ReadersBody(_Shown):
+    """Who is read in to a case and who is barred from it."""
+
+    readers: list[ReaderBody]
+    recused: list[RecusedBody]
 
 
 class MessageBody(_Shown):
@@ -151,9 +228,15 @@ def open_case(hub: HubDep, actor: ActorDep, new: NewCase, key: IdempotencyKey) -
 
 
 @router.get("", **requires(Permission.CASES_READ))
-def listing(hub: HubDep, actor: ActorDep) -> list[CaseBody]:
-    """The cases the caller takes part in, newest first."""
-    return [CaseBody.model_validate(each) for each in hub.cases.list(actor)]
+def listing(
+    hub: HubDep,
+    actor: ActorDep,
+    cursor: Annotated[str, Query(max_length=100)] = "",
+    limit: int = MOST_LISTED,
+) -> CasePage:
+    """The cases the caller takes part in, newest first, a page at a time."""
+    page, after = hub.cases.list(actor, cursor=cursor, limit=limit)
+    return CasePage(cases=[CaseBody.model_validate(each) for each in page], next=after or None)
 
 
 @router.get("/{case}", **requires(Permission.CASES_READ))
@@ -166,15 +249,54 @@ def single(hub: HubDep, actor: ActorDep, case: str) -> CaseBody:
 def read_in(hub: HubDep, actor: ActorDep, case: str, new: NewParticipant) -> CaseBody:
     """Read a party in to the case."""
     return CaseBody.model_validate(
-        hub.cases.read_in(
+        hub.readers.read_in(
             actor,
             CaseId(case),
             new.party,
             role=new.role,
             tier=new.tier,
             reason=new.reason,
-            member=None if new.member is None else PrincipalId(new.member),
+            member=_member(new.member),
+            expires_at=new.expires_at,
         )
+    )
+
+
+@router.post("/{case}/participants/end", **requires(Permission.CASES_READ_IN))
+def read_out(hub: HubDep, actor: ActorDep, case: str, who: ReadOut) -> CaseBody:
+    """End what a party, or one member of it, sees of the case."""
+    return CaseBody.model_validate(
+        hub.readers.read_out(actor, CaseId(case), who.party, member=_member(who.member))
+    )
+
+
+@router.get("/{case}/readers", **requires(Permission.CASES_READ))
+def readers(hub: HubDep, actor: ActorDep, case: str) -> ReadersBody:
+    """Who is read in, why, by whom and until when."""
+    return ReadersBody.model_validate(hub.readers.list(actor, CaseId(case)))
+
+
+@router.post("/{case}/recusals", status_code=201, **requires(Permission.CASES_READ))
+def recuse(hub: HubDep, actor: ActorDep, case: str, who: Recusal) -> dict[str, str]:
+    """Bar a person from the case for good."""
+    person = None if who.person is None else PersonId(who.person)
+    hub.readers.recuse(actor, CaseId(case), reason=who.reason, person=person)
+    return {"case": case}
+
+
+@router.post("/{case}/glass", status_code=201, **requires(Permission.CASES_READ_IN))
+def break_glass(hub: HubDep, actor: ActorDep, case: str, why: Reason) -> CaseBody:
+    """Look at a case one is not read in to, for an hour, with a second person's approval."""
+    return CaseBody.model_validate(hub.readers.break_glass(actor, CaseId(case), reason=why.reason))
+
+
+@router.post("/{case}/export", response_class=Response, **requires(Permission.CASES_READ_IN))
+def export(hub: HubDep, actor: ActorDep, sealing: SealingDep, case: str) -> Response:
+    """Everything the caller may see of the case, as a zip archive."""
+    return Response(
+        sealing(lambda: hub.exports.export(actor, CaseId(case))),
+        media_type="application/zip",
+        headers={"Content-Disposition": "attachment"},
     )
 
 
@@ -246,3 +368,7 @@ def terminate(hub: HubDep, actor: ActorDep, case: str) -> CaseBody:
 def close(hub: HubDep, actor: ActorDep, case: str) -> CaseBody:
     """Close the case."""
     return CaseBody.model_validate(hub.cases.close(actor, CaseId(case)))
+
+
+def _member(named: str | None) -> PrincipalId | None:
+    return None if named is None else PrincipalId(named)

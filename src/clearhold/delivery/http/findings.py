@@ -105,16 +105,19 @@ class FindingView(FindingSummary):
 
 
 class QueueView(BaseModel):
-    """A vulnerability in the coordinator's queue, without content or names."""
+    """A vulnerability in the coordinator's queue, without content or names.
+
+    Numbers and times are null for who is not read in to the case that it has.
+    """
 
     vulnerability: str
-    findings: int
-    independent_finders: int
-    best_level: int
-    first_received_at: datetime
     states: tuple[State, ...]
     case: str | None
-    contested: bool
+    findings: int | None
+    independent_finders: int | None
+    best_level: int | None
+    first_received_at: datetime | None
+    contested: bool | None
 
 
 def _receipt(receipt: Receipt) -> ReceiptView:

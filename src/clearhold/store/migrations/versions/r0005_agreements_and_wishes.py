@@ -167,6 +167,8 @@ def upgrade() -> None:
         sa.Column("member", sa.Text(), nullable=True),
         sa.Column("tier", WHOLE, nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("approved_by", sa.Text(), nullable=True),
+        sa.Column("expires_at", WHOLE, nullable=True),
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("asked_at", WHOLE, nullable=False),
         sa.Column("held_because", sa.Text(), nullable=False),

@@ -1,0 +1,46 @@
+"""Which leaves of the ledger an actor may see.
+
+Those of compartments whose content it sees. Of a case in which it is neither vendor nor coordinator
+only what it did itself and who was let in of its own party, since ids of principals would tell the
+other finders apart. Everyone who sees anything of a case sees that glass was broken there. Whoever
+may read no cases now, as while its agreement is suspended, sees what it did itself and no more, but
+for the leaves of its own findings when it may read those.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
+
+from clearhold.access.glass import BROKEN
+from clearhold.access.grants import Tier, compartments_of
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.cases.records import visible_to as case_visible_to
+from clearhold.cases.tables import case_participant, disclosure_case
+from clearhold.cases.views import SEES_ALL
+from clearhold.ledger.tables import ledger_leaf
+
+
+def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
+    """Leaves the actor may see."""
+    leaf = ledger_leaf.c
+    content = compartments_of(actor, now, tier=Tier.CONTENT)
+    narrow = (
+        select(disclosure_case.c.compartment)
+        .join(case_participant, case_participant.c.case == disclosure_case.c.id)
+        .where(case_participant.c.party == actor.party, case_participant.c.role.not_in(SEES_ALL))
+    )
+    own = (actor.party, actor.principal)
+    its = or_(leaf.actor.in_(own), leaf.subject.in_(own))
+    if Permission.CASES_READ not in actor.permissions:
+        of_cases = select(disclosure_case.c.compartment)
+        findings = Permission.FINDINGS_READ in actor.permissions
+        rest = leaf.compartment.not_in(of_cases) if findings else false()
+        return and_(leaf.compartment.in_(content), or_(its, rest))
+    cases = select(disclosure_case.c.compartment).where(case_visible_to(actor, now))
+    return or_(
+        and_(leaf.compartment.in_(content), or_(leaf.compartment.not_in(narrow), its)),
+        and_(leaf.action == BROKEN, leaf.compartment.in_(cases)),
+    )

@@ -1,0 +1,272 @@
+"""What every route answers to whom: the table that the matrix holds the hub to.
+
+The columns are relations to one case and what hangs on it:
+
+  F  a finder, whose finding it links (and whose lease it is)
+  0  a coordinator read in to everything, who opened it
+  1  its vendor, read in to its content
+  2  an operator read in to prepare the fix (whose inventory it is)
+  3  an operator who was given notice
+  u  a coordinator of the same party who is not read in
+  r  a coordinator who was read in and is recused
+  x  a vendor whose reading in has expired
+  s  a maintainer who is a stranger
+  l  a lab that is a stranger
+  p  a vendor read in to content whose agreement is suspended
+
+  y  answered        + got past the object, and was answered or refused for another reason
+  n  answered like what does not exist, byte for byte         d  refused whatever the object
+  a  asked for a second person's approval, whether it exists or not
+
+Nobody in the scene has a campaign or an action: those rows show who is refused and who is told that
+there is no such thing. A leaf of operator 2 is one of its own inventory.
+"""
+
+RELATIONS = "F0123urxslp"
+
+OF_OBJECTS = """
+GET  /parties/{party}/members                        y y n n n y y n n n n
+POST /parties/{party}/members                        + + n n n + + n n n n
+POST /parties/{party}/members/{member}/end           + + n n n + + n n n n
+POST /parties/{party}/members/{member}/enrolment     + + n n n + + n n n n
+POST /parties/{party}/tokens                         + + n n n + + n n n n
+GET  /parties/{party}/tokens                         y + n n n + + n n n n
+GET  /parties/{party}/providers                      y y n n n y y n n n n
+POST /parties/{party}/providers                      d + d d d + + d d d d
+POST /parties/{party}/providers/{provider}/removal   d + d d d + + d d d d
+POST /agreements/{name}/parties/{party}/acts         d + d d d + + d d d d
+GET  /contacts/{party}                               y y n n n y y n n n d
+POST /invitations/{invitation}/revocation            + n n n n n n n n n n
+POST /approvals/{approval}/approval                  d + d d d + + d d d d
+POST /approvals/{approval}/refusal                   d + d d d + + d d d d
+GET  /scanning/leases/{lease}                        y d d d d d d d d n d
+GET  /parties/{handle}/recipients                    y n n n n n n n n n d
+POST /parties/recipients/{fingerprint}/withdrawal    + n + n n n n n n n n
+GET  /cases/sealed/{case}                            y n y n n n n n n n d
+POST /cases/sealed/{case}/letters                    + n + n n n n n n n d
+GET  /cases/sealed/{case}/letters/{letter}           y n y n n n n n n n d
+POST /scanning/leases/{lease}/heartbeat              + d d d d d d d d n d
+POST /scanning/leases/{lease}/coverage               + d d d d d d d d n d
+POST /scanning/leases/{lease}/release                + d d d d d d d d n d
+GET  /findings/submissions/{submission}              y y n d d n n n n n d
+GET  /findings/submissions/{submission}/raw          y y n d d n n n n n d
+GET  /findings/{finding}                             y y y d d n n n n n d
+GET  /findings/{finding}/proof                       y y n d d n n n n n d
+GET  /validation/{finding}                           y y y d d n n n n n d
+GET  /validation/{finding}/evidence                  + + + d d n n n n n d
+GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
+GET  /cases/{case}                                   y y y y y n n n n n d
+POST /cases/{case}/participants                      d + d d d n n d d d d
+POST /cases/{case}/participants/end                  d + d d d n n d d d d
+GET  /cases/{case}/readers                           y y y y y n n n n n d
+POST /cases/{case}/recusals                          + + + + + n n n n n d
+POST /cases/{case}/glass                             d a d d d a a d d d d
+POST /cases/{case}/export                            d + d d d n n d d d d
+POST /cases/{case}/report                            + + + + n n n n n n d
+POST /cases/{case}/status                            + + + + n n n n n n d
+GET  /cases/{case}/messages                          y y y n n n n n n n d
+POST /cases/{case}/messages                          + + + n n n n n n n d
+GET  /cases/{case}/contacts                          y y y y n n n n n n d
+POST /cases/{case}/embargoes                         + + + + n n n n n n d
+POST /cases/{case}/embargoes/{embargo}/acceptance    + + + + + n n n n n d
+POST /cases/{case}/embargoes/{embargo}/refusal       + + + + + n n n n n d
+POST /cases/{case}/termination                       + + + + n n n n n n d
+POST /patches                                        + + + d d n n n n n d
+GET  /patches                                        n + + d d n n n n n d
+GET  /patches/{patch}                                n y y d d n n n n n d
+GET  /patches/{patch}/diff                           n y y d d n n n n n d
+GET  /patches/{patch}/wheel                          n + + d d n n n n n d
+POST /patches/{patch}/adoption                       n + + d d n n n n n d
+POST /patches/{patch}/repeat                         n + + d d n n n n n d
+POST /validation/{finding}/repeat                    + + + d d n n n n n d
+GET  /ledger/leaves/{seq}/proof                      n + + n n n n n n n n
+GET  /inventories/{inventory}                        d d d y n d d d d d d
+POST /advisories                                     d + d d d n n d d d d
+POST /advisories/{advisory}/draft                    d + d d d n n d d d d
+GET  /advisories/{advisory}                          n y y y n n n n n n d
+GET  /advisories/{advisory}/draft                    n y y y n n n n n n d
+GET  /advisories/{advisory}/preview                  d y d d d n n d d d d
+POST /remediation/advisories/{advisory}              d + d d d n n d d d d
+GET  /remediation/advisories/{advisory}              d y d d d n n d d d d
+GET  /remediation/actions/{action}                   d n d n n n n d d d d
+POST /advisories/{advisory}/schedule                 d + d d d n n d d d d
+POST /advisories/{advisory}/publication              d + d d d n n d d d d
+POST /cases/{case}/closing                           d + d d d n n d d d d
+"""
+
+# Lists hold objects of the scene for these relations, and for the others are as on an empty hub.
+# y: it holds some   n: it holds none   d: refused
+LISTS = """
+GET  /cases                    y y y y y n n n n n d
+GET  /findings                 y y y d d n n n n n d
+GET  /advisories               n y y y n n n n n n d
+GET  /inventories              d d d y n d d d d d d
+GET  /scanning/leases          y d d d d d d d d n d
+GET  /ledger/commitments       n d n d d d d n n n d
+GET  /scanning/coverage        n d d d d d d d d n d
+GET  /discovery/campaigns      n d d d d d d d d n d
+GET  /remediation/actions      d n d n n n n d d d d
+GET  /ledger/leaves            y y y y n n n n n n y
+GET  /agreements/signed        y n y y y n n y y y y
+GET  /agreements/standing      y y y y y y y y y y y
+GET  /invitations              y n n n n n n n n n n
+GET  /standing                 n y y n n y y n n n d
+GET  /wishes                   n n y n n n n n n n d
+"""
+
+# Routes without an object that somebody else could own: what their permission says is all.
+WITHOUT_OBJECT = """
+POST /parties
+POST /parties/recipients
+GET  /parties/recipients
+POST /cases/sealed
+GET  /cases/sealed
+GET  /parties
+GET  /parties/self
+GET  /parties/readings
+POST /parties/keys
+GET  /agreements
+GET  /agreements/{name}
+POST /agreements/{name}/versions
+POST /agreements/{name}/acceptance
+POST /agreements/{name}/acts
+POST /contacts
+POST /contacts/security-txt
+POST /invitations
+POST /invitations/redemptions
+POST /standing/challenges
+POST /standing/checks
+POST /standing/confirmations
+POST /standing/ends
+POST /wishes
+POST /wishes/withdrawals
+GET  /approvals
+POST /approvals
+POST /account/enrolment
+GET  /ledger/verification
+POST /ledger/commitments
+POST /catalogue/targets
+GET  /catalogue/targets
+POST /catalogue/vulnerabilities
+GET  /catalogue/vulnerabilities
+POST /scanning/leases
+POST /scanning/revocations
+POST /findings
+GET  /findings/queue
+POST /discovery/campaigns
+POST /cases
+POST /inventories
+POST /remediation/receipts
+"""
+
+# What belongs to one person. The columns are:
+#
+#   x  an admin of another party, in a session     k  a colleague who is no admin, in a session
+#   a  an admin of the person's party, likewise    c  a coordinator, likewise
+#   t  the person, by a token                      o  the person, in a session
+#
+# and s says that it takes a session.
+PEOPLE = "xkacto"
+
+OF_PERSONS = """
+POST /account/passkeys/{passkey}/name          n n n n s +
+POST /account/passkeys/{passkey}/removal       n n n n s +
+POST /account/sessions/{session}/end           n n n n s +
+POST /account/identities/{identity}/removal    n n n n s +
+POST /account/tokens/{token}/revocation        n d + n + +
+POST /recoveries/{recovery}/veto               n n + + + +
+POST /recoveries                               d d d + d d
+POST /account/membership                       n n n n s +
+"""
+
+# y: holds something of that person   n: holds nothing of theirs
+LISTS_OF_PERSONS = """
+GET /account/session                           n n n n s y
+GET /account/passkeys                          n n n n s y
+GET /account/sessions                          n n n n s y
+GET /account/identities                        n n n n s y
+GET /account/tokens                            n n n n y y
+GET /recoveries                                n n y y y y
+"""
+
+# Beside the API: y and n as above, of what the page shows; that somebody is being recovered, too.
+PAGES = """
+GET /account                                   n n y y s y
+GET /confirm                                   n n n n s n
+GET /recoveries                                d d d y s d
+"""
+
+# What it changes is the session that asks, or there is nothing yet.
+OF_THE_SESSION = """
+POST /account/confirmation/options
+POST /account/confirmation
+POST /account/passkeys/options
+POST /account/passkeys
+POST /account/identities
+POST /account/sign-out
+"""
+
+# Answered to anybody, and to everybody alike.
+PUBLIC_ROUTES = """
+GET /
+GET /.well-known/csaf/
+GET /.well-known/csaf/changes.csv
+GET /.well-known/csaf/index.txt
+GET /.well-known/csaf/provider-metadata.json
+GET /.well-known/csaf/{year}/{name}.json
+GET /.well-known/csaf/{year}/{name}.json.sha256
+GET /.well-known/csaf/{year}/{name}.json.sha512
+GET /assets/{name}
+GET /enrol
+GET /healthz
+GET /log/checkpoint
+GET /log/tile/{path:path}
+GET /openapi.json
+GET /osv/all.zip
+GET /osv/modified_id.csv
+GET /osv/{identity}.json
+GET /sign-in
+GET /sign-in/returned
+GET /tuf/metadata/{path:path}
+GET /tuf/targets/{path:path}
+POST /enrol/options
+POST /enrol/passkey
+POST /enrol/token
+POST /sign-in/passkey
+POST /sign-in/passkey/options
+POST /sign-in/provider
+"""
+
+# Commands that ask no hub; every other one asks it over HTTP alone, by a route that stands above.
+LOCAL_COMMANDS = """
+serve
+worker
+doctor
+advisory check
+ledger check
+ledger key
+ledger reveal
+ledger verify
+recipe list
+recipe wheel
+agent enrol
+agent inventory
+agent key
+agent sync
+agent plan
+agent apply
+agent receipt
+agent status
+case sealed open
+party identity
+party open
+admin keys status
+admin keys rotate
+admin keys resume
+admin keys backup
+admin keys forget
+admin keys destroy-retired
+admin keys expunge
+admin migrate
+admin found
+"""
