@@ -142,6 +142,11 @@ def party_of(hub: Hub) -> Callable[..., Actor]:
 
     def make(kind: PartyKind, handle: str = "", sector: str | None = None) -> Actor:
         handle = handle or f"{kind}-{uuid.uuid4().hex[:8]}"
+        if kind is PartyKind.COORDINATOR:  # who opens cases is a person
+            _, issued = hub.parties.found_hub(
+                handle=handle, name=handle.title(), person=handle, life=timedelta(days=30)
+            )
+            return hub.authenticate(issued.secret)
         party = hub.parties.register(
             founder, handle=handle, name=handle.title(), kind=kind, sector=sector
         )

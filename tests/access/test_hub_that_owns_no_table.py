@@ -60,7 +60,9 @@ def test_it_serves_everybody_what_they_may_see_and_nothing_else(
     taken = stage.ask("finder", "POST", "/api/v1/scanning/leases", scope)
     assert taken.status_code == 409
     assert stage.ask("water", "POST", "/api/v1/inventories?name=plant", BOM).is_success
-    stage.approve(Act.BREAK_GLASS, case, {}, "linus", "grace")
+    stage.approve(
+        Act.BREAK_GLASS, case, {"member": stage.actors["linus"].principal}, "linus", "grace"
+    )
     assert stage.ask("linus", "POST", f"/api/v1/cases/{case}/glass", {"reason": "r"}).is_success
     assert stage.hub.verify_ledger(stage.actors["ada"]).intact
 

@@ -22,7 +22,7 @@ from clearhold.kernel.errors import (
     InvalidError,
     NotFoundError,
 )
-from clearhold.kernel.ids import CaseId
+from clearhold.kernel.ids import CaseId, PartyId, VulnerabilityId
 
 HOUR = timedelta(hours=1)
 
@@ -291,9 +291,11 @@ def test_broken_glass_shows_content_for_an_hour_and_everyone_that_it_was_broken(
         assert needed.value.facts == {
             "act": "break-glass",
             "subject": unknown,
-            "particulars": {},
+            "particulars": {"member": actors["linus"].principal},
         }
-    stage.approve(Act.BREAK_GLASS, case, {}, "linus", "grace")
+    stage.approve(
+        Act.BREAK_GLASS, case, {"member": stage.actors["linus"].principal}, "linus", "grace"
+    )
     looked = hub.readers.break_glass(actors["linus"], case, reason="Ada is away")
     assert (looked.tier, looked.title) == (Tier.CONTENT, TITLE)
     finding = looked.findings[0]
@@ -317,7 +319,9 @@ def test_broken_glass_decides_about_nobody_without_another_approval(
     stage: Stage, case: CaseId
 ) -> None:
     hub, linus = stage.hub, stage.actors["linus"]
-    stage.approve(Act.BREAK_GLASS, case, {}, "linus", "grace")
+    stage.approve(
+        Act.BREAK_GLASS, case, {"member": stage.actors["linus"].principal}, "linus", "grace"
+    )
     hub.readers.break_glass(linus, case, reason="Ada is away")
     with pytest.raises(ConflictError):
         hub.readers.read_out(linus, case, stage.handles["bank"])
@@ -348,7 +352,9 @@ def test_who_is_recused_breaks_no_glass_and_helps_nobody_break_it(
     stage: Stage, case: CaseId
 ) -> None:
     hub, actors = stage.hub, stage.actors
-    stage.approve(Act.BREAK_GLASS, case, {}, "linus", "grace")
+    stage.approve(
+        Act.BREAK_GLASS, case, {"member": stage.actors["linus"].principal}, "linus", "grace"
+    )
     hub.readers.recuse(actors["ada"], case, reason="r", person=actors["grace"].person)
     for name in ("linus", "grace"):
         with pytest.raises(ApprovalNeededError):
@@ -410,3 +416,34 @@ def test_a_page_of_cases_begins_where_the_last_ended_and_its_cursor_is_nobody_el
             hub.cases.list(stage.actors[who], cursor=text)
         answers.add((refused.value.message, refused.value.next_step))
     assert len(answers) == 1
+
+
+def test_who_approved_a_look_does_not_take_it_themselves(stage: Stage, case: CaseId) -> None:
+    whose = {"member": stage.actors["linus"].principal}
+    stage.approve(Act.BREAK_GLASS, case, whose, "linus", "grace")
+    with pytest.raises(ApprovalNeededError):
+        stage.hub.readers.break_glass(stage.actors["grace"], case, reason="curious")
+    assert stage.hub.readers.break_glass(stage.actors["linus"], case, reason="Ada is away")
+
+
+def test_the_account_that_coordinators_share_opens_and_enters_no_case(
+    stage: Stage, case: CaseId
+) -> None:
+    ada = stage.actors["ada"]
+    token = stage.hub.parties.issue_token(ada, PartyId(ada.party), life=timedelta(days=1))
+    shared = stage.hub.authenticate(token.secret)
+    finding = stage.submit("lab", "Another")
+    with pytest.raises(DeniedError):
+        stage.hub.cases.open(shared, VulnerabilityId(finding), title="T", key="k")
+    with pytest.raises(InvalidError):
+        stage.read_in(case, "ada", Role.COORDINATOR, 1, member=shared.principal)
+    with pytest.raises(NotFoundError):
+        stage.hub.cases.get(shared, case)
+
+
+def test_whoever_mends_is_read_in_as_that_and_reached_as_it_wishes(
+    stage: Stage, case: CaseId
+) -> None:
+    stage.party("mender", PartyKind.MAINTAINER)
+    with pytest.raises(InvalidError):
+        stage.read_in(case, "mender", Role.OTHER, 1)

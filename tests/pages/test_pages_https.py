@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -19,10 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from clearhold.adapters.pages_https import LARGEST, HttpsPages, public, resolve
+from clearhold.adapters.outside import public
+from clearhold.adapters.pages_https import LARGEST, HttpsPages, resolve
 from clearhold.kernel.errors import UnavailableError
 
 HOST = "example.org"
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass
@@ -195,3 +199,51 @@ def test_only_plain_https_addresses_are_read(server: Server, address: str) -> No
 
 def test_the_systems_resolver_says_where_a_loopback_name_leads() -> None:
     assert all(each.is_loopback for each in resolve("localhost"))
+
+
+@pytest.mark.parametrize("stage", ["handshake", "headers"])
+def test_a_server_that_drips_its_answer_is_left_at_the_limit(tmp_path: Path, stage: str) -> None:
+    certificate, key = certify(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    stop = threading.Event()
+    with socket.create_server((LOOPBACK, 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            piece = b"\x16\x03\x03\x40\x00" if stage == "handshake" else b"a"
+            with contextlib.suppress(OSError), contextlib.ExitStack() as open_:
+                if stage == "headers":
+                    connection = context.wrap_socket(connection, server_side=True)
+                open_.enter_context(connection)
+                if stage == "headers":
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                while not stop.wait(0.1):
+                    connection.sendall(piece)
+                    piece = b"a"
+
+        server = threading.Thread(target=drip, daemon=True)
+        server.start()
+        pages = HttpsPages(
+            resolve=lambda _host: [ip_address(LOOPBACK)],
+            permitted=lambda _address: True,
+            port=listening.getsockname()[1],
+            trusted=str(certificate),
+            seconds=0.8,
+        )
+        refused: list[UnavailableError] = []
+
+        def read() -> None:
+            try:
+                pages.read(f"https://{HOST}/x")
+            except UnavailableError as error:
+                refused.append(error)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(30)
+        stop.set()
+        server.join(30)
+        assert not reader.is_alive()
+        assert refused

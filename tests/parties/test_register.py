@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agreeing import hold
 from clearhold.access.model import Actor
-from clearhold.access.permissions import PartyKind
+from clearhold.access.permissions import MemberRole, PartyKind
 from clearhold.assembly import Hub
 from clearhold.kernel.errors import (
     ClearholdError,
@@ -188,3 +189,18 @@ def test_nobody_registers_a_key_whose_private_half_is_anothers(hub: Hub, party_o
         with pytest.raises(InvalidError):
             hub.parties.add_key(thief, public, signature)
     assert hub.parties.add_key(holder, public, signed)
+
+
+def test_who_only_looks_plants_no_key_and_no_recipient(hub: Hub, party_of: Parties) -> None:
+    lab = party_of(PartyKind.LAB)
+    made = hub.parties.add_member(lab, lab.party, name="Vi", roles=[MemberRole.VIEWER])
+    token = hub.parties.issue_token(lab, lab.party, life=timedelta(days=1), member=made.id)
+    viewer = hub.authenticate(token.secret)
+    with pytest.raises(DeniedError):
+        hold(hub.parties, viewer, Ed25519PrivateKey.generate())
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    with pytest.raises(DeniedError):
+        hub.recipients.add(viewer, recipient, findable=True)
+    known = hub.recipients.add(lab, recipient, findable=True)
+    with pytest.raises(DeniedError):
+        hub.recipients.withdraw(viewer, known.fingerprint)

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from clearhold.access.approvals import Act
+from clearhold.access.grants import Grantee, Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
+from clearhold.cases import records
+from clearhold.cases.admission import Admission, admit
 from clearhold.cases.model import ReportStep, Role
 from clearhold.cases.views import CaseView
 from clearhold.catalogue.model import Technique
@@ -27,11 +30,12 @@ from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
     HeldError,
+    InvalidError,
     NotFoundError,
 )
 from clearhold.kernel.ids import ApprovalId, CaseId, FindingId, VulnerabilityId
 from clearhold.parties.contacts import Email
-from clearhold.parties.wish import Channel, EmbargoPolicy, QuietHours, Wishes
+from clearhold.parties.wish import FULL, QUIET, Channel, EmbargoPolicy, QuietHours, Wishes
 from clearhold.scanning.model import Mode, Versions, make_scope
 from clearhold.scanning.model import State as LeaseState
 
@@ -51,6 +55,12 @@ def maintainer(hub: Hub, party_of: Parties, coordinator: Actor) -> Actor:
     actor = party_of(PartyKind.MAINTAINER, HANDLE)
     hub.verification.confirm(coordinator, actor.party, "pkg:npm/%40quux/", reason="known")
     return actor
+
+
+@pytest.fixture
+def between(maintainer: Actor, coordinator: Actor) -> tuple[Actor, Actor]:
+    """Who is reached, and who reaches them."""
+    return maintainer, coordinator
 
 
 @pytest.fixture
@@ -241,14 +251,14 @@ def test_quiet_hours_hold_a_case_until_they_are_over(
     night = QuietHours("Europe/Berlin", time(12), time(18))  # it is 14:00 there
     hub.wishes.wish(maintainer, PACKAGE, Wishes(quiet=(night,)))
     later(timedelta(0))
-    with pytest.raises(HeldError, match="held until 18:00 Europe/Berlin") as held:
+    with pytest.raises(HeldError, match=QUIET) as held:
         read_in(hub, coordinator, case)
     due = datetime(2026, 6, 5, 16, tzinfo=UTC)
     assert held.value.facts["due_at"] == due.isoformat()
     with pytest.raises(HeldError):
         read_in(hub, coordinator, case)  # noted once
     (waiting,) = hub.cases.get(coordinator, case).waiting
-    assert (waiting.because, waiting.due_at) == ("held until 18:00 Europe/Berlin", due)
+    assert (waiting.because, waiting.due_at) == (QUIET, due)
     later(timedelta(0))
     assert vendors(hub, coordinator, case) == []
     assert hub.cases.list(maintainer)[0] == ()
@@ -311,7 +321,7 @@ def test_a_full_queue_moves_when_the_maintainer_closes_a_report(
     hub.wishes.wish(maintainer, PACKAGE, Wishes(most_open=1))
     read_in(hub, coordinator, first)
     for case in (second, third):
-        with pytest.raises(HeldError, match="cap of 1 open cases reached; queued"):
+        with pytest.raises(HeldError, match=FULL):
             read_in(hub, coordinator, case)
     read_in(hub, coordinator, first)  # renewing is no new contact
     for step in (ReportStep.INVALIDATE, ReportStep.CLOSE):
@@ -356,7 +366,7 @@ def test_a_raised_cap_lets_in_who_waits(
     first, second = open_case(), open_case()
     hub.wishes.wish(maintainer, PACKAGE, Wishes(most_weekly=1))
     read_in(hub, coordinator, first)
-    with pytest.raises(HeldError, match="cap of 1 cases a week"):
+    with pytest.raises(HeldError, match=FULL):
         read_in(hub, coordinator, second)
     hub.wishes.wish(maintainer, PACKAGE, Wishes(most_weekly=2))
     engine.run_due()
@@ -449,3 +459,97 @@ def test_contacts_of_a_case_are_those_whom_the_asker_knows_by_name(
     assert shown[Role.VENDOR].prefers == (Channel.EMAIL,)
     with pytest.raises(NotFoundError):
         hub.cases.contacts(party_of(PartyKind.MAINTAINER), case)
+
+
+@pytest.mark.parametrize("gone", ["recused", "approver recused", "read out", "let in otherwise"])
+def test_what_was_held_is_given_only_while_it_still_stands(
+    hub: Hub,
+    between: tuple[Actor, Actor],
+    open_case: Callable[[], CaseId],
+    later: Callable[[timedelta], None],
+    gone: str,
+) -> None:
+    maintainer, coordinator = between
+
+    def person(name: str) -> Actor:
+        made = hub.parties.found_hub(handle="hub", name="Hub", person=name, life=timedelta(days=9))
+        return hub.authenticate(made[1].secret)
+
+    ann, bea = person("Ann"), person("Bea")
+    case, other = open_case(), open_case()
+    for each in (case, other):
+        hub.readers.read_in(
+            coordinator,
+            each,
+            "hub",
+            role=Role.COORDINATOR,
+            tier=1,
+            reason="r",
+            member=ann.principal,
+        )
+    hub.wishes.wish(
+        maintainer, PACKAGE, Wishes(quiet=(QuietHours("Europe/Berlin", time(12), time(18)),))
+    )
+    with pytest.raises(ApprovalNeededError) as needed:
+        read_in(hub, ann, case, tier=0)
+    proposed = hub.approvals.propose(
+        ann,
+        Act(str(needed.value.facts["act"])),
+        str(needed.value.facts["subject"]),
+        particulars=needed.value.facts["particulars"],  # type: ignore[arg-type]
+        reason="r",
+    )
+    hub.approvals.give(bea, ApprovalId(proposed.id))
+    for each, tier in ((case, 0), (other, 1)):
+        with pytest.raises(HeldError):
+            read_in(hub, ann, each, tier=tier)
+    if gone == "recused":
+        hub.readers.recuse(ann, case, reason="r")
+    elif gone == "approver recused":
+        hub.readers.recuse(coordinator, case, reason="r", person=bea.person)
+    elif gone == "read out":
+        hub.readers.read_out(ann, case, HANDLE)
+        assert hub.cases.get(coordinator, case).waiting == ()
+    else:
+        with hub.sessions.transaction() as unit:
+            held = records.held(unit, case)
+            assert held is not None
+            admit(
+                unit,
+                held,
+                Admission(Grantee(maintainer.party), Role.OTHER, Tier.NOTICE, "r"),
+                by=ann.principal,
+            )
+    later(timedelta(hours=5))
+    assert vendors(hub, coordinator, case) == []
+    assert vendors(hub, coordinator, other) == [
+        HANDLE.title()
+    ]  # one that is dropped stops no other
+    assert hub.cases.get(coordinator, case).waiting == ()
+
+
+def test_how_full_somebody_is_and_since_when_is_told_to_nobody(
+    hub: Hub, maintainer: Actor, coordinator: Actor, open_case: Callable[[], CaseId]
+) -> None:
+    hub.wishes.wish(maintainer, PACKAGE, Wishes(most_weekly=1))
+    read_in(hub, coordinator, open_case())
+    case = open_case()
+    with pytest.raises(HeldError) as held:
+        read_in(hub, coordinator, case)
+    assert held.value.facts == {"held": FULL, "due_at": None}
+    (waiting,) = hub.cases.get(coordinator, case).waiting
+    assert (waiting.because, waiting.due_at) == (FULL, None)
+
+
+def test_another_spelling_of_a_project_is_the_same_project(
+    hub: Hub, party_of: Parties, coordinator: Actor
+) -> None:
+    owner = party_of(PartyKind.MAINTAINER)
+    hub.verification.confirm(coordinator, owner.party, "pkg:pypi/foo-bar", reason="known")
+    hub.wishes.wish(owner, "pkg:pypi/foo-bar", Wishes(do_not_scan=True))
+    lab = party_of(PartyKind.LAB)
+    for spelling in ("pkg:pypi/Foo_Bar", "pkg:pypi/foo.bar", "pkg:pypi/foo--bar"):
+        with pytest.raises(ConflictError, match="does not want it scanned"):
+            claim(hub, lab, spelling)
+    with pytest.raises(InvalidError):
+        claim(hub, lab, "pkg:pypi/x/foo-bar")

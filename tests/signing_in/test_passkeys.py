@@ -15,15 +15,18 @@ from sqlalchemy import Engine, select
 
 from clearhold.access.browser_sessions import CONFIRMED, IDLE, LONGEST
 from clearhold.access.ceremonies import LIFE
-from clearhold.access.permissions import STEP_UP, PartyKind, Permission
+from clearhold.access.model import Actor
+from clearhold.access.permissions import STEP_UP, MemberRole, PartyKind, Permission
 from clearhold.assembly import Hub
 from clearhold.kernel.errors import (
     ConflictError,
+    DeniedError,
     InvalidError,
     NotFoundError,
     StepUpError,
     UnauthenticatedError,
 )
+from clearhold.kernel.ids import PartyId
 from clearhold.ledger.records import leaves
 from clearhold.parties.terms import Act
 from clearhold.store.schema import metadata
@@ -291,3 +294,44 @@ def test_suspending_an_agreement_takes_effect_at_the_next_request_of_a_session(
     assert Permission.FINDINGS_SUBMIT not in lab.actor.permissions
     hub.agreements.act(lab.actor, name, Act.RESUME)
     assert Permission.FINDINGS_SUBMIT in lab.actor.permissions
+
+
+def test_nothing_less_than_all_somebody_may_do_joins_a_party_or_makes_a_passkey(
+    hub: Hub, lab: Person, coordinator: Callable[[str], Actor], clock: Any
+) -> None:
+    victim = coordinator("Grace")
+    narrow = hub.parties.issue_token(
+        victim,
+        PartyId(victim.party),
+        life=timedelta(days=1),
+        member=victim.principal,
+        permissions={Permission.PARTIES_READ},
+    )
+    lab.confirm()
+    invited = hub.invitations.invite(lab.actor, roles=[MemberRole.ADMIN], life=timedelta(days=1))
+    with pytest.raises(DeniedError, match="limited"):
+        hub.invitations.redeem(
+            hub.authenticate(narrow.secret), invited.secret, life=timedelta(days=1)
+        )
+    # Who joins of their own will makes no passkey that opens both parties with a token of one.
+    _, joined = hub.invitations.redeem(victim, invited.secret, life=timedelta(days=1))
+    assert joined is not None
+    with pytest.raises(DeniedError, match="several parties"):
+        hub.enrolments.issue_own(hub.authenticate(joined.secret))
+    with pytest.raises(DeniedError, match="several parties"):
+        hub.enrolments.issue_own(victim)
+
+
+def test_a_session_that_is_not_confirmed_joins_no_party(
+    hub: Hub, lab: Person, coordinator: Callable[[str], Actor], clock: Any
+) -> None:
+    other = hub.parties.register(
+        coordinator("Ada"), handle="other", name="Other", kind=PartyKind.FINDER
+    )
+    service = hub.authenticate(
+        hub.parties.issue_token(coordinator("Ada"), other.id, life=timedelta(days=1)).secret
+    )
+    invited = hub.invitations.invite(service, roles=[MemberRole.HANDLER], life=timedelta(days=1))
+    clock.advance(CONFIRMED)
+    with pytest.raises(DeniedError, match="limited"):
+        hub.invitations.redeem(lab.actor, invited.secret, life=timedelta(days=1))

@@ -13,12 +13,11 @@ from typing import Final
 
 from sqlalchemy import delete, insert, select, update
 
-from clearhold.access import browser_sessions, opaque
+from clearhold.access import browser_sessions, members, opaque
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.access.standing import STANDING, opening, permissions_now
+from clearhold.access.standing import unlimited
 from clearhold.access.tables import (
-    allowance,
     enrolment,
     oidc_identity,
     passkey,
@@ -187,22 +186,20 @@ class EnrolmentService:
     def issue_own(self, actor: Actor) -> IssuedEnrolment:
         """An enrolment for whoever has only tokens yet, to register a first passkey.
 
-        Raises `DeniedError` for a service account and for a token that allows less than its owner
-        may do, and `ConflictError` for who has a passkey: that one adds the next.
+        Raises `DeniedError` for a service account, for a token that allows less than its owner may
+        do and for who acts for several parties, and `ConflictError` for who has a passkey: that one adds the next.
         """
         actor.need(Permission.ACCOUNT_WRITE)
         if actor.person is None:
             raise DeniedError("A service account has no passkeys.")
         with self._sessions.transaction() as unit:
-            rows = unit.connection.execute(
-                select(*STANDING, *opening(unit.now))
-                .outerjoin(allowance, allowance.c.party == principal.c.party)
-                .where(principal.c.id == actor.principal)
-            ).all()
-            if actor.permissions != permissions_now(rows) or not actor.stepped_up:
+            if not unlimited(unit, actor):
+                raise limited()
+            if len(members.of_person(unit, actor.person)) > 1:
+                # A passkey opens all of them, and this credential is of one.
                 raise DeniedError(
-                    "A credential that is limited cannot make one that is not.",
-                    next_step="Use a token that allows all you may do.",
+                    "You act for several parties, and a token is of one of them.",
+                    next_step="Ask two coordinators for recovery to get your first passkey.",
                 )
             known = select(passkey.c.id).where(passkey.c.person == actor.person)
             if unit.connection.execute(known).first() is not None:
@@ -210,6 +207,14 @@ class EnrolmentService:
                     "You have a passkey.", next_step="Sign in with it and add the next one there."
                 )
             return self._enrolments.issue(unit, actor.principal, actor.person, by=actor.principal)
+
+
+def limited() -> DeniedError:
+    """The refusal of a credential that allows less than its owner may do."""
+    return DeniedError(
+        "A credential that is limited cannot make one that is not.",
+        next_step="Use a token that allows all you may do, or confirm your session.",
+    )
 
 
 def end_credentials(unit: UnitOfWork, person: PersonId, *, by: str) -> None:

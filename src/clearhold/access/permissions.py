@@ -61,6 +61,7 @@ class Permission(StrEnum):
     LEDGER_VERIFY = "ledger:chain:verify"
     PARTIES_ACCEPT = "parties:agreement:accept"
     PARTIES_AGREEMENTS = "parties:agreement:read"
+    PARTIES_KEYS = "parties:key:write"
     PARTIES_MEMBERS = "parties:member:write"
     PARTIES_OVERSEE = "parties:release:read"
     PARTIES_PUBLISH = "parties:agreement:publish"
@@ -85,6 +86,7 @@ WITHOUT_AGREEMENT: Final = _OWN | frozenset(
         Permission.LEDGER_READ,
         Permission.PARTIES_ACCEPT,
         Permission.PARTIES_AGREEMENTS,
+        Permission.PARTIES_KEYS,
         Permission.PARTIES_MEMBERS,
         Permission.PARTIES_READ,
     }
@@ -191,6 +193,7 @@ STEP_UP: Final = frozenset(
         Permission.DISCOVERY_READ,
         Permission.FINDINGS_READ,
         Permission.PARTIES_ACCEPT,
+        Permission.PARTIES_KEYS,
         Permission.PARTIES_MEMBERS,
         Permission.PARTIES_PUBLISH,
         Permission.PARTIES_WRITE,
@@ -208,7 +211,12 @@ def held(kind: PartyKind, roles: Iterable[MemberRole]) -> frozenset[Permission]:
     most = PERMISSIONS[kind]
     of_role = {
         MemberRole.ADMIN: _ADMINS
-        | {Permission.LEDGER_READ, Permission.PARTIES_AGREEMENTS, Permission.PARTIES_READ},
+        | {
+            Permission.LEDGER_READ,
+            Permission.PARTIES_AGREEMENTS,
+            Permission.PARTIES_KEYS,
+            Permission.PARTIES_READ,
+        },
         MemberRole.HANDLER: most - _ADMINS,
         MemberRole.VIEWER: {each for each in most if each.endswith(":read")},
     }

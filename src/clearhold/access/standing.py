@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row
+from sqlalchemy import ColumnElement, Row, select
 
 from clearhold.access.allowances import open_to, stands
+from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind, Permission, held
 from clearhold.access.tables import allowance, principal
+from clearhold.store.unit_of_work import UnitOfWork
 
 STANDING: Final[tuple[ColumnElement[Any], ...]] = (
     principal.c.id.label("principal"),
@@ -35,6 +37,16 @@ def permissions_of(row: Row[Any]) -> frozenset[Permission]:
 def opening(now: datetime) -> tuple[ColumnElement[Any], ...]:
     """The columns of a joined allowance that `permissions_now` needs beside `STANDING`."""
     return (allowance.c.permissions.label("opens"), stands(now).label("stands"))
+
+
+def unlimited(unit: UnitOfWork, actor: Actor) -> bool:
+    """Whether what an actor showed allows all that its principal may do, and was confirmed."""
+    rows = unit.connection.execute(
+        select(*STANDING, *opening(unit.now))
+        .outerjoin(allowance, allowance.c.party == principal.c.party)
+        .where(principal.c.id == actor.principal)
+    ).all()
+    return actor.stepped_up and actor.permissions == permissions_now(rows)
 
 
 def permissions_now(rows: Sequence[Row[Any]]) -> frozenset[Permission]:

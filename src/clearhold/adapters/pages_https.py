@@ -10,18 +10,16 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-import time
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
 import certifi
 import httpx
 
+from clearhold.adapters.outside import Address, LimitedTransport, public
 from clearhold.kernel.errors import UnavailableError
-
-Address = IPv4Address | IPv6Address
 
 LARGEST: Final = 16 * 1024
 _SECONDS: Final = 10.0
@@ -31,20 +29,6 @@ def resolve(host: str) -> tuple[Address, ...]:
     """Every address the system's resolver has for a name; raises `OSError` when it has none."""
     found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(ipaddress.ip_address(each[4][0]) for each in found))
-
-
-def public(address: Address) -> bool:
-    """Whether an address is one of the public internet, whatever it is wrapped in."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address.teredo is not None or address in _TRANSLATED:
-            return False
-        if inner is not None:
-            return public(inner)
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
 
 
 class HttpsPages:
@@ -60,11 +44,13 @@ class HttpsPages:
         permitted: Callable[[Address], bool] = public,
         port: int = 443,
         trusted: str | None = None,
+        seconds: float = _SECONDS,
     ) -> None:
         self._resolve = resolve
         self._permitted = permitted
         self._port = port
         self._trusted = trusted
+        self._seconds = seconds
 
     def read(self, address: str) -> bytes:
         """The bytes of a page."""
@@ -81,15 +67,14 @@ class HttpsPages:
         return self._fetch(host, found[0], parts.path or "/")
 
     def _fetch(self, host: str, address: Address, path: str) -> bytes:
-        deadline = time.monotonic() + _SECONDS
         literal = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
         context = ssl.create_default_context(cafile=self._trusted or certifi.where())
         # No proxy and no other setting of the environment: they would choose another connection.
-        transport = httpx.HTTPTransport(verify=context, trust_env=False)
+        transport = LimitedTransport(context, seconds=self._seconds)
         try:
             with (
                 httpx.Client(
-                    transport=transport, timeout=_SECONDS / 2, follow_redirects=False
+                    transport=transport, timeout=self._seconds / 2, follow_redirects=False
                 ) as client,
                 client.stream(
                     "GET",
@@ -105,8 +90,6 @@ class HttpsPages:
                     body += piece
                     if len(body) > LARGEST:
                         raise _unreadable("the page is too long")
-                    if time.monotonic() > deadline:
-                        raise _unreadable("the server is too slow")
                 return bytes(body)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise _unreadable(type(error).__name__) from error

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from clearhold.adapters.outside import LimitedTransport, public
 from clearhold.kernel.errors import DeniedError, InvalidError, UnavailableError
 
 Network = IPv4Network | IPv6Network
@@ -52,7 +53,11 @@ class GuardedWeb:
         there = parts._replace(netloc=f"{literal}:{port}").geturl()
         try:
             with (
-                httpx.Client(trust_env=False, timeout=_TIMEOUT_S, follow_redirects=False) as http,
+                httpx.Client(
+                    transport=LimitedTransport(httpx.create_ssl_context(), seconds=_TIMEOUT_S),
+                    timeout=_TIMEOUT_S,
+                    follow_redirects=False,
+                ) as http,
                 http.stream(
                     method,
                     there,
@@ -92,7 +97,7 @@ class GuardedWeb:
         named = [self._is_named(each) for each in addresses]
         # A network that is named is one's own: only there may a server speak without TLS.
         allowed = all(
-            mine or (parts.scheme == "https" and _is_public(each))
+            mine or (parts.scheme == "https" and public(each))
             for each, mine in zip(addresses, named, strict=True)
         )
         if not addresses or not allowed:
@@ -120,14 +125,6 @@ def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if isinstance(address, IPv6Address):
         return address.ipv4_mapped or address.sixtofour or address
     return address
-
-
-_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/32")
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    translated = address.version == 6 and address in _TRANSLATED
-    return address.is_global and not address.is_multicast and not translated
 
 
 def _forbidden() -> InvalidError:

@@ -83,7 +83,7 @@ class VendorContact:
                 f"The party is read in later: {answer.reason}.",
                 facts={
                     "held": answer.reason,
-                    "due_at": None if answer.due_at is None else answer.due_at.isoformat(),
+                    "due_at": None if answer.told is None else answer.told.isoformat(),
                 },
             )
         queue.drop_waiting(unit, case.id, wanted.who.party)
@@ -131,17 +131,8 @@ class VendorContact:
         case = progress.current(unit, waiting.case)
         if waiting not in queue.waiting_for(unit, waiting.party):
             return  # another worker was first
-        asker = Grantee(members.party_of(unit, waiting.asked_by), waiting.asked_by)
-        stands = any(
-            each.who == asker and each.tier <= Tier.CONTENT
-            for each in grants.grants_in(unit, case.compartment)
-        )
-        over = waiting.expires_at is not None and waiting.expires_at <= unit.now
-        gone = waiting.member is not None and not members.belongs(
-            unit, waiting.party, waiting.member
-        )
-        if case.closed_at is not None or not stands or gone or over:
-            self._drop(unit, case, waiting)
+        if case.closed_at is not None or not _stands(unit, case, waiting):
+            self.drop(unit, case, waiting.party, by=READER)
             return
         match self._answer(unit, case.id, waiting.party):
             case Allowed():
@@ -157,7 +148,7 @@ class VendorContact:
                 )
                 admit(unit, case, wanted, by=waiting.asked_by)
             case Refused():
-                self._drop(unit, case, waiting)
+                self.drop(unit, case, waiting.party, by=READER)
             case Held(reason, due_at):
                 queue.hold_waiting(unit, case.id, waiting.party, held_because=reason, due_at=due_at)
                 if due_at is not None:
@@ -213,15 +204,41 @@ class VendorContact:
         if held.due_at is not None:
             _later(unit, new.party, held.due_at)
 
-    def _drop(self, unit: UnitOfWork, case: CaseRecord, waiting: WaitingRecord) -> None:
-        queue.drop_waiting(unit, case.id, waiting.party)
+    def drop(self, unit: UnitOfWork, case: CaseRecord, party: PartyId, *, by: str) -> bool:
+        """Let a party wait no longer to be read in to a case; False when it did not."""
+        if not queue.drop_waiting(unit, case.id, party):
+            return False
         unit.record(
             "cases:participant:drop",
-            actor=READER,
-            subject=waiting.party,
+            actor=by,
+            subject=party,
             compartment=case.compartment,
             detail={"case": case.id},
         )
+        return True
+
+
+def _stands(unit: UnitOfWork, case: CaseRecord, waiting: WaitingRecord) -> bool:
+    """Whether what was asked for may still be given: by whom, with whom, to whom and until when."""
+    if any(part.party == waiting.party for part in records.participants(unit, case.id)):
+        return False  # it was let in otherwise meanwhile
+    if waiting.expires_at is not None and waiting.expires_at <= unit.now:
+        return False
+    to = waiting.member
+    if to is not None and not members.belongs(unit, waiting.party, to):
+        return False
+    asker = Grantee(members.party_of(unit, waiting.asked_by), waiting.asked_by)
+    sees = any(
+        each.who == asker and each.tier <= Tier.CONTENT
+        for each in grants.grants_in(unit, case.compartment)
+    )
+    behind = (waiting.asked_by, waiting.approved_by)
+    return sees and all(_may(unit, case, each) for each in behind if each is not None)
+
+
+def _may(unit: UnitOfWork, case: CaseRecord, principal: str) -> bool:
+    person = members.person_of(unit, PrincipalId(principal))
+    return person is not None and not grants.is_recused(unit, person.person, case.compartment)
 
 
 def _later(unit: UnitOfWork, party: PartyId, due_at: datetime) -> None:

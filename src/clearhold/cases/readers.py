@@ -28,6 +28,7 @@ from clearhold.cases.views import CaseView, CaseViews, check_line, part_of
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import CaseId, PersonId, PrincipalId
 from clearhold.parties import records as parties
+from clearhold.parties.model import Party
 from clearhold.parties.wish import Allowed, Held
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
@@ -38,6 +39,8 @@ _KINDS_OF: Final = {
     Role.VENDOR: (PartyKind.MAINTAINER, PartyKind.VENDOR),
     Role.COORDINATOR: (PartyKind.COORDINATOR,),
     Role.DEPLOYER: (PartyKind.OPERATOR,),
+    # Whoever mends is reached as it wishes, which is kept for vendors.
+    Role.OTHER: tuple(set(PartyKind) - {PartyKind.MAINTAINER, PartyKind.VENDOR}),
 }
 
 
@@ -127,19 +130,7 @@ class CaseReaders:
                 raise NotFoundError(
                     "There is no party of that handle.", next_step="See `clearhold party list`."
                 )
-            if role is Role.FINDER or party.kind not in _KINDS_OF.get(role, (party.kind,)):
-                raise InvalidError(
-                    f"A party of the kind {party.kind} cannot be read in as {role}.",
-                    next_step="Vendors are maintainers or vendors, deployers are operators; finders enter "
-                    "with their findings.",
-                )
-            if member is None and role is Role.COORDINATOR:
-                raise InvalidError(
-                    "A coordinator is read in by name, not a whole party.",
-                    next_step="Name the member; see `clearhold party members`.",
-                )
-            if member is not None and not members.belongs(unit, party.id, member):
-                raise NotFoundError("The party has no such member.")
+            _check_fit(unit, party, role, member)
             wanted = Admission(
                 Grantee(party.id, member), role, Tier(tier), reason, expires_at=expires_at
             )
@@ -152,6 +143,7 @@ class CaseReaders:
             if role is Role.VENDOR:
                 later = self._contact.reach(unit, held, approved, answer, by=actor.principal)
             else:
+                self._contact.drop(unit, held, party.id, by=actor.principal)
                 admit(unit, held, approved, by=actor.principal)
             shown = self._views.show(unit, actor, held)
         if later is not None:
@@ -163,7 +155,8 @@ class CaseReaders:
     ) -> CaseView:
         """End what a party, or one member of it, sees of a case, at once.
 
-        Its own findings stay its own, and it stays a participant by name. Raises `NotFoundError`
+        Its own findings stay its own, and it stays a participant by name. One that waits to be read
+        in waits no longer. Raises `NotFoundError`
         when nobody of that name is read in.
         """
         actor.need(Permission.CASES_READ_IN)
@@ -173,6 +166,8 @@ class CaseReaders:
                 raise _only_looking()
             party = parties.by_handle(unit, handle)
             who = None if party is None else Grantee(party.id, member)
+            if who is not None and self._contact.drop(unit, held, who.party, by=actor.principal):
+                return self._views.show(unit, actor, held)
             known = [each.who for each in grants.grants_in(unit, held.compartment)]
             if who is None or (
                 who not in known
@@ -265,7 +260,8 @@ class CaseReaders:
                 held = records.held(unit, case)
             # Whether or not the case is there: two people vouch for the question alone.
             within = None if held is None else held.compartment
-            used = consume(unit, actor, Act.BREAK_GLASS, case, within=within)
+            whose = {"member": str(actor.principal)}  # or whoever approved could look instead
+            used = consume(unit, actor, Act.BREAK_GLASS, case, whose, within=within)
             if held is None:
                 raise progress.absent()
             second = second_person(used, actor)
@@ -318,6 +314,23 @@ def _checked_end(expires_at: datetime | None, now: datetime) -> datetime | None:
             next_step="Write it like 2026-09-01T12:00:00Z.",
         )
     return expires_at.astimezone(UTC)
+
+
+def _check_fit(unit: UnitOfWork, party: Party, role: Role, member: PrincipalId | None) -> None:
+    """Refuse whoever cannot be read in as that."""
+    if role is Role.FINDER or party.kind not in _KINDS_OF.get(role, (party.kind,)):
+        raise InvalidError(
+            f"A party of the kind {party.kind} cannot be read in as {role}.",
+            next_step="Vendors are maintainers or vendors, deployers are operators; finders enter "
+            "with their findings.",
+        )
+    if member is not None and not members.belongs(unit, party.id, member):
+        raise NotFoundError("The party has no such member.")
+    if role is Role.COORDINATOR and (member is None or members.person_of(unit, member) is None):
+        raise InvalidError(
+            "A coordinator is read in by name, a person and not a whole party or its service.",
+            next_step="Name the member; see `clearhold party members`.",
+        )
 
 
 def _check_role(unit: UnitOfWork, case: CaseRecord, wanted: Admission) -> None:

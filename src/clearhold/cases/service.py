@@ -34,7 +34,7 @@ from clearhold.cases.views import (
     title_place,
 )
 from clearhold.findings import records as findings
-from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.events import Event
 from clearhold.kernel.ids import CaseId, FindingId, VulnerabilityId, new_id
 from clearhold.parties import records as parties
@@ -64,11 +64,17 @@ class CaseService:
         """Open the case of a vulnerability that was reproduced, with its finders in it.
 
         The coordinator who opens it is read in to it and to the findings it links. The same `key`
-        with the same request returns the same case. Raises `NotFoundError` for an unknown
+        with the same request returns the same case. Raises `DeniedError` for a service account,
+        which several people may use and nobody can recuse, `NotFoundError` for an unknown
         vulnerability, `InvalidError` for a title that is none, and `ConflictError` when nothing of
         it has reproduced, when it has a case, or when `key` was used for something else.
         """
         actor.need(Permission.CASES_OPEN)
+        if actor.person is None:
+            raise DeniedError(
+                "A case is opened by a person, who is read in to it, and this is a service account.",
+                next_step="Use your own token or session.",
+            )
         check_line("title", title, LONGEST_TITLE)
         _check_key(key)
         key = self._vault.request_key(actor.party, key)

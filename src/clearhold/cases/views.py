@@ -30,7 +30,7 @@ from clearhold.kernel.ids import CaseId, CompartmentId, FindingId, PartyId, Vuln
 from clearhold.parties import records as parties
 from clearhold.parties import wishes
 from clearhold.parties.contacts import Routes, routes_of
-from clearhold.parties.wish import Channel
+from clearhold.parties.wish import Channel, tellable
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Sealed, Vault
 
@@ -365,7 +365,11 @@ def _shown(actor: Actor, case: CaseRecord, material: _Material) -> CaseView:
             for each in material.glass.get(case.compartment, ())
         ),
         waiting=tuple(
-            WaitingView(material.names[each.party], each.held_because, each.due_at)
+            WaitingView(
+                material.names[each.party],
+                each.held_because,
+                tellable(each.held_because, each.due_at),
+            )
             for each in material.waiting.get(case.id, ())
         ),
     )

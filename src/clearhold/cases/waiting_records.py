@@ -98,11 +98,12 @@ def hold_waiting(
     )
 
 
-def drop_waiting(unit: UnitOfWork, case: CaseId, party: PartyId) -> None:
-    """Let a party wait no longer."""
-    unit.connection.execute(
+def drop_waiting(unit: UnitOfWork, case: CaseId, party: PartyId) -> bool:
+    """Let a party wait no longer; False when it did not."""
+    gone = unit.connection.execute(
         delete(case_waiting).where(case_waiting.c.case == case, case_waiting.c.party == party)
     )
+    return bool(gone.rowcount)
 
 
 def waiting_for(unit: UnitOfWork, party: PartyId) -> tuple[WaitingRecord, ...]:

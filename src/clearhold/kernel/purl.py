@@ -5,6 +5,7 @@ Parsing and normalisation are packageurl-python's; this adds bounds and one erro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -53,11 +54,16 @@ class Purl:
             raise InvalidError(
                 f"The package URL {text!a} holds control characters.", next_step=_NEXT_STEP
             )
+        name = parsed.name
+        if parsed.type == "pypi":
+            if parsed.namespace:
+                raise InvalidError("PyPI knows no namespaces.", next_step=_NEXT_STEP)
+            name = re.sub(r"[-_.]+", "-", name).lower()  # PEP 503: one project, one name
         qualifiers = parsed.qualifiers if isinstance(parsed.qualifiers, dict) else {}
         return cls(
             type=parsed.type,
             namespace=parsed.namespace,
-            name=parsed.name,
+            name=name,
             version=parsed.version,
             qualifiers=MappingProxyType(dict(sorted(qualifiers.items()))),
             subpath=parsed.subpath,

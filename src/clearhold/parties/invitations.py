@@ -18,9 +18,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
 from clearhold.access import browser_sessions, members
+from clearhold.access.enrolments import limited
 from clearhold.access.members import Member
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
+from clearhold.access.standing import unlimited
 from clearhold.access.tokens import IssuedToken, Tokens
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import InvitationId, PartyId, PrincipalId, new_id
@@ -162,7 +164,8 @@ class InvitationService:
         """Become a member of the party that invites, as the same person, with a token for it.
 
         There is no token where the party demands that its people sign in with its own provider.
-        Raises `DeniedError` for a service account, `NotFoundError`, the same for every cause, when
+        Raises `DeniedError` for a service account and for a credential that allows less than its
+        owner may do, `NotFoundError`, the same for every cause, when
         the invitation is not valid, and `ConflictError` for who is or was a member there.
         """
         actor.need(Permission.PARTIES_READ)
@@ -179,6 +182,8 @@ class InvitationService:
             raise refusal
         identity = InvitationId(str(uuid.UUID(match[1])))
         with self._sessions.transaction() as unit:
+            if not unlimited(unit, actor):
+                raise limited()
             row = unit.connection.execute(
                 select(invitation).where(invitation.c.id == identity).with_for_update()
             ).one_or_none()

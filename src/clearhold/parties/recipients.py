@@ -50,7 +50,7 @@ class RecipientService:
 
         Raises `InvalidError` for what is none and `ConflictError` when the party has too many.
         """
-        actor.need(Permission.PARTIES_READ)
+        actor.need(Permission.PARTIES_KEYS)
         fingerprint = age.fingerprint(recipient)
         try:
             pyrage.x25519.Recipient.from_str(recipient)
@@ -90,7 +90,7 @@ class RecipientService:
 
     def withdraw(self, actor: Actor, fingerprint: str) -> None:
         """Seal nothing more to a recipient of the actor's party. Raises `NotFoundError`."""
-        actor.need(Permission.PARTIES_READ)
+        actor.need(Permission.PARTIES_KEYS)
         with self._sessions.transaction() as unit:
             changed = unit.connection.execute(
                 update(party_recipient)

@@ -181,7 +181,7 @@ class PartyService:
         `InvalidError` when nothing is shown, and `ConflictError` when another party signs with
         this very key.
         """
-        actor.need(Permission.PARTIES_READ)
+        actor.need(Permission.PARTIES_KEYS)
         key_holding.verify(actor.party, public_key, signature)
         key_id = hashlib.sha256(public_key).hexdigest()
         with self._sessions.transaction() as unit:

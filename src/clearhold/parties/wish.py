@@ -128,6 +128,10 @@ class Wishes:
 NOTHING: Final = Wishes()
 
 
+QUIET: Final = "it does not want to be contacted at this hour"
+FULL: Final = "it takes no further case for now"
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """Nothing stands against writing to them now."""
@@ -142,10 +146,23 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Not now: at `due_at` if that is known, else when a case of theirs is closed."""
+    """Not now: at `due_at` if that is known, else when a case of theirs is closed.
+
+    How full they are and since when would tell of other cases: `told` is what may be said of it.
+    """
 
     reason: str
     due_at: datetime | None
+
+    @property
+    def told(self) -> datetime | None:
+        """When it is over, as far as whoever asks may know."""
+        return tellable(self.reason, self.due_at)
+
+
+def tellable(reason: str, due_at: datetime | None) -> datetime | None:
+    """When a reason to wait is over, as far as whoever waits may know."""
+    return due_at if reason == QUIET else None
 
 
 def strictest(wishes: Iterable[Wishes]) -> Wishes:
@@ -166,20 +183,16 @@ def may_contact(
     if wishes.do_not_contact:
         return Refused("Its owner does not want to be contacted.")
     if wishes.most_open is not None and open_cases >= wishes.most_open:
-        return Held(f"cap of {wishes.most_open} open cases reached; queued", None)
+        return Held(FULL, None)
     held: list[Held] = []
     if wishes.most_weekly is not None:
         recent = sorted(each for each in begun if each > now - WEEK)
         if len(recent) >= wishes.most_weekly:
             # It is free when all but one fewer than the cap have become older than a week.
-            due = recent[len(recent) - wishes.most_weekly] + WEEK
-            held.append(Held(f"cap of {wishes.most_weekly} cases a week reached; queued", due))
+            held.append(Held(FULL, recent[len(recent) - wishes.most_weekly] + WEEK))
     ends = quiet_until(wishes.quiet, now)
     if ends is not None:
-        zone = next(each.zone for each in wishes.quiet if each.covers(now))
-        local = ends.astimezone(ZoneInfo(zone))
-        day = "" if ends - now < timedelta(hours=20) else f" on {local:%d %B %Y}"
-        held.append(Held(f"held until {local:%H:%M}{day} {zone}", ends))
+        held.append(Held(QUIET, ends))
     if not held:
         return Allowed()
     return next((each for each in held if each.due_at is None), None) or max(

@@ -319,7 +319,7 @@ def remove_provider(hub: HubDep, actor: ActorDep, party: str, provider: str) -> 
     return providers(hub, actor, party)
 
 
-@router.post("/keys", status_code=201, **requires(Permission.PARTIES_READ))
+@router.post("/keys", status_code=201, **requires(Permission.PARTIES_KEYS))
 def add_key(hub: HubDep, actor: ActorDep, key: PublicKey) -> KeyView:
     """Register a key the caller's party signs with."""
     try:
@@ -333,7 +333,7 @@ def add_key(hub: HubDep, actor: ActorDep, key: PublicKey) -> KeyView:
     return KeyView(id=hub.parties.add_key(actor, raw, signature))
 
 
-@router.post("/recipients", status_code=201, **requires(Permission.PARTIES_READ))
+@router.post("/recipients", status_code=201, **requires(Permission.PARTIES_KEYS))
 def add_recipient(hub: HubDep, actor: ActorDep, new: NewRecipient) -> RecipientView:
     """Register an age recipient of the caller's party."""
     added = hub.recipients.add(actor, new.recipient, findable=new.findable)
@@ -346,7 +346,7 @@ def own_recipients(hub: HubDep, actor: ActorDep) -> list[RecipientView]:
     return [RecipientView.model_validate(each) for each in hub.recipients.own(actor)]
 
 
-@router.post("/recipients/{fingerprint}/withdrawal", **requires(Permission.PARTIES_READ))
+@router.post("/recipients/{fingerprint}/withdrawal", **requires(Permission.PARTIES_KEYS))
 def withdraw_recipient(hub: HubDep, actor: ActorDep, fingerprint: str) -> list[RecipientView]:
     """Seal nothing more to a recipient of the caller's party."""
     hub.recipients.withdraw(actor, fingerprint)
