@@ -106,7 +106,7 @@ GET  /ledger/commitments       n d n d d d d n n n d
 GET  /scanning/coverage        n d d d d d d d d n d
 GET  /discovery/campaigns      n d d d d d d d d n d
 GET  /remediation/actions      d n d n n n n d d d d
-GET  /ledger/leaves            y y y y n n n n n n y
+GET  /ledger/leaves            y y y y y y y y y y y
 GET  /agreements/signed        y n y y y n n y y y y
 GET  /agreements/standing      y y y y y y y y y y y
 GET  /invitations              y n n n n n n n n n n

@@ -122,8 +122,13 @@ def test_history_shows_leaves_of_ones_own_compartments_alone(
 ) -> None:
     let_in(hub, within, labs[0])
     mine = hub.history(labs[0], after=0, limit=100)
-    assert {leaf.compartment for leaf in mine} == {within}
-    assert hub.history(labs[1], after=0, limit=100) == ()
+    assert {leaf.compartment for leaf in mine} - {None} == {within}
+    others = hub.history(labs[1], after=0, limit=100)
+    assert {leaf.compartment for leaf in others} == {None}
+    own = {labs[1].party, labs[1].principal}
+    assert all(own & {leaf.actor, leaf.subject} for leaf in others)
+    accepted = [leaf for leaf in others if leaf.action == "parties:agreement:accept"]
+    assert [leaf.actor for leaf in accepted] == [labs[1].principal]
 
 
 steps = st.lists(

@@ -231,5 +231,5 @@ def test_a_lodged_commitment_is_its_owners_alone_and_lodged_once(
     assert hub.ledger.lodged(mine, after=0) == (first,)
     assert hub.ledger.lodged(other, after=0) == hub.ledger.lodged(maintainer, after=0) == ()
     assert hub.ledger.lodge(other, b"\x01" * 32).id != first.id
-    assert [leaf.seq for leaf in hub.history(mine, after=0, limit=9)] == [first.leaf]
-    assert first.leaf not in [leaf.seq for leaf in hub.history(other, after=0, limit=9)]
+    assert first.leaf in [leaf.seq for leaf in hub.history(mine, after=0, limit=99)]
+    assert first.leaf not in [leaf.seq for leaf in hub.history(other, after=0, limit=99)]

@@ -7,6 +7,7 @@ import threading
 from judging_rules import FIX, Workbench
 from sqlalchemy import select
 
+from clearhold.access.permissions import PartyKind
 from clearhold.cases import progress
 from clearhold.cases.model import Role
 from clearhold.parties import records as parties
@@ -17,23 +18,26 @@ from clearhold.patches.records import State
 def test_a_request_does_not_block_rows_that_refer_to_its_party(bench: Workbench) -> None:
     """The order that deadlocks when holding a party keeps others from referring to it."""
     held, done = threading.Event(), threading.Event()
+    office = bench.hub.parties.register(
+        bench.coordinator, handle="office", name="Office", kind=PartyKind.GOVERNMENT, sector=None
+    )
 
     def read_in() -> None:
         held.wait(10)
         bench.hub.readers.read_in(
-            bench.coordinator, bench.case, "someone-else", role=Role.OTHER, tier=1, reason="helps"
+            bench.coordinator, bench.case, "office", role=Role.OTHER, tier=1, reason="helps"
         )
         done.set()
 
     other = threading.Thread(target=read_in)
     other.start()
     with bench.hub.sessions.transaction() as unit:
-        parties.hold(unit, bench.stranger.party)
+        parties.hold(unit, office.id)
         if unit.connection.dialect.name == "postgresql":
             held.set()
             assert done.wait(10)
         progress.current(unit, bench.case)
-        assert unit.connection.scalar(select(party.c.id).where(party.c.handle == "someone-else"))
+        assert unit.connection.scalar(select(party.c.id).where(party.c.handle == "office"))
     held.set()
     other.join()
     assert done.is_set()

@@ -59,8 +59,10 @@ class CaseExports:
         self._patches = patches
         self._advisories = advisories
 
-    def export(self, actor: Actor, case: CaseId) -> bytes:
+    def export(self, actor: Actor, case: CaseId, *, sealed_to: str | None = None) -> bytes:
         """The case as a zip archive, for a coordinator of it with a second person's approval.
+
+        Who approves knows by `sealed_to` for which recipient the caller seals it, if for any.
 
         The approval is used up when the archive begins, whatever becomes of it. Raises
         `NotFoundError`, `ConflictError` for who is no coordinator of the case, and
@@ -69,7 +71,8 @@ class CaseExports:
         actor.need(Permission.CASES_READ_IN)
         with self._sessions.transaction() as unit:
             held = coordinated(unit, actor, case)
-            used = consume(unit, actor, Act.EXPORT_CASE, case, within=held.compartment)
+            how = {} if sealed_to is None else {"sealed_to": sealed_to}
+            used = consume(unit, actor, Act.EXPORT_CASE, case, how, within=held.compartment)
             unit.record(
                 "cases:case:export",
                 actor=actor.principal,

@@ -352,7 +352,7 @@ def _shown(actor: Actor, case: CaseRecord, material: _Material) -> CaseView:
                 name=names[part.party],
                 role=part.role,
                 you=part.party == actor.party,
-                tier=part.tier,
+                tier=max(part.tier, Tier.CONTENT) if part.role is Role.FINDER else part.tier,
                 report=part.report_state,
                 status=model.word(records.facts_of(case, part))[:3],
                 consent=consents.get(part.party),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Final
 
+import typer
 import uvicorn
 
 from clearhold.assembly import open_hub
 from clearhold.delivery.cli.output import told
 from clearhold.delivery.http.app import make_app
+from clearhold.kernel.errors import UnavailableError
 from clearhold.settings import from_environment
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -29,6 +32,8 @@ def serve() -> None:
     settings = from_environment()
     with _told_to_end() as ending, open_hub(settings, work=True) as hub:
         if ending.empty():
+            _check_free(settings.host, settings.port)
+            typer.echo(f"Serving at http://{settings.host}:{settings.port}")
             uvicorn.run(
                 make_app(hub),
                 host=settings.host,
@@ -37,6 +42,18 @@ def serve() -> None:
                 timeout_graceful_shutdown=_GRACE_S,
             )
     _leave()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise `UnavailableError` for an address that is taken, before the server says it in its way."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise UnavailableError(
+            f"Port {port} of {host} cannot be opened ({error.strerror}).",
+            next_step="End what uses it, or name another one in CLEARHOLD_PORT.",
+        ) from error
 
 
 @told

@@ -294,7 +294,7 @@ def break_glass(hub: HubDep, actor: ActorDep, case: str, why: Reason) -> CaseBod
 def export(hub: HubDep, actor: ActorDep, sealing: SealingDep, case: str) -> Response:
     """Everything the caller may see of the case, as a zip archive."""
     return Response(
-        sealing(lambda: hub.exports.export(actor, CaseId(case))),
+        sealing(lambda: hub.exports.export(actor, CaseId(case), sealed_to=sealing.to)),
         media_type="application/zip",
         headers={"Content-Disposition": "attachment"},
     )

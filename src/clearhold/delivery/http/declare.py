@@ -73,14 +73,14 @@ class Sealing:
     def __init__(self, hub: Hub, actor: Actor, sealed_to: str | None) -> None:
         self._hub = hub
         self._actor = actor
-        self._sealed_to = sealed_to
+        self.to = sealed_to
 
     def __call__(self, release: Callable[[], bytes]) -> bytes:
         """What `release` gives; raises `NotFoundError` before it for a recipient not one's own."""
-        if self._sealed_to is None:
+        if self.to is None:
             return release()
-        self._hub.recipients.check(self._actor, self._sealed_to)
-        return self._hub.recipients.seal(self._actor, self._sealed_to, release())
+        self._hub.recipients.check(self._actor, self.to)
+        return self._hub.recipients.seal(self._actor, self.to, release())
 
 
 def sealing_of(
