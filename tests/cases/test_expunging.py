@@ -72,7 +72,7 @@ def test_no_copy_taken_before_opens_it_and_every_other_case_still_opens(
     with hub.sessions.transaction() as unit:
         doomed = {hub.findings.head(unit, each).compartment for each in scene.findings}
     copies = [keys_of(database)]
-    hub.keeping.rotate(by="one person")
+    hub.keeping.rotate(agreed, by="two people")
     copies.append(keys_of(database))
     blobs = {path for path in (tmp_path / "data" / "artefacts").rglob("*") if path.is_file()}
     hub.expunging.expunge(scene.case, agreed, by="two people")

@@ -41,7 +41,10 @@ def approve(people: tuple[str, str], act: Act, subject: str) -> None:
         hub.approvals.give(bo, made.id)
 
 
-def test_one_person_rotates_the_keys(run: Run, home: Path) -> None:
+def test_two_people_rotate_the_keys_and_anybody_finishes_it(
+    run: Run, home: Path, people: tuple[str, str]
+) -> None:
+    approve(people, Act.KEY_ROTATION, "ring")
     before = run("admin", "keys", "status", "--json").document
     after = run("admin", "keys", "rotate", "--json").document
     assert after["current"] != before["current"]
@@ -55,6 +58,7 @@ def test_copying_and_destroying_keys_takes_the_approval_of_exactly_that(
     copy = home / "safe.json"
     for words, act, subject in (
         (("backup", str(copy)), Act.KEY_BACKUP, str(copy)),
+        (("rotate",), Act.KEY_ROTATION, "ring"),
         (("destroy-retired",), Act.KEY_DESTRUCTION, "ring"),
         (("forget", str(copy)), Act.KEY_BACKUP, f"forget:{copy}"),
     ):

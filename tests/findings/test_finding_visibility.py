@@ -49,7 +49,7 @@ def test_another_party_cannot_see_count_or_infer_a_finding(
     receipt = submit(lab_a)
     finding, submission = one(receipt), SubmissionId(receipt.submission)
     assert hub.findings.list(lab_b) == ()
-    assert hub.history(lab_b, after=0, limit=1000) == ()
+    assert {leaf.compartment for leaf in hub.history(lab_b, after=0, limit=1000)} <= {None}
     absent, no_submission = FindingId("absent"), SubmissionId("absent")
     service = hub.findings
     for real, unreal in (

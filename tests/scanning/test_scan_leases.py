@@ -200,7 +200,7 @@ def test_a_coordinator_ends_the_leases_on_a_package_without_seeing_them(
     assert hub.scanning.get(lab_a, mine.lease.id).state is State.REVOKED
     with pytest.raises(DeniedError):
         hub.scanning.list(coordinator)
-    assert hub.history(coordinator, after=0, limit=1000) == ()
+    assert {leaf.compartment for leaf in hub.history(coordinator, after=0, limit=1000)} <= {None}
 
 
 def test_leases_and_coverage_are_seen_by_their_holder_alone(

@@ -111,7 +111,7 @@ def house(database: Engine, database_url: str, tmp_path: Path) -> Iterator[House
 def test_rotation_wraps_every_key_anew_and_touches_no_content(house: House) -> None:
     made = house.fill(5)
     before, old = house.keys(), house.ring.generations()[-1]
-    status = house.keeping.rotate(by="one person")
+    status = house.keeping.rotate(agreed, by="two people")
     after = house.keys()
     assert status.wrapped == {old: 0, status.current: 5}
     assert status.running is None
@@ -122,7 +122,7 @@ def test_rotation_wraps_every_key_anew_and_touches_no_content(house: House) -> N
     with house.sessions.transaction() as unit:
         told = [(leaf.action, leaf.actor) for leaf in leaves(unit.connection)]
     changed = [each for each in told if each[0].startswith("vault:keys")]
-    assert changed == [("vault:keys:change", "one person"), ("vault:keys:changed", "one person")]
+    assert changed == [("vault:keys:change", "two people"), ("vault:keys:changed", "two people")]
 
 
 def test_rotation_goes_through_more_keys_than_one_batch(
@@ -130,7 +130,7 @@ def test_rotation_goes_through_more_keys_than_one_batch(
 ) -> None:
     monkeypatch.setattr(keeping_module, "BATCH", 2)
     house.fill(5)
-    status = house.keeping.rotate(by="one person")
+    status = house.keeping.rotate(agreed, by="two people")
     assert status.wrapped[status.current] == 5
 
 
@@ -148,7 +148,7 @@ def test_rotation_works_with_keys_in_a_token(
     made = house.fill(3)
     victim, *kept = made
     old = house.ring.generations()
-    house.keeping.rotate(by="one person")
+    house.keeping.rotate(agreed, by="two people")
     house.expunge([victim])
     assert len(house.ring.generations()) == 1
     assert old[0] not in house.ring.generations()
@@ -163,7 +163,7 @@ def test_what_is_expunged_opens_from_no_copy_and_everything_else_stays(
     made = house.fill(4)
     victim, *kept = made
     stolen = [house.keys()]
-    house.keeping.rotate(by="one person")
+    house.keeping.rotate(agreed, by="two people")
     stolen.append(house.keys())
     blobs_before = set(blob_files(house))
     shutil.copytree(tmp_path / "data", tmp_path / "copied data", dirs_exist_ok=True)
@@ -219,7 +219,7 @@ def test_while_a_backup_is_out_of_reach_nothing_is_expunged(house: House, tmp_pa
 
 def test_retired_keys_are_destroyed_only_by_two(house: House) -> None:
     made = house.fill(2)
-    house.keeping.rotate(by="one person")
+    house.keeping.rotate(agreed, by="two people")
 
     def lonely(unit: UnitOfWork, act: str, subject: str) -> None:
         raise DeniedError(f"{act} of {subject} takes two.")
@@ -331,9 +331,11 @@ def test_a_rotation_killed_at_any_write_is_finished_by_the_next(
     house.keeping.back_up(tmp_path / "safe.json", agreed, by="two people")
     made = house.fill(3)
     number = 1
-    while killed_at(number, database_url, tmp_path, lambda each: each.keeping.rotate(by="one")):
+    while killed_at(
+        number, database_url, tmp_path, lambda each: each.keeping.rotate(agreed, by="two")
+    ):
         assert all(house.opens(within, held) for within, held in made.items()), number
-        status = house.keeping.rotate(by="one")
+        status = house.keeping.rotate(agreed, by="two")
         assert status.wrapped[status.current] == len(made)
         assert all(house.opens(within, held) for within, held in made.items()), number
         house.database.dispose()

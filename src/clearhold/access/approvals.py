@@ -41,6 +41,7 @@ class Act(StrEnum):
     EXPUNGE = "expunge"
     KEY_BACKUP = "key-backup"
     KEY_DESTRUCTION = "key-destruction"
+    KEY_ROTATION = "key-rotation"
     READ_IN_TIER_0 = "read-in-tier-0"
     RECOVERY = "recovery"
     TAKE_OVER_CASE = "take-over-case"

@@ -26,6 +26,7 @@ BATCH: Final = 200
 RING: Final = "ring"
 KEY_BACKUP: Final = "key-backup"
 KEY_DESTRUCTION: Final = "key-destruction"
+KEY_ROTATION: Final = "key-rotation"
 
 Guard = Callable[[UnitOfWork, str, str], None]
 """Called with what is to be done and to what, in the transaction that begins it.
@@ -68,7 +69,7 @@ class KeyKeeping:
             running=None if change is None else change.kind,
         )
 
-    def rotate(self, *, by: str) -> KeyStatus:
+    def rotate(self, guard: Guard, *, by: str) -> KeyStatus:
         """Make a new key-encryption key and wrap every compartment's key under it.
 
         The one before is retired: it opens what older copies of the database hold. A change that
@@ -76,6 +77,7 @@ class KeyKeeping:
         """
         if self.finish() is not ChangeKind.ROTATE:
             with self._sessions.transaction() as unit:
+                guard(unit, KEY_ROTATION, RING)
                 self._begin(unit, ChangeKind.ROTATE, by=by)
             self.finish()
         return self.status()

@@ -1,14 +1,13 @@
 """`clearhold admin keys`: the keys that wrap all others, on the hub's own machine.
 
-Rotating takes one person. What destroys or copies keys takes two: the person whose token is in
-CLEARHOLD_TOKEN, and the one who approved what they proposed.
+Whatever changes, copies or destroys keys takes two people: the one whose token is in CLEARHOLD_TOKEN,
+and the one who approved what they proposed. Finishing what was cut off takes nobody.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
 
 import typer
 
@@ -21,8 +20,6 @@ from clearhold.settings import from_environment
 from clearhold.vault.keeping import KeyStatus
 
 app = typer.Typer(help="Rotate, back up and destroy the hub's keys.", no_args_is_help=True)
-
-_MACHINE: Final = "machine"
 
 
 @app.command("status")
@@ -38,7 +35,9 @@ def status(*, as_json: bool = JsonOption) -> None:
 def rotate(*, as_json: bool = JsonOption) -> None:
     """Wrap every compartment's key under a new key; content stays as it is."""
     with open_hub(from_environment(), work=False) as hub:
-        _show(hub.keeping.rotate(by=_MACHINE), as_json=as_json)
+        actor = _person(hub)
+        done = hub.keeping.rotate(hub.two_people(actor), by=actor.principal)
+        _show(done, as_json=as_json)
 
 
 @app.command("resume")
