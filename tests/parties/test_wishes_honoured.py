@@ -117,6 +117,24 @@ def read_in(
     )
 
 
+def person(hub: Hub, name: str) -> Actor:
+    """A person of the hub's coordinator."""
+    _, issued = hub.parties.found_hub(handle="hub", name="Hub", person=name, life=timedelta(days=9))
+    return hub.authenticate(issued.secret)
+
+
+def approve(hub: Hub, needed: ApprovalNeededError, by: Actor, second: Actor) -> None:
+    """Propose exactly what was asked for, and let a second person approve it."""
+    proposed = hub.approvals.propose(
+        by,
+        Act(str(needed.facts["act"])),
+        str(needed.facts["subject"]),
+        particulars=needed.facts["particulars"],  # type: ignore[arg-type]
+        reason="it is needed",
+    )
+    hub.approvals.give(second, ApprovalId(proposed.id))
+
+
 def vendors(hub: Hub, coordinator: Actor, case: CaseId) -> list[str]:
     shown = hub.cases.get(coordinator, case)
     return [each.name for each in shown.participants if each.role is Role.VENDOR]
@@ -276,14 +294,7 @@ def test_what_two_people_approved_is_held_with_their_approval_and_no_more_is_giv
     later: Callable[[timedelta], None],
 ) -> None:
     case = open_case()
-    ada, bea = (
-        hub.authenticate(
-            hub.parties.found_hub(handle="hub", name="Hub", person=name, life=timedelta(days=9))[
-                1
-            ].secret
-        )
-        for name in ("Ann", "Bea")
-    )
+    ada, bea = person(hub, "Ann"), person(hub, "Bea")
     hub.readers.read_in(
         coordinator, case, "hub", role=Role.COORDINATOR, tier=1, reason="r", member=ada.principal
     )
@@ -293,14 +304,7 @@ def test_what_two_people_approved_is_held_with_their_approval_and_no_more_is_giv
         read_in(hub, ada, case)
     with pytest.raises(ApprovalNeededError) as needed:
         read_in(hub, ada, case, tier=0)
-    proposed = hub.approvals.propose(
-        ada,
-        Act(str(needed.value.facts["act"])),
-        str(needed.value.facts["subject"]),
-        particulars=needed.value.facts["particulars"],  # type: ignore[arg-type]
-        reason="it is needed",
-    )
-    hub.approvals.give(bea, ApprovalId(proposed.id))
+    approve(hub, needed.value, ada, bea)
     with pytest.raises(HeldError):
         read_in(hub, ada, case, tier=0)
     with pytest.raises(ApprovalNeededError):
@@ -470,12 +474,7 @@ def test_what_was_held_is_given_only_while_it_still_stands(
     gone: str,
 ) -> None:
     maintainer, coordinator = between
-
-    def person(name: str) -> Actor:
-        made = hub.parties.found_hub(handle="hub", name="Hub", person=name, life=timedelta(days=9))
-        return hub.authenticate(made[1].secret)
-
-    ann, bea = person("Ann"), person("Bea")
+    ann, bea = person(hub, "Ann"), person(hub, "Bea")
     case, other = open_case(), open_case()
     for each in (case, other):
         hub.readers.read_in(
@@ -492,14 +491,7 @@ def test_what_was_held_is_given_only_while_it_still_stands(
     )
     with pytest.raises(ApprovalNeededError) as needed:
         read_in(hub, ann, case, tier=0)
-    proposed = hub.approvals.propose(
-        ann,
-        Act(str(needed.value.facts["act"])),
-        str(needed.value.facts["subject"]),
-        particulars=needed.value.facts["particulars"],  # type: ignore[arg-type]
-        reason="r",
-    )
-    hub.approvals.give(bea, ApprovalId(proposed.id))
+    approve(hub, needed.value, ann, bea)
     for each, tier in ((case, 0), (other, 1)):
         with pytest.raises(HeldError):
             read_in(hub, ann, each, tier=tier)
