@@ -26,6 +26,12 @@ class Technique(StrEnum):
     SYMBOLIC = "symbolic"
     MODEL_REVIEW = "model-review"
     DYNAMIC = "dynamic"
+    CREDENTIALED = "credentialed"
+    LIVE_PROBING = "live-probing"
+
+
+LIVE_ONLY: Final = frozenset({Technique.CREDENTIALED, Technique.LIVE_PROBING})
+"""Techniques that only make sense on systems that run: with an account there, or from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,11 @@ def make_target(
             f"A target has 1 to {MOST_ENTRIES} versions, at most {MOST_ENTRIES} paths, "
             "and a technique.",
             next_step="Name at least one version and one technique.",
+        )
+    if not LIVE_ONLY.isdisjoint(techniques):
+        raise InvalidError(
+            "A package is not scanned as a live system.",
+            next_step="Leave out: " + ", ".join(sorted(LIVE_ONLY)) + ".",
         )
     scheme = scheme_for(purl.type)
     ordered = sorted(set(versions), key=scheme.key)

@@ -11,9 +11,9 @@ A name and an address are never found equal (see `live_targets`): an authorisati
 cover the other, and leases on them do not collide. Whoever owns both bounds how many scan at once
 in the authorisation, and that count knows no such difference.
 
-The index: `lane_names` are coarse and the same for all that may overlap, to be held while one claim
-is decided. `index_at` and `index_above` find candidates: two scopes can only overlap when a token of
-one's `index_at` is among the other's `index_at` or `index_above`.
+Places: `places_at` and `places_above` name where targets stand in the trees of names, addresses and
+sites. Two scopes can only overlap when a place of one's `places_at` is among the other's `places_at`
+or `places_above`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import InvalidError
 from clearhold.scanning.live_targets import (
     Addresses,
@@ -36,21 +37,14 @@ from clearhold.scanning.live_targets import (
 )
 
 MOST_TARGETS: Final = 64
-_V4_BITS: Final = (8, 16, 24, 32)
-_V6_BITS: Final = (16, 32, 48, 64, 80, 96, 112, 128)
 _MAPPED: Final = 0xFFFF
 
 
-class LiveTechnique(StrEnum):
-    """How a live system is examined.
-
-    Dynamic testing uses what anybody may use; credentialed testing signs in with accounts the owner
-    gave; live probing looks for what answers and what it is.
-    """
-
-    DYNAMIC = "dynamic"
-    CREDENTIALED = "credentialed"
-    LIVE_PROBING = "live-probing"
+LIVE_TECHNIQUES: Final = frozenset(
+    {Technique.DYNAMIC, Technique.CREDENTIALED, Technique.LIVE_PROBING}
+)
+"""Dynamic testing uses what anybody may use; credentialed testing signs in with accounts the owner
+gave; live probing looks for what answers and what it is."""
 
 
 class Depth(StrEnum):
@@ -75,13 +69,17 @@ class LiveScope:
     """Targets on live systems, one technique, and how deeply. Made by `make_live_scope`."""
 
     targets: tuple[Target, ...]
-    technique: LiveTechnique
+    technique: Technique
     depth: Depth = Depth.CHECKS
 
-    def overlap(self, other: LiveScope) -> tuple[Target, ...]:
+    KIND: ClassVar[str] = "live"
+
+    def overlap(self, other: object) -> tuple[str, ...]:
         """Those of my own targets that the other also reaches; empty when the two are apart."""
+        if not isinstance(other, LiveScope):
+            return ()
         return tuple(
-            mine for mine in self.targets if any(mine.meets(each) for each in other.targets)
+            mine.text for mine in self.targets if any(mine.meets(each) for each in other.targets)
         )
 
     def covers(self, other: LiveScope) -> bool:
@@ -93,8 +91,9 @@ class LiveScope:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON. A scope of software has `package` where this has `targets`."""
+        """For JSON."""
         return {
+            "kind": self.KIND,
             "targets": [each.text for each in self.targets],
             "technique": str(self.technique),
             "depth": str(self.depth),
@@ -107,32 +106,57 @@ class LiveScope:
         if not isinstance(targets, list | tuple) or not all(isinstance(t, str) for t in targets):
             raise InvalidError("A live scope has a list of targets.")
         try:
-            technique = LiveTechnique(plain.get("technique", ""))
+            technique = Technique(plain.get("technique", ""))
             depth = Depth(plain.get("depth", Depth.CHECKS))
         except ValueError as error:
-            raise InvalidError(
-                "There is no such technique or depth for live systems.",
-                next_step=f"Techniques: {', '.join(LiveTechnique)}; depths: {', '.join(Depth)}.",
-            ) from error
+            raise _not_live() from error
         return make_live_scope(targets, technique=technique, depth=depth)
 
     def lane_names(self) -> tuple[str, ...]:
-        """Names to hold, in order, while a claim is decided: overlapping scopes share at least one."""
-        return tuple(sorted({_lane(each) for each in self.targets}))
+        """All live systems share one lane: they are few, and what one owner allows is counted."""
+        return ("live",)
 
-    def index_at(self) -> tuple[str, ...]:
+    def index_group(self) -> str:
+        """No live system overlaps software."""
+        return "live"
+
+    def index_keys(self) -> tuple[tuple[str, ...], ...]:
+        """The targets' places as globs: everything below a place is in it."""
+        return tuple((*_steps(each), "**") for each in self.targets)
+
+    def index_span(self) -> tuple[bytes, bytes | None]:
+        """All of the line: live systems have no versions."""
+        return b"", None
+
+    def places_at(self) -> tuple[str, ...]:
         """Where each target stands in the tree of names, addresses or sites."""
-        return tuple(sorted({_tokens(each)[-1] for each in self.targets}))
+        return places_at(self.targets)
 
-    def index_above(self) -> tuple[str, ...]:
-        """Every place above one of `index_at`."""
-        return tuple(sorted({token for each in self.targets for token in _tokens(each)[:-1]}))
+    def places_above(self) -> tuple[str, ...]:
+        """Every place above one of `places_at`."""
+        return places_above(self.targets)
+
+
+def places_at(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Where each target stands in the tree of names, addresses or sites."""
+    return tuple(sorted({"/".join(_steps(each)) for each in targets}))
+
+
+def places_above(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Every place above one of `places_at`."""
+    found = set()
+    for each in targets:
+        steps = _steps(each)
+        found |= {"/".join(steps[:length]) for length in range(2, len(steps))}
+    return tuple(sorted(found))
 
 
 def make_live_scope(
-    targets: Iterable[str], *, technique: LiveTechnique, depth: Depth = Depth.CHECKS
+    targets: Iterable[str], *, technique: Technique, depth: Depth = Depth.CHECKS
 ) -> LiveScope:
     """A checked scope; what lies in another of its targets is left out. Raises `InvalidError`."""
+    if technique not in LIVE_TECHNIQUES:
+        raise _not_live()
     return LiveScope(make_targets(targets), technique, depth)
 
 
@@ -191,25 +215,21 @@ def _ports_covered(outer: Iterable[Target], inner: Target) -> bool:
     return all(any(a <= low and high <= b for a, b in together) for low, high in inner.ports)
 
 
-def _tokens(target: Target) -> tuple[str, ...]:
-    """The places from the top of a tree down to the target's own, coarser than the target."""
+def _steps(target: Target) -> tuple[str, ...]:
+    """The way from the top of a tree down to the target's place, or to one just above it."""
     where = target.where
     if isinstance(where, Names):
-        labels = where.name.split(".")
-        return tuple(f"name {'.'.join(labels[at:])}" for at in range(len(labels) - 2, -1, -1))
+        return ("name", *reversed(where.name.split(".")))
     if isinstance(where, Plant):
-        return (f"site {where.operator}/{where.site}",)
+        return ("site", where.operator, where.site)
     length = 128 - (where.high - where.low).bit_length()
-    bits: tuple[int, ...]
     if where.low >> 32 == _MAPPED:
-        number, size, bits = where.low & 0xFFFFFFFF, 32, _V4_BITS
-        length -= 96
-    else:
-        number, size, bits = where.low, 128, _V6_BITS
-    kept = [each for each in bits if each <= length]
-    return tuple(f"ip{size} {number >> (size - each):x}/{each}" for each in kept)
+        return ("ipv4", *f"{where.low & 0xFFFFFFFF:08x}"[: (length - 96) // 4])
+    return ("ipv6", *f"{where.low:032x}"[: length // 4])
 
 
-def _lane(target: Target) -> str:
-    """The top of the target's tree: two labels of a name, an IPv4 /8, an IPv6 /16, or a site."""
-    return f"live {_tokens(target)[0]}"
+def _not_live() -> InvalidError:
+    return InvalidError(
+        "There is no such technique or depth for live systems.",
+        next_step=f"Techniques: {', '.join(sorted(LIVE_TECHNIQUES))}; depths: {', '.join(Depth)}.",
+    )
