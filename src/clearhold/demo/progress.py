@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from clearhold.delivery.cli.output import printable
+from clearhold.delivery.printed import printable
 
 STAGES = 12
 

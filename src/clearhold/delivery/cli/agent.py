@@ -27,7 +27,8 @@ from clearhold.agent.policy import Policy, read_policy
 from clearhold.agent.receipt import Issued, issued
 from clearhold.agent.state import AgentState, write_file
 from clearhold.agent.sync import Synced
-from clearhold.delivery.cli.output import EXIT_REFUSED, printable, tell
+from clearhold.delivery.cli.output import EXIT_REFUSED, tell
+from clearhold.delivery.printed import printable
 from clearhold.kernel.errors import ClearholdError, NotFoundError
 from clearhold.wire import cyclonedx, dsse, key_holding
 from clearhold.wire.receipt import ReceiptState

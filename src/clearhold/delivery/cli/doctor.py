@@ -16,7 +16,7 @@ import typer
 
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe, check_enterable
 from clearhold.adapters.sources_pypi import pip_settings
-from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, printable, show, told
+from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
 from clearhold.delivery.cli.system_checks import (
     Check,
     base_checks,
@@ -24,6 +24,7 @@ from clearhold.delivery.cli.system_checks import (
     laboratory_checks,
     package_index,
 )
+from clearhold.delivery.printed import printable
 from clearhold.kernel.errors import ClearholdError
 from clearhold.ports.sandbox import Tier
 from clearhold.settings import Settings, from_environment

@@ -6,13 +6,13 @@ import functools
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
 import typer
 
 from clearhold.delivery.client import HubClient
+from clearhold.delivery.printed import printable
 from clearhold.kernel.errors import ClearholdError, InvalidError
 
 P = ParamSpec("P")
@@ -41,19 +41,6 @@ def hub_for_a_stranger() -> HubClient:
 
 def _address() -> str:
     return os.environ.get("CLEARHOLD_URL", "http://127.0.0.1:4409")
-
-
-def printable(text: object) -> str:
-    """`text` without control and direction-changing characters, which could forge a terminal.
-
-    Line breaks stay: whoever prints foreign text sees to it that its lines do not pass as theirs.
-    """
-    return "".join(
-        char
-        if char in "\n\t" or unicodedata.category(char)[0] != "C"
-        else "\N{REPLACEMENT CHARACTER}"
-        for char in str(text)
-    )
 
 
 def show(value: Any, *, as_json: bool) -> None:

@@ -34,6 +34,7 @@ from clearhold.delivery.http import (
     validation,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
+from clearhold.delivery.mcp import serving as mcp
 from clearhold.delivery.web import pages
 from clearhold.store import fence
 
@@ -104,6 +105,7 @@ def make_app(hub: Hub) -> FastAPI:
     def healthy() -> dict[str, str]:
         return {"status": "ok"}
 
+    mcp.install(app)
     missing = undeclared(app)
     if missing:
         message = f"routes without a declared permission: {', '.join(missing)}"

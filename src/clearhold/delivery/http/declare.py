@@ -18,6 +18,7 @@ from clearhold.delivery.http.doors import ActorDep, HubDep
 from clearhold.kernel.errors import InvalidError
 
 __all__ = [
+    "BY_TOOL",
     "PUBLIC",
     "ActorDep",
     "HubDep",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 PUBLIC: Final = "public"
+BY_TOOL: Final = "that of the tool called"
 _MARK: Final = "clearhold_permission"
 _SUSPECT: Final = re.compile(rb"\x00|\\u(0000|[dD][89a-fA-F])")  # \x00: UTF-16 or UTF-32
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -96,7 +98,10 @@ IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, ma
 
 
 def requires(permission: Permission | str) -> dict[str, Any]:
-    """Keyword arguments for a route decorator that declare its permission, or `PUBLIC`."""
+    """Keyword arguments for a route decorator that declare its permission, or `PUBLIC`.
+
+    `BY_TOOL` is for the one route that calls tools, each of which declares its own.
+    """
     return {"openapi_extra": {_MARK: str(permission)}}
 
 

@@ -59,6 +59,13 @@ def actor_of(request: Request) -> Actor:
         return _known(hub.authenticate(presented))
 
 
+def bearer_of(request: Request) -> Actor:
+    """Who calls, by a bearer token alone. Raises `UnauthenticatedError`."""
+    if not request.headers.get("authorization"):
+        raise _nobody()
+    return actor_of(request)
+
+
 def signed_in_of(request: Request) -> SignedIn:
     """Whose session it is, from the hub's own pages. Raises `UnauthenticatedError`."""
     presented = _cookie(request, _SESSION)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
@@ -19,6 +20,7 @@ from clearhold.kernel.errors import (
     kind_and_places,
 )
 
+UNFORESEEN: Final = ("Something went wrong in the hub.", "Tell the hub's coordinator the time.")
 _log = logging.getLogger(__name__)
 
 
@@ -55,10 +57,13 @@ def install(app: FastAPI) -> None:
 
 def unforeseen(error: Exception) -> JSONResponse:
     """Log the kind and place of an error that nobody foresaw, and answer without either."""
+    note(error)
+    return problem(500, "error", *UNFORESEEN)
+
+
+def note(error: Exception) -> None:
+    """Log the kind and place of an error that nobody foresaw."""
     _log.error("an unforeseen error: %s", kind_and_places(error))
-    return problem(
-        500, "error", "Something went wrong in the hub.", "Tell the hub's coordinator the time."
-    )
 
 
 def _page(request: Request, error: ClearholdError) -> Response:

@@ -1,0 +1,1 @@
+"""The hub for AI agents, by the Model Context Protocol."""

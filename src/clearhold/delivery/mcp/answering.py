@@ -1,0 +1,69 @@
+"""Calling a tool for an actor, and what is told: an answer, or an error of the one family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from clearhold.access.model import Actor
+from clearhold.assembly import Hub
+from clearhold.delivery.http import problems
+from clearhold.delivery.mcp.tool import Tool
+from clearhold.delivery.printed import printable
+from clearhold.kernel.errors import ClearholdError
+from clearhold.store import fence
+
+
+def answered(hub: Hub, actor: Actor, tool: Tool, given: Mapping[str, Any]) -> CallToolResult:
+    """What `tool` tells `actor`; whatever goes wrong is told as an error of the tool."""
+    try:
+        # The protocol's library may have left the request's own context, so it is entered anew.
+        with fence.request():
+            fence.identify(fence.Identity(actor.party, actor.principal, actor.person or ""))
+            actor.need(tool.permission)
+            arguments = tool.arguments.model_validate(given)
+            value = tool.run(hub, actor, arguments).model_dump(mode="json")
+        return _result(value)
+    except ValidationError as error:
+        # The places are told, never the values: they may be what must not be repeated.
+        places = {".".join(str(part) for part in each["loc"]) for each in error.errors()}
+        return _error(
+            "invalid",
+            f"The arguments do not have the right shape at: {', '.join(sorted(places)[:20])}.",
+            "Compare them with the tool's input schema.",
+        )
+    except ClearholdError as error:
+        return _error(error.code, error.message, error.next_step, error.facts)
+    except Exception as error:  # noqa: BLE001  # let through, the library would tell and log its text
+        problems.note(error)
+        return _error("error", *problems.UNFORESEEN)
+
+
+def _error(
+    code: str, sentence: str, next_step: str, facts: Mapping[str, object] | None = None
+) -> CallToolResult:
+    told = {"code": code, "title": sentence, "next_step": next_step, **(facts or {})}
+    return _result(told, failed=True)
+
+
+def _result(value: Mapping[str, Any], *, failed: bool = False) -> CallToolResult:
+    """A value as structure and as the same in JSON text, with no character that hides or forges."""
+    shown = _harmless(value)
+    text = json.dumps(shown, ensure_ascii=False)
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=shown, is_error=failed
+    )
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(name): _harmless(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(each) for each in value]
+    return value

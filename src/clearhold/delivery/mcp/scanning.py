@@ -1,0 +1,239 @@
+"""Tools to keep out of each other's way: leases and what scans covered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.assembly import Hub
+from clearhold.catalogue.model import Technique
+from clearhold.delivery.http import catalogue, scanning
+from clearhold.delivery.http.catalogue import TargetView
+from clearhold.delivery.http.scanning import (
+    CoverageId,
+    CoverageView,
+    Fence,
+    LeaseView,
+    NewCoverage,
+    NewLease,
+    VersionSpan,
+)
+from clearhold.delivery.mcp.tool import (
+    Arguments,
+    FenceNumber,
+    Id,
+    IdempotencyKey,
+    NoArguments,
+    Tool,
+)
+from clearhold.scanning.model import LARGEST_BUDGET_S, Mode, Outcome
+
+LeaseId = Annotated[Id, Field(description="The id of a lease of yours.")]
+
+
+class ScopeArguments(Arguments):
+    """What is looked at, and how."""
+
+    package: str = Field(
+        max_length=1000, description="A package URL without a version, as pkg:pypi/ujson."
+    )
+    technique: Technique = Field(description="How you mean to look.")
+    version: str | None = Field(
+        default=None, max_length=200, description="One version. Leave it out for a range."
+    )
+    from_version: str = Field(
+        default="0", max_length=200, description="The first version of a range; 0 is the first."
+    )
+    before_version: str | None = Field(
+        default=None, max_length=200, description="The first version after the range."
+    )
+    paths: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(
+        default=(),
+        max_length=16,
+        description="Path globs in the package, as lib/**/*.c; none means the whole package.",
+    )
+
+    def span(self) -> VersionSpan:
+        """The versions meant."""
+        return VersionSpan(exact=self.version, start=self.from_version, before=self.before_version)
+
+
+class ClaimArguments(ScopeArguments):
+    """A scope to lease."""
+
+    mode: Mode = Field(default=Mode.EXCLUSIVE, description="What you ask of others.")
+    window_hours: float = Field(
+        default=8, gt=0, le=720, description="For how many hours you want it at most."
+    )
+    budget_s: int = Field(
+        default=3600, gt=0, le=LARGEST_BUDGET_S, description="Seconds of scanning you mean to do."
+    )
+    idempotency_key: IdempotencyKey
+
+
+class HeldArguments(Arguments):
+    """A lease of the caller's."""
+
+    lease: LeaseId
+    fence: FenceNumber
+
+
+class CoverageArguments(HeldArguments):
+    """What a scan covered."""
+
+    outcome: Outcome
+    effort: dict[str, int] = Field(
+        default={},
+        max_length=16,
+        description='Counts by short names, as {"seconds": 60, "executions": 100000}.',
+    )
+    result_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="The SHA-256 of the log you keep."
+    )
+
+
+class TargetArguments(Arguments):
+    """One package, or all."""
+
+    package: str | None = Field(
+        default=None, max_length=1000, description="A package URL without a version."
+    )
+
+
+class Targets(BaseModel):
+    """Packages that the hub lists as targets."""
+
+    targets: list[TargetView]
+
+
+class Leases(BaseModel):
+    """The caller's leases, the newest first."""
+
+    leases: list[LeaseView]
+
+
+class Covered(BaseModel):
+    """What the caller's scans covered, the newest first."""
+
+    coverage: list[CoverageView]
+
+
+def _targets(hub: Hub, actor: Actor, given: TargetArguments) -> Targets:
+    return Targets(targets=catalogue.listing(hub, actor, given.package))
+
+
+def _claim(hub: Hub, actor: Actor, given: ClaimArguments) -> LeaseView:
+    new = NewLease(
+        package=given.package,
+        versions=given.span(),
+        paths=given.paths,
+        technique=given.technique,
+        mode=given.mode,
+        window_hours=given.window_hours,
+        budget_s=given.budget_s,
+    )
+    return scanning.claim(hub, actor, new, given.idempotency_key)
+
+
+def _renew(hub: Hub, actor: Actor, given: HeldArguments) -> LeaseView:
+    return scanning.heartbeat(hub, actor, given.lease, Fence(fence=given.fence))
+
+
+def _release(hub: Hub, actor: Actor, given: HeldArguments) -> LeaseView:
+    return scanning.release(hub, actor, given.lease, Fence(fence=given.fence))
+
+
+def _list(hub: Hub, actor: Actor, _given: NoArguments) -> Leases:
+    return Leases(leases=scanning.listing(hub, actor))
+
+
+def _report(hub: Hub, actor: Actor, given: CoverageArguments) -> CoverageId:
+    new = NewCoverage(
+        fence=given.fence,
+        outcome=given.outcome,
+        effort=given.effort,
+        result_sha256=given.result_sha256,
+    )
+    return scanning.report_coverage(hub, actor, given.lease, new)
+
+
+def _coverage(hub: Hub, actor: Actor, _given: NoArguments) -> Covered:
+    return Covered(coverage=scanning.coverage(hub, actor))
+
+
+TOOLS: Final = (
+    Tool(
+        name="scan_targets",
+        description="List the packages that may be scanned, with the versions, techniques and "
+        "paths to choose from.",
+        permission=Permission.CATALOGUE_READ,
+        endpoint=catalogue.listing,
+        arguments=TargetArguments,
+        answer=Targets,
+        run=_targets,
+        reads=True,
+    ),
+    Tool(
+        name="scan_claim",
+        description="Lease a scope before you look at it, so that no two parties scan the same "
+        "unknowingly. When part of it is taken, the error says which of your own paths are and "
+        "what is free instead; it never says who holds it. Keep the lease's id and its fence.",
+        permission=Permission.SCANNING_CLAIM,
+        endpoint=scanning.claim,
+        arguments=ClaimArguments,
+        answer=LeaseView,
+        run=_claim,
+    ),
+    Tool(
+        name="scan_renew",
+        description="Tell that you are still scanning. A lease lapses an hour after you were last "
+        "heard of, at the latest at its window's end. Stop scanning when this is refused.",
+        permission=Permission.SCANNING_CLAIM,
+        endpoint=scanning.heartbeat,
+        arguments=HeldArguments,
+        answer=LeaseView,
+        run=_renew,
+    ),
+    Tool(
+        name="scan_release",
+        description="Give a lease back as soon as you are done, so that others may look.",
+        permission=Permission.SCANNING_CLAIM,
+        endpoint=scanning.release,
+        arguments=HeldArguments,
+        answer=LeaseView,
+        run=_release,
+    ),
+    Tool(
+        name="scan_list",
+        description="List your own leases and how each stands, the newest first.",
+        permission=Permission.SCANNING_READ,
+        endpoint=scanning.listing,
+        arguments=NoArguments,
+        answer=Leases,
+        run=_list,
+        reads=True,
+    ),
+    Tool(
+        name="scan_report_coverage",
+        description="Tell what a scan under your lease covered, also when it found nothing.",
+        permission=Permission.SCANNING_CLAIM,
+        endpoint=scanning.report_coverage,
+        arguments=CoverageArguments,
+        answer=CoverageId,
+        run=_report,
+        repeats=False,
+    ),
+    Tool(
+        name="scan_coverage",
+        description="List what your own scans covered, the newest first.",
+        permission=Permission.SCANNING_READ,
+        endpoint=scanning.coverage,
+        arguments=NoArguments,
+        answer=Covered,
+        run=_coverage,
+        reads=True,
+    ),
+)

@@ -1,0 +1,140 @@
+"""What an agent does over the protocol, from the claim to the receipt, by the official client."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+from clearhold.access.permissions import PartyKind
+from clearhold.assembly import Hub
+from clearhold.catalogue.model import Technique
+from mcp_client import Agent
+
+PACKAGE = "pkg:pypi/ujson"
+REPORT = {
+    "schema": "clearhold-finding/1",
+    "package": "pkg:pypi/ujson@5.1.0",
+    "title": "Overflow while indenting",
+    "description": "Indenting writes past a buffer.",
+    "weakness": "CWE-121",
+    "target": "encode",
+    "claim": {"kind": "crash"},
+    "proof": base64.b64encode(b"PROOF").decode(),
+}
+
+
+def claimed(agent: Agent, key: str = "claim-1") -> dict[str, object]:
+    return agent.ask(
+        "scan_claim",
+        package=PACKAGE,
+        technique="fuzzing",
+        version="5.1.0",
+        paths=["lib/**"],
+        idempotency_key=key,
+    )
+
+
+def test_an_agent_claims_renews_checks_submits_and_releases(
+    agent_of: Callable[..., Agent], era: str
+) -> None:
+    """An agent's whole day works over the protocol alone, by the handshake and without one."""
+    agent = agent_of(PartyKind.LAB, era=era)
+    lease = claimed(agent)
+    assert lease["state"] == "granted"
+    held = {"lease": lease["id"], "fence": lease["fence"]}
+    assert agent.ask("scan_renew", **held)["state"] == "active"
+    assert [each["id"] for each in agent.ask("scan_list")["leases"]] == [lease["id"]]
+    receipt = agent.ask(
+        "finding_submit",
+        format="clearhold-json",
+        content=json.dumps(REPORT),
+        idempotency_key="finding-1",
+        **held,
+    )
+    assert receipt["under_lease"] is True
+    assert agent.ask("finding_receipt", submission=receipt["submission"]) == receipt
+    finding = receipt["findings"][0]["finding"]
+    assert [each["id"] for each in agent.ask("finding_list")["findings"]] == [finding]
+    shown = agent.ask("finding_get", finding=finding)
+    assert shown["finding"]["content"]["title"] == REPORT["title"]
+    covered = agent.ask(
+        "scan_report_coverage",
+        outcome="found",
+        effort={"executions": 31047},
+        result_sha256="0" * 64,
+        **held,
+    )
+    assert [each["id"] for each in agent.ask("scan_coverage")["coverage"]] == [covered["id"]]
+    assert agent.ask("scan_release", **held)["state"] == "released"
+
+
+def test_a_repeated_claim_or_submission_has_one_effect(agent_of: Callable[..., Agent]) -> None:
+    """An agent that lost an answer may ask again with the same key."""
+    agent = agent_of(PartyKind.FINDER)
+    assert claimed(agent) == claimed(agent)
+    sent = {
+        "format": "text",
+        "content": "It overflows\nwhen indenting",
+        "package": "pkg:pypi/ujson@5.1.0",
+        "idempotency_key": "k",
+    }
+    assert agent.ask("finding_submit", **sent) == agent.ask("finding_submit", **sent)
+    assert len(agent.ask("finding_list")["findings"]) == 1
+
+
+def test_a_rival_learns_that_a_scope_is_taken_and_not_by_whom(
+    agent_of: Callable[..., Agent],
+) -> None:
+    """The conflict names the asker's own paths and what is free, and nobody."""
+    claimed(agent_of(PartyKind.LAB))
+    rival = agent_of(PartyKind.FINDER)
+    told = rival.refusal(
+        "scan_claim",
+        package=PACKAGE,
+        technique="fuzzing",
+        version="5.1.0",
+        paths=["lib/a.c", "python/**"],
+        idempotency_key="k",
+    )
+    assert told["code"] == "conflict"
+    assert told["taken"]["paths"] == ["lib/a.c"]
+    assert told["free"][0]["paths"] == ["python/**"]
+    assert "lab-" not in json.dumps(told)
+
+
+def test_targets_to_choose_from_are_those_of_the_catalogue(
+    agent_of: Callable[..., Agent], hub: Hub, founder: str
+) -> None:
+    """An agent sees what may be scanned before it claims."""
+    agent = agent_of(PartyKind.LAB)
+    assert agent.ask("scan_targets") == {"targets": []}
+    hub.catalogue.add(
+        hub.authenticate(founder), PACKAGE, versions=("5.1.0",), techniques=(Technique.FUZZING,)
+    )
+    (target,) = agent.ask("scan_targets", package=PACKAGE)["targets"]
+    assert target["package"] == PACKAGE
+
+
+def test_an_old_fence_is_refused(agent_of: Callable[..., Agent]) -> None:
+    """A late holder cannot renew what is no longer theirs."""
+    agent = agent_of(PartyKind.LAB)
+    lease = claimed(agent)
+    told = agent.refusal("scan_renew", lease=lease["id"], fence=lease["fence"] + 1)
+    assert told["code"] == "conflict"
+
+
+def test_bytes_are_submitted_in_base64_and_one_content_at_a_time(
+    agent_of: Callable[..., Agent],
+) -> None:
+    """A submission has exactly one content."""
+    agent = agent_of(PartyKind.LAB)
+    sent = {"format": "clearhold-json", "idempotency_key": "k"}
+    raw = json.dumps(REPORT)
+    encoded = base64.b64encode(raw.encode()).decode()
+    assert agent.refusal("finding_submit", **sent)["code"] == "invalid"
+    both = {"content": raw, "content_base64": encoded}
+    assert agent.refusal("finding_submit", **sent, **both)["code"] == "invalid"
+    assert agent.refusal("finding_submit", **sent, content_base64="%")["code"] == "invalid"
+    receipt = agent.ask("finding_submit", **sent, content_base64=encoded)
+    assert receipt == agent.ask("finding_submit", **sent, content=raw)
