@@ -237,6 +237,31 @@ POST /sign-in/passkey/options
 POST /sign-in/provider
 """
 
+# The one route that calls tools, each of which has a row below in the columns of the relations.
+TOOLS_ROUTE = "POST /mcp"
+
+TOOLS_OF_OBJECTS = """
+scan_renew            + d d d d d d d d n d
+scan_release          + d d d d d d d d n d
+scan_report_coverage  + d d d d d d d d n d
+finding_receipt       y y n d d n n n n n d
+finding_get           y y y d d n n n n n d
+"""
+
+# y: it holds some   n: it holds none   d: refused
+TOOLS_THAT_LIST = """
+scan_list             y d d d d d d d d n d
+scan_coverage         n d d d d d d d d n d
+finding_list          y y y d d n n n n n d
+scan_targets          n n n n n n n n n n d
+"""
+
+# What belongs to nobody yet: who may try it.   +: may   d: refused
+TOOLS_WITHOUT_OBJECT = """
+scan_claim            + d d d d d d d d + d
+finding_submit        + d d d d d d d d + d
+"""
+
 # Commands that ask no hub; every other one asks it over HTTP alone, by a route that stands above.
 LOCAL_COMMANDS = """
 serve

@@ -30,6 +30,7 @@ from route_table import (
     PAGES,
     PUBLIC_ROUTES,
     RELATIONS,
+    TOOLS_ROUTE,
     WITHOUT_OBJECT,
 )
 from sqlalchemy import insert, update
@@ -269,7 +270,7 @@ def told(stage: Stage, name: str, route: str, things: dict[str, str]) -> str:
 
 def check_rows(app: FastAPI) -> None:
     expected = [f"{each.split()[0]} {API}{each.split()[1]}" for each in ASKED]
-    expected += [*rows(PAGES), *rows(PUBLIC_ROUTES)]
+    expected += [*rows(PAGES), *rows(PUBLIC_ROUTES), TOOLS_ROUTE]
     assert len(expected) == len(set(expected))
     found = sorted(name for name, _ in walk(app.routes))
     assert not set(found) ^ set(expected), set(found) ^ set(expected)
