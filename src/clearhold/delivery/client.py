@@ -54,6 +54,15 @@ class HubClient:
         body = {"enrolment": enrolment, "days": days}
         return self._send("POST", "/enrol/token", json=body).json()
 
+    def tool_message(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Send one message of the Model Context Protocol to the hub's tools; its answer."""
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)}
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2025-11-25",
+        }
+        return self._send("POST", "/mcp", json=message, headers=headers).json()
+
     def fetch(self, path: str, **parameters: Any) -> bytes:
         """POST to a path below /api/v1 and return the bytes it answers."""
         given = {name: value for name, value in parameters.items() if value is not None}

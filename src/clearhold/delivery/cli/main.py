@@ -13,6 +13,7 @@ from clearhold.delivery.cli import (
     agent,
     agreement,
     approval,
+    bridge,
     case,
     catalogue,
     discover,
@@ -60,6 +61,7 @@ admin.add_typer(keys.app, name="keys")
 app.add_typer(admin, name="admin")
 app.command("serve")(serving.serve)
 app.command("worker")(serving.worker)
+app.command("mcp")(bridge.bridge)
 app.command("doctor")(doctor.doctor)
 
 

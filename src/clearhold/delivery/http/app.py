@@ -34,7 +34,6 @@ from clearhold.delivery.http import (
     validation,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
-from clearhold.delivery.mcp import serving as mcp
 from clearhold.delivery.web import pages
 from clearhold.store import fence
 
@@ -72,7 +71,7 @@ _HEADERS: Final = {
 def make_app(hub: Hub) -> FastAPI:
     """The application that serves `hub`.
 
-    Raises `RuntimeError` when a route declares no permission.
+    Raises `RuntimeError` when a route or a tool declares no permission.
     """
 
     @asynccontextmanager
@@ -105,7 +104,9 @@ def make_app(hub: Hub) -> FastAPI:
     def healthy() -> dict[str, str]:
         return {"status": "ok"}
 
-    mcp.install(app)
+    from clearhold.delivery.mcp import serving  # noqa: PLC0415  # slow, and of no use to commands
+
+    serving.install(app)
     missing = undeclared(app)
     if missing:
         message = f"routes without a declared permission: {', '.join(missing)}"
