@@ -172,7 +172,7 @@ REASONS = {
     "match_key": "keyed hashes, compared by services across parties",
     "recusal": "who is barred, and the source of every policy",
     "remediation_matter": "sealed, and read by services alone",
-    "scan_lane": "keyed hashes and a sealed register: claims must see what others hold",
+    "scan_lane": "keyed hashes and counters: every claim takes the lane's next token",
 }
 
 

@@ -102,7 +102,10 @@ def ground(hub: Hub, engine: MemoryEngine, party_of: Callable[..., Actor]) -> Fi
     engine.register(RUN, lambda ids: service.run(DiscoveryId(ids["campaign"])))
     coordinator = party_of(PartyKind.COORDINATOR)
     hub.catalogue.add(
-        coordinator, PACKAGE, versions=(VERSION, "5.4.0"), techniques=tuple(Technique)
+        coordinator,
+        PACKAGE,
+        versions=(VERSION, "5.4.0"),
+        techniques=(Technique.FUZZING, Technique.STATIC),
     )
     labs = (party_of(PartyKind.LAB, "lab-alpha"), party_of(PartyKind.LAB, "lab-beta"))
     return Field(hub, engine, searcher, service, coordinator, *labs)

@@ -14,7 +14,8 @@ from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.versions import scheme_for
 from clearhold.scanning import paths
-from clearhold.scanning.model import Scope, Versions, make_scope, overlap, versions_meet
+from clearhold.scanning.model import SoftwareScope, Versions, make_scope, overlap
+from clearhold.scanning.spans import meet as versions_meet
 
 PARTS = st.sampled_from(["**", "a", "b", "*", "?", "a*", "*b", "a?", "*a*", "?*"])
 GLOBS = st.lists(PARTS, min_size=1, max_size=3).map("/".join).map(paths.normal)
@@ -129,7 +130,8 @@ def test_version_ranges_meet_exactly_when_a_version_lies_in_both(a: Versions, b:
         return low <= key and (high is None or key < high)
 
     common = any(inside(version, a) and inside(version, b) for version in probes)
-    assert versions_meet(a, b, scheme) is common
+    assert versions_meet(a, b, "pypi") is common
+    assert versions_meet(b, a, "pypi") is common
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,129 @@ def test_scopes_overlap_in_my_own_words() -> None:
     )
     assert overlap(mine, other) == ("lib/*.c", "python/**")
     assert overlap(other, mine) == other.paths
-    static = Scope(other.package, other.versions, other.paths, Technique.STATIC)
+    static = SoftwareScope(other.package, other.versions, other.paths, Technique.STATIC)
     assert overlap(mine, static) == ()
-    newer = Scope(other.package, Versions(start="5.4.0"), other.paths, Technique.FUZZING)
+    newer = SoftwareScope(other.package, Versions(start="5.4.0"), other.paths, Technique.FUZZING)
     assert overlap(mine, newer) == ()
+
+
+A, B = "a" * 40, "b" * 40
+LONG = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "meets"),
+    [
+        (Versions(commits=(A,)), Versions(commits=(A, B)), True),
+        (Versions(commits=(A,)), Versions(commits=(B,)), False),
+        (Versions(commits=(A,)), Versions(commits=(LONG,)), True),
+        (Versions(commits=(A,)), Versions(exact="1.0"), True),
+        (Versions(commits=(A,)), Versions(start="1.0", before="2.0"), True),
+        (Versions(commits=(A,)), Versions(), True),
+    ],
+)
+def test_what_no_name_decides_counts_as_overlapping(
+    mine: Versions, other: Versions, *, meets: bool
+) -> None:
+    """A commit may be any version, and a SHA-1 name the same commit as a SHA-256 name."""
+    assert versions_meet(mine, other, "pypi") is meets
+    assert versions_meet(other, mine, "pypi") is meets
+
+
+def test_a_package_whose_version_order_is_unknown_is_leased_whole_or_by_commit() -> None:
+    whole = make_scope("pkg:swift/x/y", versions=Versions(), paths=(), technique=Technique.STATIC)
+    some = make_scope(
+        "pkg:swift/x/y",
+        versions=Versions(commits=(A.upper(),)),
+        paths=(),
+        technique=whole.technique,
+    )
+    assert some.versions.commits == (A,)
+    assert whole.overlap(some) == ("**",)
+    with pytest.raises(InvalidError):
+        make_scope(
+            "pkg:swift/x/y", versions=Versions(exact="1"), paths=(), technique=Technique.STATIC
+        )
+
+
+NAMES_OF_FUNCTIONS = [
+    "".join(name) for n in (1, 2, 3) for name in itertools.product("ab", repeat=n)
+]
+FUNCTIONS = st.lists(
+    st.sampled_from(["a", "b", "ab", "a*", "*b", "?", "a?", "*a*", "??", "bab"]), max_size=2
+)
+SCOPES = st.builds(
+    lambda package, versions, globs, technique, functions: make_scope(
+        package,
+        versions=versions,
+        paths=tuple(globs),
+        technique=technique,
+        functions=tuple(functions),
+    ),
+    st.sampled_from(["pkg:pypi/one", "pkg:pypi/two"]),
+    st.one_of(spans(), st.sampled_from([Versions(commits=(A,)), Versions(commits=(B,))])),
+    st.lists(GLOBS, min_size=1, max_size=2),
+    st.sampled_from([Technique.FUZZING, Technique.STATIC]),
+    FUNCTIONS,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCOPES, SCOPES)
+def test_overlap_is_symmetric_and_holds_of_a_scope_with_itself(
+    a: SoftwareScope, b: SoftwareScope
+) -> None:
+    assert bool(a.overlap(b)) is bool(b.overlap(a))
+    assert a.overlap(a) == a.paths
+    assert SoftwareScope.from_plain(a.to_plain()) == a
+
+
+def within(scope: SoftwareScope, path: str, function: str, state: str) -> bool:
+    """Whether a scope means a function in a file of a state of its package, by plain matching."""
+    if not any(pattern(glob).fullmatch(f"{path}/") for glob in scope.paths):
+        return False
+    if scope.functions and not any(pattern(g).fullmatch(f"{function}/") for g in scope.functions):
+        return False
+    if scope.versions.commits:
+        return state in scope.versions.commits
+    if len(state) == 40:
+        return False
+    scheme = scheme_for(scope.package.type)
+    low, high = scope.versions.bounds(scheme)
+    return low <= scheme.key(state) and (high is None or scheme.key(state) < high)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    SCOPES,
+    SCOPES,
+    st.sampled_from(PATHS),
+    st.sampled_from(NAMES_OF_FUNCTIONS),
+    st.sampled_from([*(f"1.{n}" for n in range(8)), A, B]),
+)
+def test_two_scopes_that_mean_one_thing_overlap(
+    a: SoftwareScope, b: SoftwareScope, path: str, function: str, state: str
+) -> None:
+    """Whatever package, technique, file, function and state lie in both, the algebra says so."""
+    alike = (a.package, a.technique) == (b.package, b.technique)
+    if alike and within(a, path, function, state) and within(b, path, function, state):
+        assert a.overlap(b)
+
+
+@settings(max_examples=100, deadline=None)
+@given(FUNCTIONS, FUNCTIONS)
+def test_functions_meet_exactly_when_one_name_is_in_both(a: list[str], b: list[str]) -> None:
+    def scope(functions: list[str]) -> SoftwareScope:
+        return make_scope(
+            "pkg:pypi/one",
+            versions=Versions(),
+            paths=(),
+            technique=Technique.FUZZING,
+            functions=tuple(functions),
+        )
+
+    def named(functions: list[str], name: str) -> bool:
+        return not functions or any(pattern(each).fullmatch(f"{name}/") for each in functions)
+
+    common = any(named(a, name) and named(b, name) for name in NAMES_OF_FUNCTIONS)
+    assert bool(scope(a).overlap(scope(b))) is common

@@ -101,7 +101,8 @@ def test_a_conflict_travels_as_a_problem_with_what_is_free(
     assert refused.status_code == 409
     assert refused.headers["content-type"] == "application/problem+json"
     problem = refused.json()
-    assert problem["taken"]["paths"] == ["lib/**"]
+    assert problem["own_leases"] == []
+    assert "taken" not in problem
     assert any(scope["technique"] == "static" for scope in problem["free"])
     again = web.post(
         "/api/v1/scanning/leases", json=problem["free"][0], headers=headers(lab_b, "c")
@@ -150,6 +151,11 @@ def test_a_finding_is_submitted_read_and_hidden_from_others(
         ("/scanning/leases", CLAIM | {"budget_s": 10**30}, "k"),
         ("/scanning/leases", CLAIM | {"paths": ["\x1b[2J"]}, "k"),
         ("/scanning/leases", CLAIM | {"package": "\ud800"}, "k"),
+        ("/scanning/leases", CLAIM | {"technique": "live-probing"}, "k"),
+        ("/scanning/leases", CLAIM | {"versions": {"commits": ["abc"]}}, "k"),
+        ("/scanning/leases", CLAIM | {"versions": {"commits": ["a" * 40], "exact": "1"}}, "k"),
+        ("/scanning/leases", CLAIM | {"functions": ["a\x1b"]}, "k"),
+        ("/scanning/leases", CLAIM | {"functions": ["f"] * 33}, "k"),
         ("/scanning/leases/x/heartbeat", {"fence": 10**30}, ""),
     ],
 )

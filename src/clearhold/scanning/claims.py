@@ -1,25 +1,31 @@
-"""Deciding a claim inside its transaction, while the package's lane is held."""
+"""Deciding a claim inside its transaction, while its lane is held."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.catalogue import records as catalogue
-from clearhold.kernel.errors import ConflictError
-from clearhold.kernel.ids import LeaseId, new_id
+from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError
+from clearhold.kernel.ids import LeaseId, PartyId, new_id
+from clearhold.parties import records as parties
 from clearhold.parties import wishes
 from clearhold.scanning import records, suggest
-from clearhold.scanning.lanes import READER, Held, Lanes
-from clearhold.scanning.model import Lease, Mode, Scope, State, collide, expiry, overlap
+from clearhold.scanning.claim_records import Kind
+from clearhold.scanning.guards import Guard, Intent
+from clearhold.scanning.index import Entry
+from clearhold.scanning.lanes import READER, Entered, Lanes, Sight
+from clearhold.scanning.limits import Limits
+from clearhold.scanning.model import Lease, Mode, State, collide, expiry
+from clearhold.scanning.quota import Allowed, Quota
+from clearhold.scanning.scope import Scope
 from clearhold.scanning.scopes import LeaseView, SealedContent, SealedScopes
+from clearhold.scanning.software_scope import SoftwareScope
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
-
-_PACKAGES_LOOKED_AT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +43,31 @@ class Wanted:
 class Claims:
     """Grants or refuses claims."""
 
-    def __init__(self, vault: Vault, lanes: Lanes, scopes: SealedScopes) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        lanes: Lanes,
+        scopes: SealedScopes,
+        *,
+        limits: Limits,
+        guards: Sequence[Guard],
+        ranking: suggest.Ranking,
+    ) -> None:
         self._vault = vault
         self._lanes = lanes
         self._scopes = scopes
+        self._limits = limits
+        self._guards = guards
+        self._ranking = ranking
+        self._quota = Quota(lanes, limits)
 
-    def decide(self, unit: UnitOfWork, actor: Actor, wanted: Wanted) -> LeaseView | ConflictError:
-        """The lease, or the refusal, which the caller raises once this look is in the ledger.
+    def decide(self, unit: UnitOfWork, actor: Actor, wanted: Wanted) -> LeaseView | ClearholdError:
+        """The lease, or the refusal, which the caller raises once this attempt is in the ledger.
 
-        Raises `ConflictError` itself when the key was used for another claim.
+        What depends on nobody else is refused first, by raising, and is not counted: a key used
+        twice, a limit, an owner's wish, an own lease in the way.
         """
-        lane = self._lanes.of(wanted.scope.package)
-        fence, held = self._lanes.enter(unit, lane)
+        lane = self._lanes.enter(unit, self._lanes.of(wanted.scope))
         known = records.by_key(unit, actor.party, wanted.key)
         if known is not None:
             if known.request != wanted.request:
@@ -57,94 +76,178 @@ class Claims:
                     next_step="Use a new key for each claim.",
                 )
             return self._scopes.view(unit, actor, known)
-        if wishes.for_package(unit, wanted.scope.package).do_not_scan:
+        forbidden = self.forbidden(unit, actor.party, wanted, ends_at=unit.now + wanted.window)
+        if forbidden is not None:
             unit.record("scanning:lease:refuse", actor=actor.principal, subject=actor.party)
-            return wishes.opted_out()
-        met = {each.lease.id: overlap(wanted.scope, each.scope) for each in held}
-        against = [
-            each for each in held if collide(wanted.mode, each.lease.mode) and met[each.lease.id]
-        ]
-        if against:
-            return self._refusal(unit, actor, wanted, held=held, against=against)
-        touched = {path for paths in met.values() for path in paths}
-        content = SealedContent(
-            wanted.scope, tuple(path for path in wanted.scope.paths if path in touched)
+            return forbidden
+        if (unfair := self.unfair(unit, actor.party, lane, wanted)) is not None:
+            raise unfair
+        self._check_own(unit, actor.party, lane, wanted)
+        allowed = self._quota.admit(unit, actor, lane, wanted.scope)
+        against, others = self.met(unit, actor.party, lane, wanted)
+        free = self._free(unit, actor, wanted, lane, allowed) if against else ()
+        attempt = self._quota.note(
+            unit,
+            actor,
+            lane,
+            wanted.scope,
+            kind=Kind.CLAIM,
+            digest=wanted.request,
+            told=against or others or allowed.narrower,
+            advised=bool(free),
         )
-        new = self._grant(unit, actor, wanted, fence=fence, lane=lane, content=content)
-        scopes = {each.lease.id: each.scope for each in held} | {new.lease.id: wanted.scope}
-        self._lanes.register(unit, lane, scopes)
-        return new
-
-    def _grant(
-        self,
-        unit: UnitOfWork,
-        actor: Actor,
-        wanted: Wanted,
-        *,
-        fence: int,
-        lane: bytes,
-        content: SealedContent,
-    ) -> LeaseView:
-        within = self._vault.open_compartment(unit)
-        read_in(unit, within, Grantee(actor.party), tier=0, reason="holder", granted_by=READER)
-        window_ends_at = unit.now + wanted.window
-        lease = Lease(
-            id=LeaseId(new_id(unit.now)),
-            party=actor.party,
-            compartment=within,
-            mode=wanted.mode,
-            state=State.GRANTED,
-            fence=fence,
-            granted_at=unit.now,
-            expires_at=expiry(unit.now, window_ends_at),
-            window_ends_at=window_ends_at,
-            budget_s=wanted.budget_s,
-        )
-        sealed = self._scopes.seal(unit, within, lease.id, content)
-        records.add(unit, records.StoredLease(lease, lane, sealed, wanted.key, wanted.request))
-        unit.record(
-            "scanning:lease:grant",
-            actor=actor.principal,
-            subject=lease.id,
-            compartment=within,
-            detail={"fence": str(fence), "mode": wanted.mode},
-        )
-        return LeaseView(lease, lease.state, content.scope, content.also_leased)
-
-    def _refusal(
-        self,
-        unit: UnitOfWork,
-        actor: Actor,
-        wanted: Wanted,
-        *,
-        held: Sequence[Held],
-        against: Sequence[Held],
-    ) -> ConflictError:
-        scope = wanted.scope
-        touched = {path for each in against for path in overlap(scope, each.scope)}
-        until = max(each.lease.window_ends_at for each in against)
+        if not against:
+            return self.grant(unit, actor, wanted, lane=lane, others_there=others)
         unit.record("scanning:lease:refuse", actor=actor.principal, subject=actor.party)
         return ConflictError(
             "Part of this scope is leased already.",
-            next_step="Claim one of the free scopes, claim notify-only, or ask again later.",
+            next_step="Join the queue for it, claim one of the free scopes, or claim notify-only.",
             facts={
-                "taken": scope.to_plain()
-                | {"paths": [path for path in scope.paths if path in touched]},
-                "until": until.isoformat(),
-                "own_leases": [
-                    each.lease.id for each in against if each.lease.party == actor.party
-                ],
-                "free": [each.to_plain() for each in self._free(unit, actor, wanted, held)],
+                "own_leases": [],
+                "attempt": attempt,
+                "free": [each.to_plain() for each in free],
             },
         )
 
+    def forbidden(
+        self, unit: UnitOfWork, party: PartyId, wanted: Wanted, *, ends_at: datetime
+    ) -> ClearholdError | None:
+        """Why a scan is forbidden to everybody."""
+        intent = Intent(party, wanted.scope, wanted.mode, ends_at)
+        for guard in self._guards:
+            if (refusal := guard(unit, intent)) is not None:
+                return refusal
+        return None
+
+    def met(
+        self, unit: UnitOfWork, party: PartyId, lane: Entered, wanted: Wanted
+    ) -> tuple[bool, bool]:
+        """Whether a lease of somebody else stands against the claim, and whether one overlaps it."""
+
+        def other(among: Callable[[Entry], bool]) -> bool:
+            return lane.sight.first(unit, wanted.scope, among=among, besides=party) is not None
+
+        against = other(lambda entry: collide(wanted.mode, entry.mode))
+        return against, against or other(lambda entry: not collide(wanted.mode, entry.mode))
+
+    def grant(
+        self,
+        unit: UnitOfWork,
+        actor: Actor,
+        wanted: Wanted,
+        *,
+        lane: Entered,
+        others_there: bool,
+    ) -> LeaseView:
+        """Lease a scope that was found free to a party, in the name of `actor`."""
+        content = SealedContent(wanted.scope, others_there)
+        lease = self.write(
+            unit, actor.party, wanted, lane=lane, content=content, by=actor.principal
+        )
+        return LeaseView(lease, lease.state, content.scope, others_there)
+
+    def write(
+        self,
+        unit: UnitOfWork,
+        party: PartyId,
+        wanted: Wanted,
+        *,
+        lane: Entered,
+        content: SealedContent,
+        by: str,
+        idle: timedelta | None = None,
+    ) -> Lease:
+        """Write a lease; it lapses after `idle`, or as usual, unless its holder is heard of."""
+        within = self._vault.open_compartment(unit)
+        read_in(unit, within, Grantee(party), tier=0, reason="holder", granted_by=READER)
+        window_ends_at = unit.now + wanted.window
+        lapses = expiry(unit.now, window_ends_at)
+        lease = Lease(
+            id=LeaseId(new_id(unit.now)),
+            party=party,
+            compartment=within,
+            mode=wanted.mode,
+            state=State.GRANTED,
+            fence=lane.fence,
+            granted_at=unit.now,
+            expires_at=lapses if idle is None else min(lapses, unit.now + idle),
+            window_ends_at=window_ends_at,
+            budget_s=wanted.budget_s,
+        )
+        with unit.as_service():
+            sealed = self._scopes.seal(unit, within, lease.id, content)
+        in_lane = self._lanes.seal(
+            unit, lane.within, ("scan_lease", "in_lane", lease.id), wanted.scope
+        )
+        records.add(
+            unit,
+            records.StoredLease(lease, lane.name, sealed, wanted.key, wanted.request, in_lane),
+        )
+        unit.record(
+            "scanning:lease:grant",
+            actor=by,
+            subject=lease.id,
+            compartment=within,
+            detail={"fence": str(lease.fence), "mode": wanted.mode},
+        )
+        return lease
+
+    def unfair(
+        self, unit: UnitOfWork, party: PartyId, lane: Entered, wanted: Wanted
+    ) -> ClearholdError | None:
+        """Why a party may not hold this beside what it holds; what others hold does not matter."""
+        parties.hold(unit, party)
+        limits = self._limits
+        scope = wanted.scope
+        if len(records.of_party_in(unit, party, lane.name)) >= limits.per_package:
+            return ConflictError(
+                f"Your party holds {limits.per_package} leases here, and one may hold no more.",
+                next_step="Release what you do not need, or claim wider scopes.",
+            )
+        if wanted.mode is not Mode.EXCLUSIVE:
+            return None
+        if records.how_many_of(unit, party, Mode.EXCLUSIVE) >= limits.exclusive:
+            return ConflictError(
+                f"Your party holds {limits.exclusive} exclusive leases, and one may hold no more.",
+                next_step="Release what you do not need, or claim shared.",
+            )
+        whole = isinstance(scope, SoftwareScope) and scope.whole_package
+        if whole and wanted.window > limits.whole_package:
+            return InvalidError(
+                "A whole package is leased exclusively for at most "
+                f"{limits.whole_package.days} days.",
+                next_step="Choose a shorter window, name versions or paths, or claim shared.",
+            )
+        return None
+
+    def _check_own(self, unit: UnitOfWork, party: PartyId, lane: Entered, wanted: Wanted) -> None:
+        """Refuse a claim that an own lease stands against, saying nothing of others."""
+        mine = {
+            each.lease.fence: each.lease
+            for each in records.of_party_in(unit, party, lane.name)
+            if collide(wanted.mode, each.lease.mode)
+        }
+        scopes = lane.sight.scopes(mine)
+        own = [mine[fence].id for fence in mine if wanted.scope.overlap(scopes[fence])]
+        if own:
+            raise ConflictError(
+                "A lease of your own party reaches into this scope.",
+                next_step="Work under that lease, or release it first.",
+                facts={"own_leases": own, "free": []},
+            )
+
     def _free(
-        self, unit: UnitOfWork, actor: Actor, wanted: Wanted, held: Sequence[Held]
-    ) -> tuple[Scope, ...]:
-        scope, mode = wanted.scope, wanted.mode
+        self, unit: UnitOfWork, actor: Actor, wanted: Wanted, lane: Entered, allowed: Allowed
+    ) -> tuple[SoftwareScope, ...]:
+        scope = wanted.scope
+        if not isinstance(scope, SoftwareScope) or not allowed.advice:
+            return ()
         listed = {each.package: each for each in catalogue.targets(unit, actor)}
-        here = [(each.scope, each.lease.mode) for each in held]
-        near = suggest.in_package(scope, mode, listed.pop(scope.package, None), here)
+        near = [
+            each
+            for each in suggest.in_package(scope, listed.pop(scope.package, None))
+            if allowed.near and _is_free(unit, wanted.mode, lane.sight, each)
+        ][: suggest.MOST_IN_PACKAGE]
         # An order of each party's own, and few of many: what is left out tells little.
         others = sorted(
             (
@@ -153,8 +256,16 @@ class Claims:
                 if not wishes.for_package(unit, each.package).do_not_scan
             ),
             key=lambda each: self._vault.matching_hash("order", f"{actor.party}\0{each.package}"),
-        )[:_PACKAGES_LOOKED_AT]
-        there = self._lanes.look(unit, [self._lanes.of(each.package) for each in others])
-        taken = [(each.scope, each.lease.mode) for each in there]
-        far = (suggest.elsewhere(scope, mode, target, taken) for target in others)
-        return (*near, *[each for each in far if each is not None][: suggest.MOST_ELSEWHERE])
+        )[: suggest.PACKAGES_LOOKED_AT]
+        far = [
+            each
+            for target in others
+            if (each := suggest.elsewhere(scope, target)) is not None
+            and _is_free(unit, wanted.mode, self._lanes.look(unit, self._lanes.of(each)), each)
+        ]
+        return (*near, *self._ranking(unit, actor, far)[: suggest.MOST_ELSEWHERE])
+
+
+def _is_free(unit: UnitOfWork, mode: Mode, sight: Sight, scope: SoftwareScope) -> bool:
+    against = sight.first(unit, scope, among=lambda entry: collide(mode, entry.mode))
+    return against is None

@@ -1,4 +1,4 @@
-"""Scopes, when two of them overlap, and the life of a lease."""
+"""The life of a lease: what it asks of others, how long it stands, how it may end."""
 
 from __future__ import annotations
 
@@ -6,16 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
-from clearhold.kernel.purl import Purl
-from clearhold.kernel.versions import Scheme, scheme_for
-from clearhold.scanning import paths as globs
+from clearhold.scanning.software_scope import (
+    MOST_PATHS,
+    Depth,
+    SoftwareScope,
+    make_scope,
+    overlap,
+)
+from clearhold.scanning.spans import Versions
 
-MOST_PATHS: Final = 16
+__all__ = [
+    "LARGEST_BUDGET_S",
+    "LIVE",
+    "LONGEST_WINDOW",
+    "MOST_PATHS",
+    "Coverage",
+    "Depth",
+    "Lease",
+    "Mode",
+    "Outcome",
+    "SoftwareScope",
+    "State",
+    "StopReason",
+    "Versions",
+    "check_window",
+    "collide",
+    "expiry",
+    "make_scope",
+    "overlap",
+]
+
 LONGEST_WINDOW: Final = timedelta(days=30)
 IDLE_LIMIT: Final = timedelta(hours=1)
 LARGEST_BUDGET_S: Final = 30 * 24 * 3600
@@ -46,17 +71,19 @@ class State(StrEnum):
     RELEASED = "released"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    PREEMPTED = "pre-empted"
 
 
 LIVE: Final = (State.GRANTED, State.ACTIVE)
 
 
 class StopReason(StrEnum):
-    """Why a coordinator ends the leases on a package."""
+    """Why a coordinator ends leases."""
 
     OWNER_OPTED_OUT = "owner-opted-out"
     HARM = "harm"
     RULES_BROKEN = "rules-broken"
+    EMERGENCY = "emergency"
 
 
 class Outcome(StrEnum):
@@ -65,121 +92,6 @@ class Outcome(StrEnum):
     NOTHING_FOUND = "nothing-found"
     FOUND = "found"
     ABORTED = "aborted"
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """One version (`exact`), or those from `start` ("0": the first) to before `before`.
-
-    Without `before` the range has no end.
-    """
-
-    exact: str | None = None
-    start: str = "0"
-    before: str | None = None
-
-    def bounds(self, scheme: Scheme) -> tuple[bytes, bytes | None]:
-        """The half-open interval of version keys; raises `InvalidError` when it is none."""
-        if self.exact is not None:
-            if self.before is not None or self.start != "0":
-                raise InvalidError(
-                    "A scope names one version or a range, not both.",
-                    next_step="Give either `exact`, or `start` and `before`.",
-                )
-            key = scheme.key(self.exact)
-            return key, key + b"\x00"  # no key is a prefix of another: nothing lies between
-        low = b"" if self.start == "0" else scheme.key(self.start)
-        high = None if self.before is None else scheme.key(self.before)
-        if high is not None and low >= high:
-            raise InvalidError(
-                "The version range is empty.", next_step="Let `start` come before `before`."
-            )
-        return low, high
-
-    def to_plain(self) -> dict[str, str]:
-        """For JSON."""
-        if self.exact is not None:
-            return {"exact": self.exact}
-        plain = {"start": self.start}
-        return plain if self.before is None else plain | {"before": self.before}
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a party means to look at: a package, some of its versions, some of its files, and how.
-
-    `paths` are globs as `scanning.paths` defines them.
-    """
-
-    package: Purl
-    versions: Versions
-    paths: tuple[str, ...]
-    technique: Technique
-
-    def to_plain(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "package": str(self.package),
-            "versions": self.versions.to_plain(),
-            "paths": list(self.paths),
-            "technique": str(self.technique),
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Scope:
-        """From what `to_plain` made."""
-        return cls(
-            Purl.parse(plain["package"]),
-            Versions(**plain["versions"]),
-            tuple(plain["paths"]),
-            Technique(plain["technique"]),
-        )
-
-    def covers(self, package: Purl, version: str, technique: Technique | None) -> bool:
-        """Whether looking at that version of a package is within this scope."""
-        if package.package != self.package or technique not in {None, self.technique}:
-            return False
-        scheme = scheme_for(self.package.type)
-        low, high = self.versions.bounds(scheme)
-        key = scheme.key(version)
-        return low <= key and (high is None or key < high)
-
-
-def make_scope(
-    package: str, *, versions: Versions, paths: tuple[str, ...], technique: Technique
-) -> Scope:
-    """A checked scope; without paths, the whole package. Raises `InvalidError` naming the fault."""
-    purl = Purl.parse(package).package
-    versions.bounds(scheme_for(purl.type))
-    if len(paths) > MOST_PATHS:
-        raise InvalidError(
-            f"A scope has at most {MOST_PATHS} path globs.",
-            next_step="Use wider globs, or claim in several leases.",
-        )
-    kept = tuple(dict.fromkeys(globs.normal(path) for path in paths)) or (globs.EVERYTHING,)
-    return Scope(purl, versions, kept, technique)
-
-
-def versions_meet(a: Versions, b: Versions, scheme: Scheme) -> bool:
-    """Whether some version lies in both."""
-    low_a, high_a = a.bounds(scheme)
-    low_b, high_b = b.bounds(scheme)
-    return (high_b is None or low_a < high_b) and (high_a is None or low_b < high_a)
-
-
-def overlap(mine: Scope, other: Scope) -> tuple[str, ...]:
-    """Those of my own path globs that the other scope also reaches; empty when the two are apart.
-
-    Exact on packages, techniques, version ranges and globs. The answer is in the asker's own words
-    so that it tells nothing of the other scope beyond the fact.
-    """
-    if (mine.package, mine.technique) != (other.package, other.technique):
-        return ()
-    if not versions_meet(mine.versions, other.versions, scheme_for(mine.package.type)):
-        return ()
-    return tuple(
-        path for path in mine.paths if any(globs.meet(path, theirs) for theirs in other.paths)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +113,7 @@ class Lease:
     expires_at: datetime
     window_ends_at: datetime
     budget_s: int
+    end_reason: StopReason | None = None
 
     def state_at(self, now: datetime) -> State:
         """Its state, with the passing of time taken into account."""

@@ -45,6 +45,7 @@ def normal(glob: str) -> str:
     return "/".join(kept)
 
 
+@functools.lru_cache(maxsize=16384)
 def meet(a: str, b: str) -> bool:
     """Whether some path is named by both globs, given in their normal spelling."""
     left, right = tuple(a.split("/")), tuple(b.split("/"))
@@ -55,16 +56,32 @@ def meet(a: str, b: str) -> bool:
             sum(
                 1 << n
                 for n, other in enumerate(right)
-                if EVERYTHING not in {part, other} and _parts_meet(part, other)
+                if EVERYTHING not in {part, other} and names_meet(part, other)
             )
             for part in left
         ],
     )
 
 
-@functools.lru_cache(maxsize=4096)
-def _parts_meet(a: str, b: str) -> bool:
-    """Whether some file name is named by both one-part globs."""
+def normal_name(glob: str) -> str:
+    """A function's name or glob in its one spelling; raises `InvalidError` when it is none.
+
+    It is one part whatever it holds, slashes and colons included, with `*` and `?` as in a part.
+    """
+    if not glob or len(glob) > MAX_LENGTH or not glob.isprintable() or glob != glob.strip():
+        raise InvalidError(
+            f"{glob[:80]!a} is not a function's name.",
+            next_step=f"Write a name as parse_header, or a glob as parse_*; at most {MAX_LENGTH} "
+            "characters.",
+        )
+    while "**" in glob:
+        glob = glob.replace("**", "*")
+    return glob
+
+
+@functools.lru_cache(maxsize=65536)
+def names_meet(a: str, b: str) -> bool:
+    """Whether some name is named by both one-part globs."""
     if not {"*", "?"} & {*a, *b}:
         return a == b
     return _meet(

@@ -10,37 +10,39 @@ import msgspec
 
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import CompartmentId, LeaseId
-from clearhold.scanning.model import Lease, Scope, State
+from clearhold.scanning.model import Lease, State
 from clearhold.scanning.records import StoredLease
+from clearhold.scanning.scope import Scope, from_plain
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class SealedContent:
-    """What is sealed with a lease: its scope, and those of its paths others had leased too."""
+    """What is sealed with a lease: its scope, and whether others were there when it was granted."""
 
     scope: Scope
-    also_leased: tuple[str, ...]
+    others_there: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseView:
     """A lease as its holder sees it.
 
-    `state` takes the time of asking into account; `also_leased` are those of the scope's own paths
-    that another lease reached when this one was granted.
+    `state` takes the time of asking into account; `others_there` says that a lease of somebody else
+    overlapped it when it was granted, and nothing else of it.
     """
 
     lease: Lease
     state: State
     scope: Scope
-    also_leased: tuple[str, ...]
+    others_there: bool
+    introduces: bool = False
 
 
 class _Plain(msgspec.Struct, frozen=True):
     scope: Mapping[str, Any]
-    also_leased: tuple[str, ...]
+    others_there: bool = False
 
 
 class SealedScopes:
@@ -53,7 +55,7 @@ class SealedScopes:
         self, unit: UnitOfWork, within: CompartmentId, lease: LeaseId, content: SealedContent
     ) -> bytes:
         """What stands in the lease's row."""
-        plain = _Plain(content.scope.to_plain(), content.also_leased)
+        plain = _Plain(content.scope.to_plain(), content.others_there)
         return self._vault.seal(
             unit,
             within,
@@ -71,13 +73,18 @@ class SealedScopes:
             reader=reader,
         )
         plain = msgspec.json.decode(content, type=_Plain)
-        return SealedContent(Scope.from_plain(plain.scope), plain.also_leased)
+        return SealedContent(from_plain(plain.scope), plain.others_there)
 
     def view(self, unit: UnitOfWork, actor: Actor, held: StoredLease) -> LeaseView:
         """A lease with its scope, released to its holder."""
         content = self.open(unit, held, reader=actor.principal)
-        state = held.lease.state_at(unit.now)
-        return LeaseView(held.lease, state, content.scope, content.also_leased)
+        return LeaseView(
+            held.lease,
+            held.lease.state_at(unit.now),
+            content.scope,
+            content.others_there,
+            introduces=held.introduce is not None,
+        )
 
 
 def _place(lease: LeaseId) -> tuple[str, str, str]:

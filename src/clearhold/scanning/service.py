@@ -14,26 +14,30 @@ from sqlalchemy.exc import IntegrityError as BrokenConstraintError
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.catalogue.model import Technique
-from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
 from clearhold.parties import wishes
 from clearhold.scanning import records
 from clearhold.scanning.claims import Claims, Wanted
+from clearhold.scanning.guards import Guard, Intent, as_owners_wish
 from clearhold.scanning.lanes import READER, Lanes
+from clearhold.scanning.limits import Limits
 from clearhold.scanning.model import (
     LIVE,
     Coverage,
     Lease,
     Mode,
     Outcome,
-    Scope,
     State,
     StopReason,
     check_window,
     expiry,
 )
+from clearhold.scanning.scope import Scope
 from clearhold.scanning.scopes import LeaseView, SealedScopes
+from clearhold.scanning.software_scope import SoftwareScope
+from clearhold.scanning.suggest import Ranking, as_they_come
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -53,12 +57,31 @@ class _CoverageBody(msgspec.Struct, frozen=True):
 class ScanningService:
     """The register of scan leases."""
 
-    def __init__(self, sessions: Sessions, vault: Vault) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        vault: Vault,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # it is frozen
+        ranking: Ranking = as_they_come,
+    ) -> None:
         self._sessions = sessions
         self._vault = vault
+        self._guards: list[Guard] = [as_owners_wish]
         self._lanes = Lanes(vault)
         self._scopes = SealedScopes(vault)
-        self._claims = Claims(vault, self._lanes, self._scopes)
+        self._claims = Claims(
+            vault,
+            self._lanes,
+            self._scopes,
+            limits=limits,
+            guards=self._guards,
+            ranking=ranking,
+        )
+
+    def add_guard(self, guard: Guard) -> None:
+        """Have a further guard asked before scans; before the hub serves."""
+        self._guards.append(guard)
 
     def claim(
         self,
@@ -73,9 +96,10 @@ class ScanningService:
         """Lease a scope from now for `window`; it lapses an hour after the last heartbeat.
 
         The same `key` and request answer the same lease again. Raises `ConflictError` when another
-        lease stands against it; its facts tell which of the asker's own paths are taken, until
-        when at the latest, which own leases are among the causes, and what is free instead. They
-        never tell whose the other lease is or how far it reaches.
+        lease stands against it, and `LimitError` when the party has used up the answers of a day.
+        A conflict tells that it is one, and sometimes a few scopes that are free instead; never
+        whose the other lease is, how far it reaches or how long it lasts. `attempt` in its facts
+        names the question, for an introduction.
         """
         actor.need(Permission.SCANNING_CLAIM)
         check_window(window, budget_s)
@@ -91,7 +115,7 @@ class ScanningService:
             # The same key came in for another package at the same instant.
             answer = self._decide(actor, wanted)
         # Raised after the commit, so that the look into the lane stays in the ledger.
-        if isinstance(answer, ConflictError):
+        if isinstance(answer, ClearholdError):
             raise answer
         return answer
 
@@ -110,11 +134,11 @@ class ScanningService:
                     next_step="Claim the scope again; what was found may still be submitted.",
                 )
             expires_at = expiry(unit.now, held.lease.window_ends_at)
-            records.set_state(unit, lease, state=State.ACTIVE, expires_at=expires_at)
+            records.keep(unit, lease, expires_at=expires_at)
             kept = replace(held.lease, state=State.ACTIVE, expires_at=expires_at)
             shown = self._scopes.view(unit, actor, replace(held, lease=kept))
-            if wishes.for_package(unit, shown.scope.package).do_not_scan:
-                raise wishes.opted_out()
+            if (forbidden := self._forbidden(unit, held.lease, shown.scope)) is not None:
+                raise forbidden
             return shown
 
     def release(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
@@ -130,7 +154,7 @@ class ScanningService:
     def revoke(self, actor: Actor, package: str, *, reason: StopReason) -> None:
         """End every lease on a package; the coordinator learns neither whose nor how many."""
         actor.need(Permission.SCANNING_REVOKE)
-        name = self._lanes.of(Purl.parse(package))
+        name = self._lanes.named(str(Purl.parse(package).package))
         with self._sessions.transaction() as unit:
             records.hold_lane(unit, name)
             for held in records.live_in(unit, (name,)):
@@ -148,13 +172,16 @@ class ScanningService:
             names = (
                 records.busy_lanes(unit)
                 if about.endswith("/")
-                else (self._lanes.of(Purl.parse(about)),)
+                else (self._lanes.named(str(Purl.parse(about).package)),)
             )
         for name in names:
             with self._sessions.transaction() as unit:
                 records.hold_lane(unit, name)
-                for held in self._lanes.look(unit, (name,)):
-                    if wishes.for_package(unit, held.scope.package).do_not_scan:
+                scope = self._lanes.look(unit, name).any_scope()
+                if not isinstance(scope, SoftwareScope):
+                    continue  # live systems are another matter, and of no package
+                if wishes.for_package(unit, scope.package).do_not_scan:
+                    for held in records.live_in(unit, (name,)):
                         reason = StopReason.OWNER_OPTED_OUT
                         self._end(unit, held.lease, State.REVOKED, by=READER, reason=reason)
 
@@ -280,7 +307,7 @@ class ScanningService:
         )
         return identity
 
-    def _decide(self, actor: Actor, wanted: Wanted) -> LeaseView | ConflictError:
+    def _decide(self, actor: Actor, wanted: Wanted) -> LeaseView | ClearholdError:
         with self._sessions.transaction() as unit:
             return self._claims.decide(unit, actor, wanted)
 
@@ -306,7 +333,7 @@ class ScanningService:
         by: str,
         reason: StopReason | None = None,
     ) -> None:
-        records.set_state(unit, lease.id, state=state, expires_at=lease.expires_at)
+        records.end(unit, lease.id, state=state, reason=reason)
         unit.record(
             f"scanning:lease:{'release' if reason is None else 'revoke'}",
             actor=by,
@@ -324,7 +351,14 @@ class ScanningService:
         if held.lease.state_at(unit.now) not in LIVE:
             return None
         scope = self._scopes.open(unit, held, reader=READER).scope
-        return None if wishes.for_package(unit, scope.package).do_not_scan else scope
+        return scope if self._forbidden(unit, held.lease, scope) is None else None
+
+    def _forbidden(self, unit: UnitOfWork, lease: Lease, scope: Scope) -> ClearholdError | None:
+        intent = Intent(lease.party, scope, lease.mode, lease.window_ends_at, lease.id)
+        for guard in self._guards:
+            if (refusal := guard(unit, intent)) is not None:
+                return refusal
+        return None
 
     def _coverage(self, unit: UnitOfWork, actor: Actor, row: records.StoredCoverage) -> Coverage:
         content = self._vault.unseal(
@@ -347,6 +381,8 @@ class ScanningService:
 
 
 def _covers(scope: Scope, package: Purl, version: str, technique: Technique | None) -> bool:
+    if not isinstance(scope, SoftwareScope):
+        return False
     try:
         return scope.covers(package, version, technique)
     except InvalidError:

@@ -1,62 +1,68 @@
-"""What is free instead, when what was asked for is taken."""
+"""What to look at instead: free, listed in the catalogue, and the most worthwhile first.
+
+What is named free tells that nobody is there, so only a few listed scopes are looked at, in an
+order of the asker's own, and they are taken whole: never what is left of the wish, which would tell
+the outline of what is taken.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from clearhold.access.model import Actor
 from clearhold.catalogue.model import Target
-from clearhold.scanning.model import MOST_PATHS, Mode, Scope, Versions, collide, overlap
 from clearhold.scanning.paths import EVERYTHING
+from clearhold.scanning.software_scope import SoftwareScope
+from clearhold.scanning.spans import Versions
+from clearhold.store.unit_of_work import UnitOfWork
 
-Taken = Sequence[tuple[Scope, Mode]]
-
-MOST_IN_PACKAGE: Final = 4
+MOST_IN_PACKAGE: Final = 2
+LOOKED_AT_IN_PACKAGE: Final = 6
 MOST_ELSEWHERE: Final = 3
+PACKAGES_LOOKED_AT: Final = 8
+
+Free = Callable[[SoftwareScope], bool]
 
 
-def is_free(scope: Scope, mode: Mode, taken: Taken) -> bool:
-    """Whether no lease of `taken` stands against a lease of this scope and mode."""
-    return not any(collide(mode, held) and overlap(scope, other) for other, held in taken)
+Ranking = Callable[[UnitOfWork, Actor, Sequence[SoftwareScope]], Sequence[SoftwareScope]]
+"""Puts scopes in the order in which they are worth scanning, the most worthwhile first."""
 
 
-def in_package(wanted: Scope, mode: Mode, target: Target | None, taken: Taken) -> tuple[Scope, ...]:
-    """Free scopes of the package that was asked for, the nearest to the wish first.
-
-    What is left of the wish and other known paths, then other techniques, then other versions.
-    Techniques, versions and paths to choose from are those the catalogue lists for the package.
-    """
-    found: list[Scope] = []
-    for scope in _neighbours(wanted, mode, target, taken):
-        if len(found) == MOST_IN_PACKAGE:
-            break
-        if scope not in found and is_free(scope, mode, taken):
-            found.append(scope)
-    return tuple(found)
+def as_they_come(
+    _unit: UnitOfWork, _actor: Actor, scopes: Sequence[SoftwareScope]
+) -> Sequence[SoftwareScope]:
+    """The order of a hub that does not rank."""
+    return scopes
 
 
-def elsewhere(wanted: Scope, mode: Mode, target: Target, taken: Taken) -> Scope | None:
-    """A free scope of another package: its newest version, by the wanted technique if it fits."""
-    techniques = sorted(target.techniques, key=lambda each: (each is not wanted.technique, each))
-    for version in reversed(target.versions):
-        for technique in techniques:
-            for paths in ((EVERYTHING,), *((path,) for path in target.paths)):
-                scope = Scope(target.package, Versions(exact=version), paths, technique)
-                if is_free(scope, mode, taken):
-                    return scope
-    return None
-
-
-def _neighbours(wanted: Scope, mode: Mode, target: Target | None, taken: Taken) -> Iterator[Scope]:
-    known = target.paths if target is not None else ()
-    options = dict.fromkeys((*wanted.paths, *known))
-    left = tuple(path for path in options if is_free(replace(wanted, paths=(path,)), mode, taken))
-    if left:
-        yield replace(wanted, paths=left[:MOST_PATHS])
+def in_package(wanted: SoftwareScope, target: Target | None) -> tuple[SoftwareScope, ...]:
+    """Listed scopes of the package that was asked for: other techniques, files, versions."""
     if target is None:
-        return
+        return ()
+    found: list[SoftwareScope] = []
+    for scope in _listed(wanted, target):
+        if scope not in found and not scope.overlap(wanted):
+            found.append(scope)
+    return tuple(found[:LOOKED_AT_IN_PACKAGE])
+
+
+def elsewhere(wanted: SoftwareScope, target: Target) -> SoftwareScope | None:
+    """A listed scope of another package: its newest version, by the wanted technique if it fits."""
+    techniques = sorted(target.techniques, key=lambda each: (each is not wanted.technique, each))
+    if not techniques or not target.versions:
+        return None
+    newest = Versions(exact=target.versions[-1])
+    return SoftwareScope(target.package, newest, (EVERYTHING,), techniques[0])
+
+
+def _listed(wanted: SoftwareScope, target: Target) -> Iterator[SoftwareScope]:
+    newest = Versions(exact=target.versions[-1]) if target.versions else wanted.versions
     for technique in target.techniques:
-        yield replace(wanted, technique=technique)
+        yield SoftwareScope(target.package, newest, (EVERYTHING,), technique)
+    for path in target.paths:
+        yield SoftwareScope(target.package, newest, (path,), wanted.technique)
     for version in reversed(target.versions):
-        yield replace(wanted, versions=Versions(exact=version))
+        yield SoftwareScope(
+            target.package, Versions(exact=version), (EVERYTHING,), wanted.technique
+        )

@@ -15,14 +15,17 @@ from clearhold.kernel.ids import LeaseId
 from clearhold.scanning.model import (
     LARGEST_BUDGET_S,
     Coverage,
+    Depth,
     Mode,
     Outcome,
+    SoftwareScope,
     State,
     StopReason,
     Versions,
     make_scope,
 )
 from clearhold.scanning.scopes import LeaseView as HeldLease
+from clearhold.scanning.spans import MOST_COMMITS
 
 router = APIRouter(prefix="/scanning", tags=["scanning"])
 
@@ -30,20 +33,26 @@ LeasePath = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
 class VersionSpan(BaseModel):
-    """One version (`exact`), or those from `start` ("0": the first) to before `before`."""
+    """One version (`exact`), or those from `start` ("0": the first) to before `before`.
+
+    Or full names of `commits` in their place.
+    """
 
     exact: str | None = None
     start: str = "0"
     before: str | None = None
+    commits: Annotated[tuple[str, ...], Field(max_length=MOST_COMMITS)] = ()
 
 
 class ScopeView(BaseModel):
-    """What is looked at: a package, versions of it, path globs in it, and how."""
+    """What is looked at: a package, versions of it, path and function globs in it, and how."""
 
     package: str
     versions: VersionSpan = VersionSpan()
     paths: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
     technique: Technique
+    depth: Depth = Depth.STANDARD
 
 
 class NewLease(ScopeView):
@@ -55,14 +64,20 @@ class NewLease(ScopeView):
 
 
 class LeaseView(BaseModel):
-    """A lease of the caller's; `also_leased` are own paths that another lease reached too."""
+    """A lease of the caller's.
+
+    `others_there`: somebody else's lease overlapped it when it was granted. `end_reason`: why a
+    coordinator ended it. `introduces`: its holder would be introduced to whoever it is in the way.
+    """
 
     id: str
     fence: int
     state: State
     mode: Mode
     scope: ScopeView
-    also_leased: tuple[str, ...]
+    others_there: bool
+    introduces: bool
+    end_reason: StopReason | None
     granted_at: datetime
     expires_at: datetime
     window_ends_at: datetime
@@ -122,11 +137,25 @@ def _lease(held: HeldLease) -> LeaseView:
         state=held.state,
         mode=lease.mode,
         scope=ScopeView.model_validate(held.scope.to_plain()),
-        also_leased=held.also_leased,
+        others_there=held.others_there,
+        introduces=held.introduces,
+        end_reason=lease.end_reason,
         granted_at=lease.granted_at,
         expires_at=lease.expires_at,
         window_ends_at=lease.window_ends_at,
         budget_s=lease.budget_s,
+    )
+
+
+def _scope(given: ScopeView) -> SoftwareScope:
+    span = given.versions
+    return make_scope(
+        given.package,
+        versions=Versions(span.exact, span.start, span.before, span.commits),
+        paths=given.paths,
+        functions=given.functions,
+        technique=given.technique,
+        depth=given.depth,
     )
 
 
@@ -144,14 +173,8 @@ def _coverage(each: Coverage) -> CoverageView:
 
 @router.post("/leases", status_code=201, **requires(Permission.SCANNING_CLAIM))
 def claim(hub: HubDep, actor: ActorDep, new: NewLease, key: IdempotencyKey) -> LeaseView:
-    """Lease a scope; a conflict answers what of it is taken and what is free instead."""
-    span = new.versions
-    scope = make_scope(
-        new.package,
-        versions=Versions(span.exact, span.start, span.before),
-        paths=new.paths,
-        technique=new.technique,
-    )
+    """Lease a scope; a conflict tells that it is one, and perhaps what is free instead."""
+    scope = _scope(new)
     return _lease(
         hub.scanning.claim(
             actor,
