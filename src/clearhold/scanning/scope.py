@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 from clearhold.catalogue.model import Technique
+from clearhold.scanning.live_scope import LiveScope
 from clearhold.scanning.software_scope import SoftwareScope
 
 
@@ -51,6 +52,7 @@ class Scope(Protocol):
 
 KINDS: Final[dict[str, Callable[[Mapping[str, Any]], Scope]]] = {
     SoftwareScope.KIND: SoftwareScope.from_plain,
+    LiveScope.KIND: LiveScope.from_plain,
 }
 """How each kind is read back."""
 
