@@ -167,6 +167,34 @@ def test_a_misspelt_argument_is_refused_and_its_value_not_repeated(
     assert agent.ask("scan_list") == {"leases": []}
 
 
+def test_many_and_long_names_of_arguments_make_no_long_answer(
+    agent_of: Callable[..., Agent],
+) -> None:
+    agent = agent_of(PartyKind.LAB)
+    for wrong in (
+        {f"name{each}": 1 for each in range(20_000)},
+        {"n" * 1_000_000: 1},
+        {"effort": {f"name{each}": "x" for each in range(20_000)}},
+    ):
+        told = agent.refusal("scan_report_coverage", **wrong)
+        assert told["code"] == "invalid"
+        assert len(told["title"]) < 3000
+
+
+def test_any_process_of_a_hub_answers_any_message(hub: Hub, founder: str) -> None:
+    """No session is opened: what one process began, another goes on with."""
+    headers = ACCEPT | {"Authorization": f"Bearer {founder}"}
+    who = {"name": "agent", "version": "1"}
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": who}
+    opened = client_of(make_app(hub), headers).post(
+        "/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    )
+    assert opened.json()["result"]["serverInfo"]["name"] == "clearhold"
+    assert "mcp-session-id" not in opened.headers
+    called = client_of(make_app(hub), headers).post("/mcp", json=message("scan_targets", {}))
+    assert called.json()["result"]["structuredContent"] == {"targets": []}
+
+
 _JSON = st.recursive(
     st.none()
     | st.booleans()

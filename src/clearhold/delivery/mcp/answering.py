@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
@@ -16,6 +16,9 @@ from clearhold.delivery.mcp.tool import Tool
 from clearhold.delivery.printed import printable
 from clearhold.kernel.errors import ClearholdError
 from clearhold.store import fence
+
+_MOST_PLACES: Final = 20
+_LONGEST_PLACE: Final = 60
 
 
 def answered(hub: Hub, actor: Actor, tool: Tool, given: Mapping[str, Any]) -> CallToolResult:
@@ -29,11 +32,9 @@ def answered(hub: Hub, actor: Actor, tool: Tool, given: Mapping[str, Any]) -> Ca
             value = tool.run(hub, actor, arguments).model_dump(mode="json")
         return _result(value)
     except ValidationError as error:
-        # The places are told, never the values: they may be what must not be repeated.
-        places = {".".join(str(part) for part in each["loc"]) for each in error.errors()}
         return _error(
             "invalid",
-            f"The arguments do not have the right shape at: {', '.join(sorted(places)[:20])}.",
+            f"The arguments do not have the right shape at: {_places(error)}.",
             "Compare them with the tool's input schema.",
         )
     except ClearholdError as error:
@@ -41,6 +42,13 @@ def answered(hub: Hub, actor: Actor, tool: Tool, given: Mapping[str, Any]) -> Ca
     except Exception as error:  # noqa: BLE001  # let through, the library would tell and log its text
         problems.note(error)
         return _error("error", *problems.UNFORESEEN)
+
+
+def _places(error: ValidationError) -> str:
+    """Where arguments are wrong, and never with what: that may be what must not be repeated."""
+    wrong = error.errors(include_url=False, include_context=False, include_input=False)
+    places = {".".join(str(part)[:_LONGEST_PLACE] for part in each["loc"]) for each in wrong}
+    return ", ".join(sorted(places)[:_MOST_PLACES])
 
 
 def _error(
