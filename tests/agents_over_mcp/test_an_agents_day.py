@@ -86,7 +86,7 @@ def test_a_repeated_claim_or_submission_has_one_effect(agent_of: Callable[..., A
 def test_a_rival_learns_that_a_scope_is_taken_and_not_by_whom(
     agent_of: Callable[..., Agent],
 ) -> None:
-    """The conflict names the asker's own paths and what is free, and nobody."""
+    """The conflict tells that it is one, and neither how far it reaches nor whose it is."""
     claimed(agent_of(PartyKind.LAB))
     rival = agent_of(PartyKind.FINDER)
     told = rival.refusal(
@@ -98,9 +98,9 @@ def test_a_rival_learns_that_a_scope_is_taken_and_not_by_whom(
         idempotency_key="k",
     )
     assert told["code"] == "conflict"
-    assert told["taken"]["paths"] == ["lib/a.c"]
-    assert told["free"][0]["paths"] == ["python/**"]
+    assert told["own_leases"] == []
     assert "lab-" not in json.dumps(told)
+    assert "lib/a.c" not in json.dumps(told)
 
 
 def test_targets_to_choose_from_are_those_of_the_catalogue(
