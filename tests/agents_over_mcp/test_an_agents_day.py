@@ -98,6 +98,7 @@ def test_a_rival_learns_that_a_scope_is_taken_and_not_by_whom(
         idempotency_key="k",
     )
     assert told["code"] == "conflict"
+    assert told.keys() == {"code", "title", "next_step", "own_leases", "attempt", "free"}
     assert told["own_leases"] == []
     assert "lab-" not in json.dumps(told)
     assert "lib/a.c" not in json.dumps(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
 
@@ -29,7 +29,9 @@ from clearhold.delivery.mcp.tool import (
     NoArguments,
     Tool,
 )
-from clearhold.scanning.model import LARGEST_BUDGET_S, Mode, Outcome
+from clearhold.scanning.model import LARGEST_BUDGET_S, Depth, Mode, Outcome
+from clearhold.scanning.software_scope import MOST_FUNCTIONS, MOST_PATHS
+from clearhold.scanning.spans import MOST_COMMITS
 
 LeaseId = Annotated[Id, Field(description="The id of a lease of yours.")]
 
@@ -52,13 +54,33 @@ class ScopeArguments(Arguments):
     )
     paths: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(
         default=(),
-        max_length=16,
+        max_length=MOST_PATHS,
         description="Path globs in the package, as lib/**/*.c; none means the whole package.",
     )
 
-    def span(self) -> VersionSpan:
-        """The versions meant."""
-        return VersionSpan(exact=self.version, start=self.from_version, before=self.before_version)
+    commits: tuple[Annotated[str, Field(max_length=64)], ...] = Field(
+        default=(), max_length=MOST_COMMITS, description="Full names of commits, not versions."
+    )
+    functions: tuple[Annotated[str, Field(max_length=1000)], ...] = Field(
+        default=(), max_length=MOST_FUNCTIONS, description="Globs of names of functions."
+    )
+    depth: Depth = Field(default=Depth.STANDARD, description="How thoroughly you mean to look.")
+
+    def named(self) -> dict[str, Any]:
+        """The scope as the HTTP API names it."""
+        return {
+            "package": self.package,
+            "versions": VersionSpan(
+                exact=self.version,
+                start=self.from_version,
+                before=self.before_version,
+                commits=self.commits,
+            ),
+            "paths": self.paths,
+            "functions": self.functions,
+            "technique": self.technique,
+            "depth": self.depth,
+        }
 
 
 class ClaimArguments(ScopeArguments):
@@ -127,10 +149,7 @@ def _targets(hub: Hub, actor: Actor, given: TargetArguments) -> Targets:
 
 def _claim(hub: Hub, actor: Actor, given: ClaimArguments) -> LeaseView:
     new = NewLease(
-        package=given.package,
-        versions=given.span(),
-        paths=given.paths,
-        technique=given.technique,
+        **given.named(),
         mode=given.mode,
         window_hours=given.window_hours,
         budget_s=given.budget_s,
@@ -179,8 +198,9 @@ TOOLS: Final = (
     Tool(
         name="scan_claim",
         description="Lease a scope before you look at it, so that no two parties scan the same "
-        "unknowingly. When part of it is taken, the error says which of your own paths are and "
-        "what is free instead; it never says who holds it. Keep the lease's id and its fence.",
+        "unknowingly. When part of it is taken, the error says so and sometimes what is free "
+        "instead; it never says who holds it, what, or for how long. Answers are counted, so many "
+        "a day: ask for what you mean to scan. Keep the lease's id and its fence.",
         permission=Permission.SCANNING_CLAIM,
         endpoint=scanning.claim,
         arguments=ClaimArguments,
