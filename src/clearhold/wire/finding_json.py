@@ -9,7 +9,10 @@
      "severity": "CVSS:3.1/…",                     optional
      "proof": "…",                                 base64, optional
      "patch": "--- a/…", "tests": "…",             unified diffs, optional
-     "references": ["https://…"]}                  optional
+     "references": ["https://…"],                  optional
+     "trace": "==1==ERROR: …",                     what the sanitizer printed, optional
+     "attachments": [{"name": "build.txt",         further files, optional
+                      "content": "…"}]}            base64
 
 Members beyond these are refused, so that a misspelt one is never silently lost.
 """
@@ -36,6 +39,7 @@ MAX_TITLE = 300
 MAX_TEXT = 256 * 1024
 MAX_REFERENCES = 64
 MAX_FRAMES = 64
+MAX_ATTACHMENTS = 64
 
 ClaimKind = Literal[
     "crash", "hang", "out-of-memory", "wrong-result", "leak", "privilege", "logic", "other"
@@ -44,7 +48,7 @@ ClaimKind = Literal[
 _LIMITS = Limits(size=8 * 1024 * 1024, depth=8)
 _WEAKNESS = re.compile(r"CWE-[1-9][0-9]{0,4}")
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,20 @@ class FindingDocument:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A finding with what came beside it: a tool's output, and the names and bytes of files."""
+
+    document: FindingDocument
+    trace: str
+    attachments: tuple[tuple[str, bytes], ...]
+
+
+class _Attachment(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    content: str
+
+
 class _Claim(msgspec.Struct, forbid_unknown_fields=True):
     kind: ClaimKind
     signature: list[str] = []
@@ -125,9 +143,16 @@ class _Finding(msgspec.Struct, forbid_unknown_fields=True):
     patch: str = ""
     tests: str = ""
     references: list[str] = []
+    trace: str = ""
+    attachments: list[_Attachment] = []
 
 
 def read(data: bytes) -> FindingDocument:
+    """The finding in `data` without trace and attachments; raises as `read_whole`."""
+    return read_whole(data).document
+
+
+def read_whole(data: bytes) -> Whole:
     """The finding in `data`.
 
     Raises `TooLargeError` beyond a limit and `InvalidError`, naming the member, for the rest.
@@ -148,7 +173,7 @@ def read(data: bytes) -> FindingDocument:
         raise _refused("weakness", "is no CWE number", "Write it as CWE-121.")
     if given.target and not _TARGET.fullmatch(given.target):
         raise _refused("target", "is no target name", "Use the name the recipe gives it.")
-    return FindingDocument(
+    document = FindingDocument(
         package=package,
         title=title,
         description=given.description,
@@ -161,6 +186,31 @@ def read(data: bytes) -> FindingDocument:
         tests=given.tests,
         references=_references(given.references),
     )
+    if len(given.trace) > MAX_TEXT:
+        raise TooLargeError(
+            f"The member trace of the finding has {len(given.trace)} characters; "
+            f"at most {MAX_TEXT} are taken.",
+            next_step="Cut it to the failure and what led to it.",
+        )
+    return Whole(document, given.trace, _attachments(given.attachments))
+
+
+def _attachments(given: list[_Attachment]) -> tuple[tuple[str, bytes], ...]:
+    if len(given) > MAX_ATTACHMENTS:
+        raise _refused("attachments", "has too many entries", f"Give at most {MAX_ATTACHMENTS}.")
+    files: dict[str, bytes] = {}
+    for each in given:
+        plain = each.name.isprintable() and 0 < len(each.name) <= 200
+        if not plain or {"/", "\\"} & set(each.name) or each.name.lower() in files:
+            raise _refused(
+                "attachments", "has a name that is no file's name or is there twice", "Rename it."
+            )
+        try:
+            files[each.name.lower()] = base64.b64decode(each.content, validate=True)
+        except (binascii.Error, ValueError) as problem:
+            advice = "Encode the file's bytes in base64."
+            raise _refused("attachments", "has content that is not base64", advice) from problem
+    return tuple(zip((each.name for each in given), files.values(), strict=True))
 
 
 def _check_text(name: str, text: str) -> None:
@@ -171,7 +221,9 @@ def _check_text(name: str, text: str) -> None:
             next_step="Shorten it and refer to the rest.",
         )
     if _CONTROL.search(text):
-        raise _refused(name, "holds control characters", "Keep to printable text.")
+        raise _refused(
+            name, "holds control or direction-turning characters", "Keep to printable text."
+        )
 
 
 def _frames(frames: list[str]) -> tuple[str, ...]:

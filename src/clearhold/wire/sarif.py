@@ -7,6 +7,9 @@ them, and messages are cut.
 Proofs travel inside the log. A result with the property `clearhold/proof` (a number) points at
 `run.artifacts[number]`, whose `contents.binary` holds the input that triggers the flaw in base64;
 its property `clearhold/target` names the entry point of the recipe the input is meant for.
+
+Results that the log itself marks as suppressed (section 3.27.23), gone (`baselineState` absent,
+3.27.24) or no failure (`kind`, 3.27.9) are read and say so in `Result.unwanted`.
 """
 
 from __future__ import annotations
@@ -14,18 +17,22 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from clearhold.kernel.errors import InvalidError, TooLargeError
-from clearhold.wire.json_bounds import Limits, decode
+from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
+from clearhold.wire.json_bounds import Limits, decode, decode_checked
+from clearhold.wire.sarif_fixes import Fix, unified_diff
 
 MAX_RESULTS = 10_000
 MAX_LOCATIONS = 64
+MAX_FRAMES = 64
+MAX_FLOW_STEPS = 64
+MAX_ATTACHMENTS = 16
 MAX_MESSAGE = 16_384
 MAX_ARGUMENT = 1000
 MAX_TARGET = 64
@@ -57,7 +64,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One finding of a scanner; `level` is none, note, warning or error."""
+    """One finding of a scanner; `level` is none, note, warning or error.
+
+    `frames` are the functions of its first stack, innermost first; `flow` the steps of its first
+    code flow. `identity` is what the tool itself tells results apart by, "" when it does not.
+    `patch` is a unified diff made of `fixes`, "" when they do not say what they replace; `fixes`
+    are then what the log holds. `attachments` are names and contents, None when not in the log.
+    `unwanted` says why the log itself does not count the result among its failures.
+    """
 
     rule_id: str
     level: str
@@ -66,6 +80,13 @@ class Result:
     fingerprints: Mapping[str, str]
     properties: Mapping[str, Any]
     proof: Proof | None
+    frames: tuple[str, ...] = ()
+    flow: tuple[Location, ...] = ()
+    identity: str = ""
+    patch: str = ""
+    fixes: bytes = b""
+    attachments: tuple[tuple[str, bytes | None], ...] = ()
+    unwanted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +158,35 @@ class _Location(msgspec.Struct):
     logical: list[_Logical] | None = msgspec.field(default=None, name="logicalLocations")
 
 
+class _Frame(msgspec.Struct):
+    location: _Location | None = None
+
+
+class _Stack(msgspec.Struct):
+    frames: list[_Frame] | None = None
+
+
+class _FlowStep(msgspec.Struct):
+    location: _Location | None = None
+
+
+class _ThreadFlow(msgspec.Struct):
+    locations: list[_FlowStep] | None = None
+
+
+class _CodeFlow(msgspec.Struct):
+    threads: list[_ThreadFlow] | None = msgspec.field(default=None, name="threadFlows")
+
+
+class _Suppression(msgspec.Struct):
+    kind: str | None = None
+    status: str | None = None
+
+
+class _Attachment(msgspec.Struct):
+    location: _Artifact | None = msgspec.field(default=None, name="artifactLocation")
+
+
 class _RuleReference(msgspec.Struct):
     id: str | None = None
     index: int | None = None
@@ -150,11 +200,20 @@ class _Result(msgspec.Struct):
     level: str | None = None
     locations: list[_Location] | None = None
     fingerprints: dict[str, str] | None = msgspec.field(default=None, name="partialFingerprints")
+    identities: dict[str, str] | None = msgspec.field(default=None, name="fingerprints")
     properties: dict[str, Any] | None = None
+    kind: str | None = None
+    baseline: str | None = msgspec.field(default=None, name="baselineState")
+    suppressions: list[_Suppression] | None = None
+    stacks: list[_Stack] | None = None
+    flows: list[_CodeFlow] | None = msgspec.field(default=None, name="codeFlows")
+    fixes: list[Fix] | None = None
+    attachments: list[_Attachment] | None = None
 
 
 class _Content(msgspec.Struct):
     binary: str | None = None
+    text: str | None = None
 
 
 class _ArtifactEntry(msgspec.Struct):
@@ -164,7 +223,7 @@ class _ArtifactEntry(msgspec.Struct):
 
 class _Run(msgspec.Struct):
     tool: _Tool
-    results: list[_Result] | None = None
+    results: list[msgspec.Raw] | None = None
     artifacts: list[_ArtifactEntry] | None = None
 
 
@@ -179,6 +238,30 @@ def read(data: bytes) -> SarifLog:
     Raises `TooLargeError` beyond the limits, and `InvalidError` for what is not SARIF 2.1.0 or has
     a proof that is missing or not base64.
     """
+    runs = []
+    for run in _opened(data).runs:
+        driver, found = run.tool.driver, []
+        for place, result in _attempts(run):
+            if isinstance(result, ClearholdError):
+                raise result
+            del place
+            found.append(result)
+        runs.append(Run(driver.name or "", _version(driver), tuple(found)))
+    return SarifLog(tuple(runs))
+
+
+def attempts(data: bytes) -> Iterator[tuple[str, str, Result | ClearholdError]]:
+    """Each result of the log with its JSON pointer and its tool's name; or why it is refused.
+
+    Raises as `read` does for the log as a whole.
+    """
+    for number, run in enumerate(_opened(data).runs):
+        name = run.tool.driver.name or ""
+        for place, result in _attempts(run):
+            yield f"/runs/{number}/results/{place}", name, result
+
+
+def _opened(data: bytes) -> _Log:
     log = decode(data, _Log, limits=_LIMITS, what="SARIF")
     if log.version != "2.1.0":
         raise InvalidError(
@@ -191,18 +274,21 @@ def read(data: bytes) -> SarifLog:
             f"The SARIF log has {count} results; at most {MAX_RESULTS} are taken.",
             next_step="Split the log, or leave out what nobody needs to see.",
         )
-    return SarifLog(tuple(_run(run) for run in log.runs))
+    return log
 
 
-def _run(run: _Run) -> Run:
-    driver, context = run.tool.driver, _Context(run)
-    return Run(
-        tool=driver.name or "",
-        tool_version=driver.semantic_version or driver.version or "",
-        results=tuple(
-            _result(context, result, place) for place, result in enumerate(run.results or ())
-        ),
-    )
+def _attempts(run: _Run) -> Iterator[tuple[int, Result | ClearholdError]]:
+    context = _Context(run)
+    for place, raw in enumerate(run.results or ()):
+        try:
+            given = decode_checked(bytes(raw), _Result, what=f"result {place} of the SARIF")
+            yield place, _result(context, given, place)
+        except ClearholdError as refused:
+            yield place, refused
+
+
+def _version(driver: _Component) -> str:
+    return driver.semantic_version or driver.version or ""
 
 
 class _Context:
@@ -229,6 +315,26 @@ class _Context:
             return place.uri or "" if place is not None else ""
         return artifact.uri or ""
 
+    def path(self, uri: str | None, index: int | None) -> str:
+        """The path of a file that a fix changes."""
+        return self.uri(_Artifact(uri, index))
+
+    def attached(self, attachment: _Attachment, place: int) -> tuple[str, bytes | None]:
+        """The name of an attached file and what the log holds of it."""
+        artifact = attachment.location or _Artifact()
+        name, index = self.uri(artifact), artifact.index
+        if index is None:
+            known = (each.location.uri if each.location else None for each in self._artifacts)
+            index = next((at for at, uri in enumerate(known) if uri and uri == name), None)
+        if index is None or not 0 <= index < len(self._artifacts):
+            return name, None
+        contents = self._artifacts[index].contents
+        if contents is None or (contents.binary is None and contents.text is None):
+            return name, None
+        if contents.text is not None:
+            return name, contents.text.encode("utf-8", "replace")[:MAX_PROOF_BYTES]
+        return name, _decoded(contents, place)
+
     def proof(self, properties: Mapping[str, Any], place: int) -> Proof | None:
         index, target = properties.get(PROOF), properties.get(TARGET, "")
         if index is None:
@@ -250,7 +356,13 @@ def _result(context: _Context, result: _Result, place: int) -> Result:
             f"at most {MAX_LOCATIONS} are taken.",
             next_step="Report each place as a result of its own.",
         )
+    if len(result.fixes or ()) > MAX_LOCATIONS or len(result.attachments or ()) > MAX_ATTACHMENTS:
+        raise TooLargeError(
+            f"Result {place} of the SARIF log has too many fixes or attachments.",
+            next_step="Give the best fix and what is needed to understand the result.",
+        )
     rule = context.rule(result)
+    patch = unified_diff(result.fixes or [], context.path)
     level = result.level or (rule.configuration.level if rule and rule.configuration else None)
     reference = result.rule.id if result.rule is not None else None
     return Result(
@@ -261,7 +373,47 @@ def _result(context: _Context, result: _Result, place: int) -> Result:
         fingerprints=MappingProxyType(result.fingerprints or {}),
         properties=MappingProxyType(result.properties or {}),
         proof=context.proof(result.properties or {}, place),
+        frames=_frames(result),
+        flow=tuple(_location(context, each) for each in _flow(result)),
+        identity=_identity(result),
+        patch=patch,
+        fixes=msgspec.json.encode(result.fixes) if result.fixes else b"",
+        attachments=tuple(context.attached(each, place) for each in result.attachments or ()),
+        unwanted=_unwanted(result),
     )
+
+
+def _unwanted(result: _Result) -> str:
+    given = result.suppressions or []
+    if given and not any(each.status in {"underReview", "rejected"} for each in given):
+        return "the log suppresses it"
+    if result.baseline == "absent":
+        return "its baselineState says that it is no longer found"
+    if result.kind not in {None, "fail", "open", "review"}:
+        return "its kind says that it is no failure"
+    return ""
+
+
+def _identity(result: _Result) -> str:
+    """What the tool tells results apart by: its fingerprints, or all partial ones together."""
+    given = result.identities or result.fingerprints or {}
+    return "\0".join(f"{name}={value}" for name, value in sorted(given.items()))[:4096]
+
+
+def _frames(result: _Result) -> tuple[str, ...]:
+    first = next((each.frames for each in result.stacks or () if each.frames), [])
+    named = []
+    for frame in first[:MAX_FRAMES]:
+        logical = frame.location.logical if frame.location is not None else None
+        if logical and (name := logical[0].full_name or logical[0].name):
+            named.append(name)
+    return tuple(named)
+
+
+def _flow(result: _Result) -> list[_Location]:
+    threads = next((each.threads for each in result.flows or () if each.threads), [])
+    steps = next((each.locations for each in threads if each.locations), [])
+    return [each.location for each in steps[:MAX_FLOW_STEPS] if each.location is not None]
 
 
 def _message(result: _Result, rule: _Rule | None) -> str:
