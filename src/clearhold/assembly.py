@@ -55,10 +55,11 @@ from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service
 from clearhold.discovery.searcher import LaboratorySearcher
 from clearhold.discovery.service import DiscoveryService
+from clearhold.findings.reception import ANNOUNCE
 from clearhold.findings.service import FindingService
 from clearhold.inventory.service import UPLOADED, InventoryService
 from clearhold.kernel.errors import DeniedError
-from clearhold.kernel.ids import DiscoveryId, FindingId
+from clearhold.kernel.ids import DiscoveryId, FindingId, SubmissionId
 from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
 from clearhold.ledger.public_log import PublicLog
@@ -215,6 +216,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     )
     discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
     engine.register("on:finding.matched", reactions.on_matched)
+    engine.register(ANNOUNCE, lambda ids: findings.announce(SubmissionId(ids["submission"])))
     engine.register("on:finding.submitted", lambda ids: validation.queue(FindingId(ids["finding"])))
     engine.register(
         validation_service.RUN,

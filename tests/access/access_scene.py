@@ -105,6 +105,7 @@ class Stage:
             "target": "encode",
             "claim": {"kind": "crash"},
             "proof": base64.b64encode(PROOF + uuid.uuid4().bytes).decode(),
+            "attachments": [{"name": "build.txt", "content": "Y2MgLWc="}],
         }
         self.clock.advance(timedelta(seconds=1))
         receipt = self.hub.findings.submit(

@@ -52,6 +52,7 @@ GET  /findings/submissions/{submission}              y y n d d n n n n n d
 GET  /findings/submissions/{submission}/raw          y y n d d n n n n n d
 GET  /findings/{finding}                             y y y d d n n n n n d
 GET  /findings/{finding}/proof                       y y n d d n n n n n d
+GET  /findings/{finding}/attachments/{number}        y y n d d n n n n n d
 GET  /validation/{finding}                           y y y d d n n n n n d
 GET  /validation/{finding}/evidence                  + + + d d n n n n n d
 GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
@@ -152,6 +153,7 @@ GET  /catalogue/vulnerabilities
 POST /scanning/leases
 POST /scanning/revocations
 POST /findings
+POST /findings/bulk
 GET  /findings/queue
 POST /discovery/campaigns
 POST /cases

@@ -55,7 +55,7 @@ def test_a_sarif_result_becomes_a_finding_with_its_proof() -> None:
 def test_every_field_given_says_where_it_came_from() -> None:
     [report] = read(sarif(RESULT), Format.SARIF, package=PACKAGE)
     body = report.body(proof=None, patch=None, tests=None)
-    assert body.provenance["title"] == "submitter:sarif:scanner"
+    assert body.provenance["title"] == "submitter:sarif:scanner#/runs/0/results/0/message"
     assert "severity" not in body.provenance
     assert set(body.provenance) <= set(body.__struct_fields__)
 

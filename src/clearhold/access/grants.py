@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -201,7 +201,7 @@ def read_in(
 
     A second reading in replaces the first.
     """
-    insert = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
+    upsert = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
     values = {
         "party": who.party,
         "tier": Tier(tier),
@@ -214,7 +214,7 @@ def read_in(
         "emergency": emergency,
     }
     unit.connection.execute(
-        insert(grant)
+        upsert(grant)
         .values(compartment=within, grantee=who.id, **values)
         .on_conflict_do_update(index_elements=["compartment", "grantee"], set_=values)
     )
@@ -230,6 +230,42 @@ def read_in(
         compartment=within,
         detail=told,
     )
+
+
+def read_in_to_new(
+    unit: UnitOfWork,
+    within: Sequence[CompartmentId],
+    who: Grantee,
+    *,
+    tier: int,
+    reason: str,
+    granted_by: str,
+) -> None:
+    """Let `who` see compartments that were opened in this transaction, in one query.
+
+    Each has its leaf, as with `read_in`.
+    """
+    if not within:
+        return
+    shared = {
+        "grantee": who.id,
+        "party": who.party,
+        "tier": Tier(tier),
+        "reason": reason,
+        "granted_by": granted_by,
+        "granted_at": unit.now,
+        "emergency": False,
+    }
+    unit.connection.execute(insert(grant), [{"compartment": each, **shared} for each in within])
+    told = {"tier": str(int(tier)), "reason": reason}
+    for each in within:
+        unit.record(
+            "access:compartment:read-in",
+            actor=granted_by,
+            subject=who.id,
+            compartment=each,
+            detail=told,
+        )
 
 
 def read_out(unit: UnitOfWork, within: CompartmentId, who: Grantee, *, by: str) -> None:
@@ -249,9 +285,9 @@ def read_out(unit: UnitOfWork, within: CompartmentId, who: Grantee, *, by: str) 
 
 def recuse(unit: UnitOfWork, within: CompartmentId, who: PersonId, *, reason: str, by: str) -> None:
     """Bar a person from a compartment for good, in every party and whoever reads them in."""
-    insert = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
+    upsert = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
     unit.connection.execute(
-        insert(recusal)
+        upsert(recusal)
         .values(compartment=within, person=who, reason=reason, made_by=by, made_at=unit.now)
         .on_conflict_do_nothing()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +79,21 @@ def known_in(unit: UnitOfWork, package: Purl) -> tuple[KnownVulnerability, ...]:
         .order_by(vulnerability.c.id)
     )
     return tuple(_known(row) for row in rows)
+
+
+def known_in_all(
+    unit: UnitOfWork, packages: Collection[Purl]
+) -> dict[Purl, tuple[KnownVulnerability, ...]]:
+    """What the public knows of each of these packages, by id, in one query."""
+    found: dict[str, list[KnownVulnerability]] = {}
+    rows = unit.connection.execute(
+        select(vulnerability)
+        .where(vulnerability.c.package.in_({str(package) for package in packages}))
+        .order_by(vulnerability.c.id)
+    )
+    for row in rows:
+        found.setdefault(row.package, []).append(_known(row))
+    return {package: tuple(found.get(str(package), ())) for package in packages}
 
 
 def _target(row: Row[Any]) -> Target:

@@ -1,195 +1,163 @@
-"""Reading a submission: our own JSON, SARIF 2.1.0 or plain text, into findings of one form."""
+"""Reading a submission: every format it may be written in, into findings of one form.
+
+Which reader takes what: `intake_sarif` scanners' logs, `intake_advisory` OSV, CSAF and CVE records,
+`intake_files` bundles, logs and messages, `intake_records` what comes from scrutineer; our own JSON
+and plain text stand here. docs/submitting.md describes them all.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from clearhold.findings.model import FindingBody
-from clearhold.kernel.errors import InvalidError, TooLargeError
-from clearhold.kernel.ids import ArtifactId
-from clearhold.kernel.purl import Purl
-from clearhold.wire import finding_json, sarif
-from clearhold.wire.finding_json import MAX_TEXT, MAX_TITLE, Claim, FindingDocument
-
-MOST_FINDINGS: Final = 200
-_WEAKNESS: Final = re.compile(r"CWE-0*([1-9][0-9]{0,4})(?![0-9])", re.IGNORECASE)
-_ALIAS: Final = re.compile(
-    r"\b(?:CVE-[0-9]{4}-[0-9]{4,19}|GHSA(?:-[0-9a-z]{4}){3})\b", re.IGNORECASE
+from clearhold.findings.intake_advisory import take_advisories
+from clearhold.findings.intake_files import take_bundle, take_log, take_mail
+from clearhold.findings.intake_records import take_export, take_records
+from clearhold.findings.intake_sarif import take_sarif
+from clearhold.findings.model import Skipped
+from clearhold.findings.report import (
+    Attachment,
+    Report,
+    Taken,
+    checked_text,
+    cleaned_log,
+    decoded,
+    one_line,
+    versioned,
 )
+from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
+from clearhold.kernel.purl import Purl
+from clearhold.wire import archive, csaf_report, cve_report, finding_json, osv_report
+from clearhold.wire.advisory_report import AdvisoryReport
+from clearhold.wire.finding_json import MAX_TITLE, Claim, FindingDocument
+
+__all__ = ["MOST_FINDINGS", "NAMES_ITS_OWN", "Format", "Report", "Taken", "detect", "read", "take"]
+
+MOST_FINDINGS: Final = 1000
+"""In one submission. More go through `findings.bulk`, which makes several of them."""
 
 
 class Format(StrEnum):
     """What a submission is written in."""
 
     CLEARHOLD_JSON = "clearhold-json"
+    JSON_LINES = "clearhold-jsonl"
     SARIF = "sarif"
+    OSV = "osv"
+    CSAF = "csaf"
+    CVE = "cve"
+    CRASH_BUNDLE = "crash-bundle"
+    SANITIZER_LOG = "sanitizer-log"
+    SCRUTINEER = "scrutineer"
+    INTERCHANGE = "interchange"
+    MESSAGE = "message"
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One finding of a submission, read and checked; `source` says where in it each field stood."""
+def take(raw: bytes, form: Format, *, package: str = "", lenient: bool = False) -> Taken:
+    """What is in `raw`: findings, interchange records, and what is neither and why.
 
-    document: FindingDocument
-    locations: tuple[str, ...]
-    source: str
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The public identifiers (CVE, GHSA) the report itself mentions, in capitals."""
-        document = self.document
-        text = "\n".join((document.title, document.description, *document.references))
-        return frozenset(name.upper() for name in _ALIAS.findall(text))
-
-    @property
-    def fingerprints(self) -> tuple[str, ...]:
-        """What exact copies share: the package with the proof, and with the words and places."""
-        document = self.document
-        package = str(document.package.package)
-        words = " ".join(f"{document.title} {document.description}".casefold().split())
-        places = "\n".join(self.locations)
-        prints = [f"text\0{package}\0{document.weakness}\0{words}\0{places}"]
-        if document.proof:
-            prints.append(f"proof\0{package}\0{document.target}\0{document.proof.hex()}")
-        return tuple(prints)
-
-    def body(
-        self, *, proof: ArtifactId | None, patch: ArtifactId | None, tests: ArtifactId | None
-    ) -> FindingBody:
-        """What is sealed, with the artefacts its large parts were stored as."""
-        document = self.document
-        fields: dict[str, object] = {
-            "package": document.package,
-            "title": document.title,
-            "description": document.description,
-            "weakness": document.weakness,
-            "target": document.target,
-            "claim": document.claim.kind,
-            "signature": document.claim.signature,
-            "severity": document.severity,
-            "locations": self.locations,
-            "references": document.references,
-            "proof": proof,
-            "patch": patch,
-            "tests": tests,
-        }
-        return FindingBody(
-            package=str(document.package),
-            title=document.title,
-            description=document.description,
-            weakness=document.weakness,
-            target=document.target,
-            claim=document.claim.kind,
-            signature=document.claim.signature,
-            severity=document.severity.vector if document.severity else "",
-            locations=self.locations,
-            references=document.references,
-            proof=proof or "",
-            patch=patch or "",
-            tests=tests or "",
-            provenance={name: self.source for name, value in fields.items() if value},
+    `package`, a package URL with a version, is what logs, bundles and text are about. Our own JSON
+    states its own and takes none; of advisories and exports it picks one package. When `lenient`,
+    a finding among several that cannot be taken is named in the outcome instead of refusing all.
+    Raises `TooLargeError` beyond a limit and `InvalidError` for the rest.
+    """
+    taken = _take(raw, form, package, lenient=lenient)
+    if len(taken.reports) > MOST_FINDINGS:
+        raise TooLargeError(
+            f"The submission has {len(taken.reports)} findings; "
+            f"at most {MOST_FINDINGS} are taken at once.",
+            next_step="Send it with `clearhold finding import`, which makes several of it.",
         )
+    return taken
 
 
 def read(raw: bytes, form: Format, *, package: str = "") -> tuple[Report, ...]:
-    """The findings in `raw`, at least one.
+    """The findings in `raw` as `take` reads them."""
+    return take(raw, form, package=package).reports
 
-    `package`, a package URL with a version, is what SARIF and text are about; our own JSON states
-    its own and takes none. Raises `TooLargeError` beyond a limit and `InvalidError` for the rest.
-    """
-    if form is Format.CLEARHOLD_JSON:
+
+def _take(raw: bytes, form: Format, package: str, *, lenient: bool) -> Taken:
+    if form in NAMES_ITS_OWN:
         if package:
             raise InvalidError(
-                "A finding in clearhold-json names its own package.",
+                f"A submission in {form} says itself what it is about.",
                 next_step="Leave the package out of the request.",
             )
-        return (Report(finding_json.read(raw), (), "submitter:clearhold-json"),)
-    if not package:
-        raise InvalidError(
-            f"A submission in {form} does not say which package it is about.",
-            next_step="Give the package with its version, for example pkg:pypi/ujson@5.1.0.",
-        )
-    purl = Purl.parse(package)
-    if purl.version is None:
-        raise InvalidError(
-            "The package names no version.", next_step="Add it, as in pkg:pypi/ujson@5.1.0."
-        )
-    return _read_sarif(raw, purl) if form is Format.SARIF else (_read_text(raw, purl),)
+        if form is Format.JSON_LINES:
+            return _take_lines(raw, lenient=lenient)
+        if form is Format.INTERCHANGE:
+            return take_records(raw)
+        return Taken((_own(finding_json.read_whole(raw)),))
+    if form is Format.SARIF:
+        return take_sarif(raw, versioned(package, form), lenient=lenient)
+    if form in _ADVISORIES:
+        wanted = versioned(package, form) if package else None
+        return take_advisories(_advisories(raw, form), form=form, package=wanted)
+    return _OF_ONE_PACKAGE[form](raw, package=package)
 
 
-def _read_sarif(raw: bytes, package: Purl) -> tuple[Report, ...]:
-    log = sarif.read(raw)
-    results = [(run, result) for run in log.runs for result in run.results]
-    if not results:
-        raise InvalidError(
-            "The SARIF log has no results.", next_step="Submit a log once something was found."
-        )
-    if len(results) > MOST_FINDINGS:
-        raise TooLargeError(
-            f"The SARIF log has {len(results)} results; at most {MOST_FINDINGS} are taken at once.",
-            next_step="Submit what you vouch for, in several logs when there is more.",
-        )
-    return tuple(
-        _from_result(run, result, package, place) for place, (run, result) in enumerate(results)
-    )
+def _advisories(raw: bytes, form: Format) -> tuple[AdvisoryReport, ...]:
+    if form is Format.CSAF:
+        return csaf_report.read(raw)
+    return (osv_report.read(raw) if form is Format.OSV else cve_report.read(raw),)
 
 
-def _from_result(run: sarif.Run, result: sarif.Result, package: Purl, place: int) -> Report:
-    where = f"result {place} of the SARIF log"
-    message = checked_text(result.message, where)
-    rule = _one_line(result.rule_id)
-    title = _one_line(message) or rule or "Untitled result"
-    tags = result.properties.get("tags")
-    marks = [
-        rule,
-        *(tag for tag in (tags if isinstance(tags, list) else []) if isinstance(tag, str)),
-    ]
-    weakness = next((found for mark in marks if (found := _WEAKNESS.search(mark))), None)
+_MEMBERS: Final = (
+    *("package", "title", "description", "weakness", "target", "severity", "proof", "patch"),
+    *("tests", "references", "trace", "attachments"),
+)
+
+
+def _own(given: finding_json.Whole, at: str = "") -> Report:
+    places = {name: f"{at}/{name}" for name in _MEMBERS}
+    places |= {"claim": f"{at}/claim/kind", "signature": f"{at}/claim/signature"}
     return Report(
-        document=FindingDocument(
-            package=package,
-            title=title[:MAX_TITLE],
-            description=message,
-            weakness=f"CWE-{weakness[1]}" if weakness else "",
-            target=_one_line(result.proof.target)[:64] if result.proof else "",
-            claim=Claim("other"),
-            severity=None,
-            proof=result.proof.data if result.proof else b"",
-            patch="",
-            tests="",
-            references=(),
-        ),
-        locations=tuple(_place(location, where) for location in result.locations),
-        source=f"submitter:sarif:{_one_line(run.tool)[:60] or 'unnamed tool'}",
+        given.document,
+        (),
+        "submitter:clearhold-json",
+        place=at,
+        places=places,
+        trace=cleaned_log(given.trace),
+        attachments=tuple(Attachment(name, content) for name, content in given.attachments),
     )
 
 
-def _place(location: sarif.Location, where: str) -> str:
-    text = f"{location.uri}:{location.line}" if location.line else location.uri
-    text = f"{text} {location.function}".strip()
-    return _one_line(checked_text(text, where))[:1000]
+def _take_lines(raw: bytes, *, lenient: bool) -> Taken:
+    """A finding in our own JSON on each line; empty lines count and say nothing."""
+    reports, skipped = [], []
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            reports.append(_own(finding_json.read_whole(line), f"line {number}"))
+        except ClearholdError as refused:
+            if not lenient:
+                kind = TooLargeError if isinstance(refused, TooLargeError) else InvalidError
+                message = f"Line {number}: {refused.message}"
+                raise kind(message, next_step=refused.next_step) from refused
+            said = f"{refused.message} {refused.next_step}".strip()
+            skipped.append(Skipped(f"line {number}", said))
+    if not reports and not lenient:
+        raise InvalidError("There is no finding.", next_step="Write one on each line.")
+    return Taken(tuple(reports), tuple(skipped))
+
+
+def _take_text(raw: bytes, *, package: str) -> Taken:
+    return Taken((_read_text(raw, versioned(package, Format.TEXT)),))
 
 
 def _read_text(raw: bytes, package: Purl) -> Report:
-    try:
-        text = raw.decode("utf-8").strip()
-    except UnicodeDecodeError as error:
-        raise InvalidError(
-            f"The text is not UTF-8 at byte {error.start}.",
-            next_step="Save it as UTF-8 and send it again.",
-        ) from error
-    text = checked_text(text, "the text")
+    text = checked_text(decoded(raw, "the text").strip(), "the text")
     if not text:
         raise InvalidError("The text is empty.", next_step="Describe what you found.")
     title, _, rest = text.partition("\n")
     return Report(
         document=FindingDocument(
             package=package,
-            title=_one_line(title)[:MAX_TITLE] or "Untitled report",
+            title=one_line(title)[:MAX_TITLE] or "Untitled report",
             description=rest.strip() or title,
             weakness="",
             target="",
@@ -202,29 +170,74 @@ def _read_text(raw: bytes, package: Purl) -> Report:
         ),
         locations=(),
         source="submitter:text",
+        places={"title": "line 1", "description": "line 2" if rest.strip() else "line 1"},
     )
 
 
-def checked_text(text: str, where: str) -> str:
-    """`text` when it is short enough and holds no control characters; `where` names it in errors.
+NAMES_ITS_OWN: Final = {Format.CLEARHOLD_JSON, Format.JSON_LINES, Format.INTERCHANGE}
+_ADVISORIES: Final = {Format.OSV, Format.CSAF, Format.CVE}
+_OF_ONE_PACKAGE: Final = {
+    Format.CRASH_BUNDLE: take_bundle,
+    Format.SANITIZER_LOG: take_log,
+    Format.SCRUTINEER: take_export,
+    Format.MESSAGE: take_mail,
+    Format.TEXT: _take_text,
+}
 
-    Terminal escapes are refused rather than stripped: a report that holds them was not written for
-    people to read.
+_MARKS: Final = (
+    (Format.CLEARHOLD_JSON, frozenset({"schema", "package", "title"})),
+    (Format.SARIF, frozenset({"version", "runs"})),
+    (Format.CVE, frozenset({"cveMetadata", "containers"})),
+    (Format.CSAF, frozenset({"document", "vulnerabilities"})),
+    (Format.OSV, frozenset({"id", "affected", "modified"})),
+    (Format.INTERCHANGE, frozenset({"_type", "predicateType", "subject"})),
+    (Format.SCRUTINEER, frozenset({"findings"})),
+)
+
+
+def detect(raw: bytes) -> Format:
+    """The one format that `raw` can be written in.
+
+    Plain text could be anything and is never guessed. Raises `InvalidError` when no format fits or
+    several do.
     """
-    if len(text) > MAX_TEXT:
-        raise TooLargeError(
-            f"There are {len(text)} characters in {where}; at most {MAX_TEXT} are taken.",
-            next_step="Shorten it and refer to the rest.",
-        )
-    for number, character in enumerate(text):
-        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\r\t":
-            raise InvalidError(
-                f"There is a control character at place {number} in {where}.",
-                next_step="Keep to printable text; put bytes into the proof.",
-            )
-    return text
+    start = raw[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    fitting: list[Format] = []
+    if archive.is_archive(raw[:512]):
+        fitting = [Format.CRASH_BUNDLE]
+    elif start[:1] in {b"{", b"["}:
+        fitting = _json_formats(raw)
+    elif re.match(rb"(?i)(?:received|return-path|from|mime-version|date|subject|to):[ \t]", start):
+        fitting = [Format.MESSAGE]
+    elif re.search(rb"(?m)^==\d+==\s?(?:ERROR|WARNING): \w+Sanitizer: ", raw[: 1 << 20]):
+        fitting = [Format.SANITIZER_LOG]
+    if len(fitting) == 1:
+        return fitting[0]
+    said = f"could be {' or '.join(fitting)}" if fitting else "does not show what it is written in"
+    raise InvalidError(
+        f"The submission {said}.", next_step=f"Name its format, one of: {', '.join(Format)}."
+    )
 
 
-def _one_line(text: str) -> str:
-    line = text.strip().splitlines()[0] if text.strip() else ""
-    return "".join(character for character in line if character.isprintable()).strip()
+def _json_formats(raw: bytes) -> list[Format]:
+    lines = [line for line in raw[: 1 << 20].split(b"\n", 2)[:2] if line.strip()]
+    names = _members(raw)
+    if names is None:
+        first = _members(lines[0]) if len(lines) == 2 else None
+        if first is None:
+            return []
+        fitting = [form for form, marks in _MARKS if marks <= first]
+        own = {Format.CLEARHOLD_JSON: Format.JSON_LINES, Format.INTERCHANGE: Format.INTERCHANGE}
+        return [own[form] for form in fitting if form in own]
+    return [form for form, marks in _MARKS if marks <= names]
+
+
+def _members(raw: bytes) -> frozenset[str] | None:
+    """The names of the members of an object, or of the first one in an array."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return frozenset(value) if isinstance(value, dict) else None

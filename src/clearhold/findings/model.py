@@ -9,6 +9,7 @@ So the outcome depends on the assertions in force alone, and withdrawing one lea
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,6 +62,16 @@ def check_step(now: State, then: State) -> None:
         )
 
 
+def _packed(text: bytes) -> bytes:
+    # Most of what a finding takes on disk is this, and half of it is names that repeat.
+    return zlib.compress(text, level=6)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The JSON that was packed; what an earlier version wrote is not packed."""
+    return content if content.startswith(b"{") else zlib.decompress(content)
+
+
 class Match(StrEnum):
     """What is asserted of two findings."""
 
@@ -101,12 +112,21 @@ class FindingHead:
     case: CaseId | None
 
 
+class KeptFile(msgspec.Struct, frozen=True):
+    """A file that came along with a finding: its name there, the artefact, and its size in bytes."""
+
+    name: str
+    artifact: str
+    size: int
+
+
 class FindingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of a finding, which is sealed; empty means not given.
 
     `package` is a package URL with its version; `claim` the kind of violation claimed and
     `signature` the frames claimed, innermost first; `proof`, `patch` and `tests` are artefact ids;
-    `provenance` says of each field where it came from.
+    `provenance` says of each field where it came from; `trace` is what a sanitizer or runtime
+    printed; `attachments` are further files as they came.
     """
 
     package: str
@@ -123,6 +143,8 @@ class FindingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patch: str
     tests: str
     provenance: dict[str, str]
+    trace: str = ""
+    attachments: tuple[KeptFile, ...] = ()
 
     @property
     def purl(self) -> Purl:
@@ -130,13 +152,41 @@ class FindingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Purl.parse(self.package)
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="sorted")
+        """Canonical JSON, packed."""
+        return _packed(msgspec.json.encode(self, order="sorted"))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> FindingBody:
         """From what `to_bytes` wrote."""
-        return msgspec.json.decode(content, type=cls)
+        return msgspec.json.decode(_unpacked(content), type=cls)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One of the six parts maintainers ask for: whether it was given, and where it was read."""
+
+    part: str
+    given: bool
+    where: str
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """Something in a submission that did not become a finding: where it stands, and why."""
+
+    place: str
+    reason: str
+
+
+class RecordTaken(msgspec.Struct, frozen=True):
+    """An interchange record of a submission: its kind, what it is about, and what it was taken as.
+
+    None of them is a finding, and none of them binds anybody by itself.
+    """
+
+    place: str
+    kind: str
+    about: str
+    taken_as: str
+    next_step: str
 
 
 class FindingReceipt(msgspec.Struct, frozen=True):
@@ -145,7 +195,8 @@ class FindingReceipt(msgspec.Struct, frozen=True):
     `missing` names the parts not given of the six maintainers ask for; `own_duplicates` are earlier
     findings of the same party with the same content; `public` are public vulnerabilities the report
     itself names and whose versions include the one reported; `perhaps_public` are others that
-    affect that version.
+    affect that version. `parts` says of each of the six parts whether and where it was found, and
+    `place` where in the submission the finding stood.
     """
 
     finding: str
@@ -153,27 +204,32 @@ class FindingReceipt(msgspec.Struct, frozen=True):
     own_duplicates: tuple[str, ...]
     public: tuple[str, ...]
     perhaps_public: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
+    place: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True):
     """What a finder is told at once of a submission; `received_at` is its priority time.
 
     `under_lease` says whether the lease named was held and covered every finding; None without one.
+    `skipped` names what became no finding and why, `records` the interchange records in it.
     """
 
     submission: str
     received_at: datetime
     findings: tuple[FindingReceipt, ...]
     under_lease: bool | None
+    skipped: tuple[Skipped, ...] = ()
+    records: tuple[RecordTaken, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="sorted")
+        """Canonical JSON, packed."""
+        return _packed(msgspec.json.encode(self, order="sorted"))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Receipt:
         """From what `to_bytes` wrote."""
-        return msgspec.json.decode(content, type=cls)
+        return msgspec.json.decode(_unpacked(content), type=cls)
 
 
 @dataclass(frozen=True, slots=True)

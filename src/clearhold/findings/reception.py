@@ -1,23 +1,39 @@
-"""Writing a submission that has been read: its findings, their keys and the receipt."""
+"""Writing a submission that has been read: its findings, their keys and the receipt.
+
+However many findings a submission brings, it takes the same number of queries: everything is made
+first and written table by table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from clearhold.access.grants import Grantee, read_in
+from clearhold.access.grants import Grantee, read_in_to_new
 from clearhold.access.model import Actor
 from clearhold.catalogue import records as catalogue
 from clearhold.catalogue.model import KnownVulnerability
 from clearhold.findings import records
-from clearhold.findings.intake import Format, Report
-from clearhold.findings.model import FindingHead, FindingReceipt, Receipt, State
+from clearhold.findings.intake import Format
+from clearhold.findings.model import (
+    FindingHead,
+    FindingReceipt,
+    KeptFile,
+    Receipt,
+    State,
+)
+from clearhold.findings.report import Report, Taken
 from clearhold.kernel.events import Event
-from clearhold.kernel.ids import ArtifactId, CompartmentId, FindingId, LeaseId, SubmissionId, new_id
+from clearhold.kernel.ids import ArtifactId, FindingId, LeaseId, SubmissionId, new_id
 from clearhold.kernel.matching import Verdict
-from clearhold.kernel.purl import Purl
+from clearhold.ports.engine import Task
 from clearhold.store.unit_of_work import UnitOfWork
-from clearhold.vault.service import Vault
+from clearhold.vault.service import Fresh, Kept, Vault
+
+SUBMITTED: Final = "finding.submitted"
+ANNOUNCE: Final = "findings:announce"
+"""The flow that announces each finding of a submission with several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,50 +45,56 @@ class Sent:
 
     raw: bytes
     form: Format
-    reports: tuple[Report, ...]
+    taken: Taken
     lease: LeaseId | None
     fence: int | None
     key: str
     request: bytes
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """The findings that were read."""
+        return self.taken.reports
 
 
 def receive(
     unit: UnitOfWork, vault: Vault, actor: Actor, sent: Sent, *, under_lease: bool | None
 ) -> Receipt:
     """Write the submission and its findings, each in a compartment of its own."""
-    identities = [FindingId(new_id(unit.now)) for _ in sent.reports]
-    prints = [_fingerprints(vault, report) for report in sent.reports]
+    whole, *each = vault.open_many(unit, 1 + len(sent.reports))
+    read_in_to_new(
+        unit,
+        [fresh.id for fresh in (whole, *each)],
+        Grantee(actor.party),
+        tier=0,
+        reason="submitter",
+        granted_by="service:findings",
+    )
+    arrivals = [
+        _Arrival(FindingId(new_id(unit.now)), report, fresh)
+        for report, fresh in zip(sent.reports, each, strict=True)
+    ]
+    keys = {arrival.id: index_keys(vault, arrival.report) for arrival in arrivals}
     receipt = Receipt(
         submission=SubmissionId(new_id(unit.now)),
         received_at=unit.now,
-        findings=_receipts(unit, actor, sent.reports, identities=identities, prints=prints),
+        findings=_receipts(unit, actor, arrivals, keys),
         under_lease=under_lease,
+        skipped=sent.taken.skipped,
+        records=sent.taken.records,
     )
-    _write_submission(unit, vault, actor, sent, receipt=receipt)
-    for position, report in enumerate(sent.reports):
-        identity = identities[position]
-        body, new = _sealed(
-            unit,
-            vault,
-            actor,
-            report,
-            submission=receipt.submission,
-            position=position,
-            identity=identity,
-        )
-        records.add(unit, new, body=body)
-        package = vault.matching_hash(records.PACKAGE, str(report.document.package.package))
-        keys = [(records.FINGERPRINT, value) for value in prints[position]]
-        records.add_keys(unit, identity, [(records.PACKAGE, package), *keys])
-        unit.record(
-            "findings:finding:receive",
-            actor=actor.principal,
-            subject=identity,
-            compartment=new.compartment,
-            detail={"submission": receipt.submission},
-        )
-        unit.publish(Event("finding.submitted", identity, {"finding": identity}))
+    _write_submission(unit, vault, actor, sent, receipt=receipt, within=whole)
+    _write_findings(unit, vault, actor, receipt, arrivals)
+    records.add_all_keys(unit, keys)
+    _announce(unit, receipt)
     return receipt
+
+
+def index_keys(vault: Vault, report: Report) -> list[tuple[str, bytes]]:
+    """What a finding is indexed under when it comes: keyed values, by kind."""
+    package = vault.matching_hash(records.PACKAGE, str(report.document.package.package))
+    prints = [vault.matching_hash(records.FINGERPRINT, text) for text in report.fingerprints]
+    return [(records.PACKAGE, package), *((records.FINGERPRINT, value) for value in prints)]
 
 
 def receipt_place(submission: SubmissionId) -> tuple[str, str, str]:
@@ -85,119 +107,151 @@ def body_place(finding: FindingId) -> tuple[str, str, str]:
     return ("finding", "body", finding)
 
 
-def _own_compartment(unit: UnitOfWork, vault: Vault, actor: Actor) -> CompartmentId:
-    within = vault.open_compartment(unit)
-    submitter = Grantee(actor.party)
-    read_in(unit, within, submitter, tier=0, reason="submitter", granted_by="service:findings")
-    return within
+@dataclass(slots=True)
+class _Arrival:
+    id: FindingId
+    report: Report
+    within: Fresh
+    parts: dict[str, ArtifactId] = field(default_factory=dict)
+    files: list[KeptFile] = field(default_factory=list)
 
 
 def _write_submission(
-    unit: UnitOfWork, vault: Vault, actor: Actor, sent: Sent, *, receipt: Receipt
+    unit: UnitOfWork, vault: Vault, actor: Actor, sent: Sent, *, receipt: Receipt, within: Fresh
 ) -> None:
-    within = _own_compartment(unit, vault, actor)
     identity = SubmissionId(receipt.submission)
-    raw = vault.store(unit, within, content=sent.raw, media_type=f"clearhold/{sent.form}")
-    sealed = vault.seal(unit, within, place=receipt_place(identity), content=receipt.to_bytes())
+    (raw,) = vault.store_many(unit, [Kept(within, sent.raw, f"clearhold/{sent.form}")])
     records.add_submission(
         unit,
         records.StoredSubmission(
             id=identity,
             party=actor.party,
-            compartment=within,
+            compartment=within.id,
             received_at=unit.now,
             format=sent.form,
             raw=raw,
             lease=sent.lease if receipt.under_lease else None,
             idempotency_key=sent.key,
             request=sent.request,
-            receipt=sealed,
+            receipt=within.seal(receipt_place(identity), receipt.to_bytes()),
         ),
     )
     unit.record(
         "findings:submission:receive",
         actor=actor.principal,
         subject=identity,
-        compartment=within,
+        compartment=within.id,
         detail={"raw": raw, "request": sent.request.hex()},
     )
 
 
-def _sealed(
-    unit: UnitOfWork,
-    vault: Vault,
-    actor: Actor,
-    report: Report,
-    *,
-    submission: str,
-    position: int,
-    identity: FindingId,
-) -> tuple[bytes, FindingHead]:
-    within = _own_compartment(unit, vault, actor)
-    document = report.document
-
-    def keep(content: bytes, media_type: str) -> ArtifactId | None:
-        if not content:
-            return None
-        return vault.store(unit, within, content=content, media_type=media_type)
-
-    proof = keep(document.proof, "application/octet-stream")
-    body = report.body(
-        proof=proof,
-        patch=keep(document.patch.encode(), "text/x-diff"),
-        tests=keep(document.tests.encode(), "text/x-diff"),
-    )
-    new = FindingHead(
-        id=identity,
-        submission=SubmissionId(submission),
-        position=position,
-        party=actor.party,
-        compartment=within,
-        received_at=unit.now,
-        state=State.RECEIVED,
-        verdict="",
-        level=0,
-        proof=proof,
-        case=None,
-    )
-    return vault.seal(unit, within, place=body_place(identity), content=body.to_bytes()), new
+def _write_findings(
+    unit: UnitOfWork, vault: Vault, actor: Actor, receipt: Receipt, arrivals: Sequence[_Arrival]
+) -> None:
+    _keep_files(unit, vault, arrivals)
+    rows = []
+    for position, arrival in enumerate(arrivals):
+        head = FindingHead(
+            id=arrival.id,
+            submission=SubmissionId(receipt.submission),
+            position=position,
+            party=actor.party,
+            compartment=arrival.within.id,
+            received_at=unit.now,
+            state=State.RECEIVED,
+            verdict="",
+            level=0,
+            proof=arrival.parts.get("proof"),
+            case=None,
+        )
+        body = arrival.report.body(
+            proof=arrival.parts.get("proof"),
+            patch=arrival.parts.get("patch"),
+            tests=arrival.parts.get("tests"),
+            attachments=tuple(arrival.files),
+        )
+        rows.append((head, arrival.within.seal(body_place(head.id), body.to_bytes())))
+        unit.record(
+            "findings:finding:receive",
+            actor=actor.principal,
+            subject=head.id,
+            compartment=head.compartment,
+            detail={"submission": receipt.submission},
+        )
+    records.add_all(unit, rows)
 
 
-def _fingerprints(vault: Vault, report: Report) -> tuple[bytes, ...]:
-    return tuple(vault.matching_hash(records.FINGERPRINT, text) for text in report.fingerprints)
+def _keep_files(unit: UnitOfWork, vault: Vault, arrivals: Sequence[_Arrival]) -> None:
+    """Store proofs, patches, tests and attachments as artefacts of their findings."""
+    kept: list[Kept] = []
+    places: list[tuple[_Arrival, str]] = []
+    for arrival in arrivals:
+        document = arrival.report.document
+        for part, content, media_type in (
+            ("proof", document.proof, "application/octet-stream"),
+            ("patch", document.patch.encode(), "text/x-diff"),
+            ("tests", document.tests.encode(), "text/x-diff"),
+        ):
+            if content:
+                kept.append(Kept(arrival.within, content, media_type))
+                places.append((arrival, part))
+        for attachment in arrival.report.attachments:
+            kept.append(Kept(arrival.within, attachment.content, "application/octet-stream"))
+            places.append((arrival, f"file:{attachment.name}"))
+    stored = vault.store_many(unit, kept)
+    for (arrival, part), artifact, each in zip(places, stored, kept, strict=True):
+        if part.startswith("file:"):
+            name = part.removeprefix("file:")
+            arrival.files.append(KeptFile(name, artifact, len(each.content)))
+        else:
+            arrival.parts[part] = artifact
+
+
+def _announce(unit: UnitOfWork, receipt: Receipt) -> None:
+    # One task for the whole submission, so that what it costs does not grow with its findings.
+    if len(receipt.findings) == 1:
+        finding = receipt.findings[0].finding
+        unit.publish(Event(SUBMITTED, finding, {"finding": finding}))
+    elif receipt.findings:
+        unit.enqueue(
+            Task(ANNOUNCE, f"{ANNOUNCE}:{receipt.submission}", {"submission": receipt.submission})
+        )
 
 
 def _receipts(
     unit: UnitOfWork,
     actor: Actor,
-    reports: Sequence[Report],
-    *,
-    identities: Sequence[FindingId],
-    prints: Sequence[tuple[bytes, ...]],
+    arrivals: Sequence[_Arrival],
+    keys: dict[FindingId, list[tuple[str, bytes]]],
 ) -> tuple[FindingReceipt, ...]:
     # Only the submitter's own findings and public knowledge are looked at: an answer that
     # depended on anyone else's would tell made-up text what is under embargo.
-    every = {value for values in prints for value in values}
-    own = records.own_with_fingerprint(unit, actor.party, every)
-    public: dict[Purl, tuple[KnownVulnerability, ...]] = {}
+    prints = {
+        identity: [value for kind, value in each if kind == records.FINGERPRINT]
+        for identity, each in keys.items()
+    }
+    every = {value for values in prints.values() for value in values}
+    own = records.own_with_fingerprint(unit, actor.party, every) if every else {}
+    packages = {arrival.report.document.package.package for arrival in arrivals}
+    public = catalogue.known_in_all(unit, packages) if packages else {}
     receipts = []
-    for report, identity, values in zip(reports, identities, prints, strict=True):
-        package = report.document.package.package
-        if package not in public:
-            public[package] = catalogue.known_in(unit, package)
-        named, others = _public_matches(report, public[package])
+    for arrival in arrivals:
+        report, values = arrival.report, prints[arrival.id]
+        named, others = _public_matches(report, public[report.document.package.package])
         duplicates = dict.fromkeys(other for value in values for other in own.get(value, []))
         receipts.append(
             FindingReceipt(
-                finding=identity,
+                finding=arrival.id,
                 missing=report.document.completeness.missing,
                 own_duplicates=tuple(duplicates),
                 public=named,
                 perhaps_public=others,
+                parts=report.parts,
+                place=report.place,
             )
         )
         for value in values:
-            own.setdefault(value, []).append(identity)
+            own.setdefault(value, []).append(arrival.id)
     return tuple(receipts)
 
 

@@ -101,24 +101,38 @@ def submission_seen(
     return None if row is None else _submission(row)
 
 
-def add(unit: UnitOfWork, new: FindingHead, *, body: bytes) -> None:
-    """Insert a finding with its sealed body."""
-    unit.connection.execute(
-        insert(finding).values(
-            id=new.id,
-            submission=new.submission,
-            position=new.position,
-            party=new.party,
-            compartment=new.compartment,
-            received_at=new.received_at,
-            state=new.state,
-            verdict=new.verdict,
-            level=new.level,
-            proof=new.proof,
-            case_id=new.case,
-            body=body,
+def add_all(unit: UnitOfWork, new: Sequence[tuple[FindingHead, bytes]]) -> None:
+    """Insert findings, each with its sealed body, in one query."""
+    rows = [
+        {
+            "id": head.id,
+            "submission": head.submission,
+            "position": head.position,
+            "party": head.party,
+            "compartment": head.compartment,
+            "received_at": head.received_at,
+            "state": head.state,
+            "verdict": head.verdict,
+            "level": head.level,
+            "proof": head.proof,
+            "case_id": head.case,
+            "body": body,
+        }
+        for head, body in new
+    ]
+    if rows:
+        unit.connection.execute(insert(finding), rows)
+
+
+def of_submission(unit: UnitOfWork, identity: SubmissionId) -> tuple[FindingId, ...]:
+    """The findings that a submission brought, in its order: for services."""
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(finding.c.id)
+            .where(finding.c.submission == identity)
+            .order_by(finding.c.position)
         )
-    )
+        return tuple(map(FindingId, rows.scalars()))
 
 
 def listing(
@@ -217,6 +231,19 @@ def add_keys(unit: UnitOfWork, identity: FindingId, keys: Iterable[tuple[str, by
     rows = [{"kind": kind, "value": value, "finding": identity} for kind, value in set(keys)]
     if rows:
         unit.connection.execute(insert(match_key), rows)
+
+
+def add_all_keys(unit: UnitOfWork, keys: Mapping[FindingId, Iterable[tuple[str, bytes]]]) -> None:
+    """Index findings under keyed values, in one query."""
+    # Sorted, for the rows then go to neighbouring places of the index.
+    rows = sorted(
+        (kind, value, identity) for identity, each in keys.items() for kind, value in set(each)
+    )
+    if rows:
+        unit.connection.execute(
+            insert(match_key),
+            [{"kind": kind, "value": value, "finding": each} for kind, value, each in rows],
+        )
 
 
 def drop_keys(unit: UnitOfWork, identity: FindingId, kinds: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Final
+from typing import BinaryIO, Final
 
 from sqlalchemy.exc import IntegrityError as BrokenConstraintError
 
@@ -19,7 +19,8 @@ from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.findings import records
-from clearhold.findings.intake import Format, read
+from clearhold.findings.bulk import BulkReceipt, pieces, refusals
+from clearhold.findings.intake import NAMES_ITS_OWN, Format, take
 from clearhold.findings.model import (
     HIGHEST_LEVEL,
     Assertion,
@@ -31,15 +32,24 @@ from clearhold.findings.model import (
     Method,
     QueueEntry,
     Receipt,
+    Skipped,
     Standing,
     State,
     check_step,
     clusters,
 )
-from clearhold.findings.reception import Sent, body_place, receipt_place, receive
-from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.findings.reception import SUBMITTED, Sent, body_place, receipt_place, receive
+from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
 from clearhold.kernel.events import Event
-from clearhold.kernel.ids import CaseId, FindingId, LeaseId, SubmissionId, VulnerabilityId, new_id
+from clearhold.kernel.ids import (
+    ArtifactId,
+    CaseId,
+    FindingId,
+    LeaseId,
+    SubmissionId,
+    VulnerabilityId,
+    new_id,
+)
 from clearhold.scanning.service import ScanningService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
@@ -67,12 +77,14 @@ class FindingService:
         package: str = "",
         lease: LeaseId | None = None,
         fence: int | None = None,
+        lenient: bool = False,
     ) -> Receipt:
         """Take in a submission and answer at once; the time of receipt is its priority.
 
-        `package`, with a version, is needed for SARIF and text. `lease` and `fence` name the scan
+        `package`, with a version, is needed for formats that name none. `lease` and `fence` name the scan
         lease it was found under; a lapsed or foreign one does not lose the finding, the receipt
-        says so. The same `key` and content answer the same receipt again.
+        says so. The same `key` and content answer the same receipt again. When `lenient`, a finding
+        among several that cannot be taken does not refuse the others, and the receipt names it.
 
         Raises `InvalidError` or `TooLargeError` for what cannot be read, and `ConflictError` when
         the key was used for something else.
@@ -83,16 +95,76 @@ class FindingService:
                 "A lease and its fencing token are given together.",
                 next_step="Give both as `clearhold scan claim` answered them, or neither.",
             )
-        reports = read(raw, form, package=package)
+        taken = take(raw, form, package=package, lenient=lenient)
+        if not taken.reports and not taken.records:
+            raise InvalidError(
+                "Nothing in the submission can be taken.",
+                next_step="Correct what is named and send it again.",
+                facts={"skipped": [[each.place, each.reason] for each in taken.skipped]},
+            )
         asked = "\0".join((hashlib.sha256(raw).hexdigest(), form, package, str(lease), str(fence)))
+        asked += "\0lenient" * lenient
         request = self._vault.matching_hash("submission", asked)
         named = self._vault.request_key(actor.party, key)
-        sent = Sent(raw, form, reports, lease, fence, named, request)
+        sent = Sent(raw, form, taken, lease, fence, named, request)
         try:
             return self._submit(actor, sent)
         except BrokenConstraintError:
             # The same key came in at the same instant; now there is an answer to give again.
             return self._submit(actor, sent)
+
+    def submit_many(
+        self,
+        actor: Actor,
+        file: BinaryIO,
+        *,
+        form: Format | None,
+        key: str,
+        package: str = "",
+        lease: LeaseId | None = None,
+        fence: int | None = None,
+    ) -> BulkReceipt:
+        """Take in an upload piece by piece, each a submission that lasts once it is written.
+
+        What cannot be taken is refused alone, with its place and the reason, and loses nothing of
+        the rest. The same upload under the same `key` answers the same receipts and goes on where
+        it was interrupted. Without `form` an archive holds submissions; see `bulk.pieces`.
+        """
+        actor.need(Permission.FINDINGS_SUBMIT)
+        receipts: list[Receipt] = []
+        refused: list[Skipped] = []
+        try:
+            for piece in pieces(file, form):
+                if isinstance(piece, Skipped):
+                    refused.append(piece)
+                    continue
+                try:
+                    receipt = self.submit(
+                        actor,
+                        piece.raw,
+                        form=piece.form,
+                        key=piece.key(key),
+                        package="" if piece.form in NAMES_ITS_OWN else package,
+                        lease=lease,
+                        fence=fence,
+                        lenient=True,
+                    )
+                except (InvalidError, TooLargeError) as problem:
+                    refused += refusals(piece, problem)
+                else:
+                    receipts.append(receipt)
+                    refused += map(piece.placed, receipt.skipped)
+        except (InvalidError, TooLargeError) as problem:
+            if not receipts:
+                raise
+            refused.append(Skipped("the rest", f"{problem.message} {problem.next_step}"))
+        return BulkReceipt(tuple(receipts), tuple(refused))
+
+    def announce(self, submission: SubmissionId) -> None:
+        """Tell the modules to the right of each finding of a submission; told twice, once heard."""
+        with self._sessions.transaction() as unit:
+            for finding in records.of_submission(unit, submission):
+                unit.publish(Event(SUBMITTED, finding, {"finding": finding}))
 
     def receipt(self, actor: Actor, submission: SubmissionId) -> Receipt:
         """The receipt of a submission the actor may see. Raises `NotFoundError`."""
@@ -135,6 +207,23 @@ class FindingService:
                     "The finding came without a proof.", next_step="Ask its finder for one."
                 )
             return self._vault.fetch(unit, head.proof, reader=actor.principal)
+
+    def attachment(self, actor: Actor, finding: FindingId, number: int) -> bytes:
+        """An attachment of a finding the actor may see, by its number from 0.
+
+        Raises `NotFoundError`.
+        """
+        actor.need(Permission.FINDINGS_READ)
+        with self._sessions.transaction() as unit:
+            head = _seen(unit, actor, finding, tier=Tier.EVERYTHING)
+            files = self._open(unit, head, reader=actor.principal).attachments
+            if not 0 <= number < len(files):
+                raise NotFoundError(
+                    "The finding came without such an attachment.",
+                    next_step="See `clearhold finding show` for what it came with.",
+                )
+            artifact = ArtifactId(files[number].artifact)
+            return self._vault.fetch(unit, artifact, reader=actor.principal)
 
     def queue(self, actor: Actor) -> tuple[QueueEntry, ...]:
         """Every vulnerability reported, for the coordinator who looks for what to open a case of.

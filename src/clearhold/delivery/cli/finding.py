@@ -9,55 +9,71 @@ from typing import Final
 
 import typer
 
+from clearhold.delivery.cli.finding_files import packed, progress, told_form
+from clearhold.delivery.cli.finding_import import import_files
 from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.findings.intake import Format
-from clearhold.kernel.errors import InvalidError, TooLargeError
+from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, TooLargeError
 
 app = typer.Typer(help="Submit findings and follow them.", no_args_is_help=True)
+app.command("import")(import_files)
 
 LARGEST_FILE: Final = 47 * 1024 * 1024
-_BY_SUFFIX: Final = {
-    ".json": Format.CLEARHOLD_JSON,
-    ".sarif": Format.SARIF,
-    ".txt": Format.TEXT,
-    ".md": Format.TEXT,
-}
-
-_FORMAT = typer.Option(None, "--format", help="Told by the file's ending when left out.")
-_PACKAGE = typer.Option("", help="For SARIF and text: the package with its version.")
+_FORMAT = typer.Option(None, "--format", help="Told by the file itself when left out.")
+_PACKAGE = typer.Option("", help="The package with its version, where the file names none.")
 _LEASE = typer.Option(None, help="The lease it was found under.")
 _FENCE = typer.Option(None, help="The fencing token of that lease.")
 _KEY = typer.Option(None, help="Makes a repeated command have one effect.")
+_BUNDLE = typer.Option(False, "--bundle", help="Make one crash bundle of all files.")
 _OUTPUT = typer.Option(..., "--output", help="The file to write; it must not exist.")
 
 
 @app.command("submit")
 @told
 def submit(
-    file: Path,
+    path: list[Path],
     form: Format | None = _FORMAT,
     package: str = _PACKAGE,
     lease: str | None = _LEASE,
     fence: int | None = _FENCE,
     key: str | None = _KEY,
     *,
+    bundle: bool = _BUNDLE,
     as_json: bool = JsonOption,
 ) -> None:
-    """Submit a file with findings and print the receipt."""
-    form = form or _BY_SUFFIX.get(file.suffix.lower())
-    if form is None:
+    """Submit files with findings and print the receipts.
+
+    Each file is a submission of its own, unless --bundle makes one crash bundle of all.
+    """
+    about = {"package": package, "lease": lease, "fence": fence}
+    if bundle:
+        form, sent = Format.CRASH_BUNDLE, [("the bundle", packed(path))]
+    else:
+        sent = [(str(each), _content(each)) for each in path]
+    if len(sent) == 1:
+        [(name, content)] = sent
+        body = {"format": form or told_form(name, content), "content": _base64(content)} | about
+        show(hub().post("/findings", body, key=key or str(uuid.uuid4())), as_json=as_json)
+        return
+    answers: list[dict[str, object]] = []
+    refused: ClearholdError | None = None
+    connection = hub()
+    for number, (name, content) in enumerate(sent, start=1):
+        progress(f"{number} of {len(sent)}: {name}")
+        one = f"{key}:{number}" if key else str(uuid.uuid4())
+        try:
+            body = {"format": form or told_form(name, content), "content": _base64(content)}
+            receipt = connection.post("/findings", body | about, key=one)
+            answers.append({"file": name, "receipt": receipt})
+        except (InvalidError, TooLargeError, ConflictError) as error:
+            refused = error
+            said = {"message": error.message, "next_step": error.next_step}
+            answers.append({"file": name, "refused": said})
+    show(answers, as_json=as_json)
+    if refused is not None:
         raise InvalidError(
-            "The file's ending does not tell its format.",
-            next_step=f"Give --format, one of: {', '.join(Format)}.",
+            "Not every file was taken.", next_step="See what is said of each; send those again."
         )
-    body = {
-        "format": form,
-        "content": base64.b64encode(_content(file)).decode(),
-        "package": package,
-        "lease": lease,
-        "fence": fence,
-    }
-    show(hub().post("/findings", body, key=key or str(uuid.uuid4())), as_json=as_json)
 
 
 @app.command("list")
@@ -86,15 +102,7 @@ def receipt(submission: str, *, as_json: bool = JsonOption) -> None:
 @told
 def proof(finding: str, output: Path = _OUTPUT, sealed_to: str | None = SEALED_TO) -> None:
     """Write a finding's proof to a new file."""
-    content = hub().download(f"/api/v1/findings/{finding}/proof", sealed_to=sealed_to)
-    try:
-        with output.open("xb") as file:
-            file.write(content)
-    except OSError as error:
-        raise InvalidError(
-            f"The proof cannot be written there: {error.strerror}.",
-            next_step="Name a file that does not exist yet.",
-        ) from error
+    _write(output, hub().download(f"/api/v1/findings/{finding}/proof", sealed_to=sealed_to))
 
 
 @app.command("queue")
@@ -102,6 +110,31 @@ def proof(finding: str, output: Path = _OUTPUT, sealed_to: str | None = SEALED_T
 def queue(*, as_json: bool = JsonOption) -> None:
     """Show the coordinator's queue of vulnerabilities."""
     show(hub().get("/findings/queue"), as_json=as_json)
+
+
+@app.command("attachment")
+@told
+def attachment(
+    finding: str, number: int, output: Path = _OUTPUT, sealed_to: str | None = SEALED_TO
+) -> None:
+    """Write an attachment of a finding, by its number from 0, to a new file."""
+    path = f"/api/v1/findings/{finding}/attachments/{number}"
+    _write(output, hub().download(path, sealed_to=sealed_to))
+
+
+def _write(output: Path, content: bytes) -> None:
+    try:
+        with output.open("xb") as file:
+            file.write(content)
+    except OSError as error:
+        raise InvalidError(
+            f"The file cannot be written there: {error.strerror}.",
+            next_step="Name a file that does not exist yet.",
+        ) from error
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _content(file: Path) -> bytes:

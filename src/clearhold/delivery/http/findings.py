@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 from datetime import datetime
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
@@ -30,9 +32,10 @@ After = Annotated[str | None, Query(pattern=_ID)]
 
 
 class NewSubmission(BaseModel):
-    """A submission: `content` is base64; `package` is for SARIF and text alone.
+    """A submission: `content` is base64; `package` is for formats that name no package.
 
-    `lease` and `fence` name the scan lease it was found under, when there was one.
+    `lease` and `fence` name the scan lease it was found under, when there was one. When `lenient`, a
+    finding among several that cannot be taken is named in the receipt and does not refuse the rest.
     """
 
     format: Format
@@ -40,6 +43,42 @@ class NewSubmission(BaseModel):
     package: str = ""
     lease: str | None = Field(default=None, pattern=_ID)
     fence: int | None = Field(default=None, ge=1, lt=1 << 63)
+    lenient: bool = False
+
+
+class NewUpload(BaseModel):
+    """Many findings at once: `content` is base64; without `format`, an archive of submissions."""
+
+    format: Format | None = None
+    content: str
+    package: str = ""
+    lease: str | None = Field(default=None, pattern=_ID)
+    fence: int | None = Field(default=None, ge=1, lt=1 << 63)
+
+
+class PartView(BaseModel):
+    """Whether one of the six parts was found, and where."""
+
+    part: str
+    given: bool
+    where: str
+
+
+class SkippedView(BaseModel):
+    """What became no finding, where it stands, and why."""
+
+    place: str
+    reason: str
+
+
+class RecordTakenView(BaseModel):
+    """An interchange record and what it was taken as; never a finding, and binding nobody."""
+
+    place: str
+    kind: str
+    about: str
+    taken_as: str
+    next_step: str
 
 
 class FindingReceiptView(BaseModel):
@@ -50,6 +89,8 @@ class FindingReceiptView(BaseModel):
     own_duplicates: tuple[str, ...]
     public: tuple[str, ...]
     perhaps_public: tuple[str, ...]
+    parts: tuple[PartView, ...]
+    place: str
 
 
 class ReceiptView(BaseModel):
@@ -59,6 +100,15 @@ class ReceiptView(BaseModel):
     received_at: datetime
     findings: tuple[FindingReceiptView, ...]
     under_lease: bool | None
+    skipped: tuple[SkippedView, ...]
+    records: tuple[RecordTakenView, ...]
+
+
+class BulkView(BaseModel):
+    """The receipts of the submissions an upload became, and what was refused, where and why."""
+
+    receipts: tuple[ReceiptView, ...]
+    refused: tuple[SkippedView, ...]
 
 
 class StandingView(BaseModel):
@@ -82,6 +132,13 @@ class FindingSummary(BaseModel):
     standing: StandingView | None
 
 
+class AttachmentView(BaseModel):
+    """A file that came along: its name there and its size in bytes."""
+
+    name: str
+    size: int
+
+
 class ContentView(BaseModel):
     """What a finding says; empty means not given."""
 
@@ -96,6 +153,8 @@ class ContentView(BaseModel):
     locations: tuple[str, ...]
     references: tuple[str, ...]
     provenance: dict[str, str]
+    trace: str
+    attachments: tuple[AttachmentView, ...]
 
 
 class FindingView(FindingSummary):
@@ -120,22 +179,17 @@ class QueueView(BaseModel):
     contested: bool | None
 
 
+def _decoded(content: str) -> bytes:
+    try:
+        return base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidError(
+            "The content is not base64.", next_step="Encode the submission's bytes in base64."
+        ) from error
+
+
 def _receipt(receipt: Receipt) -> ReceiptView:
-    return ReceiptView(
-        submission=receipt.submission,
-        received_at=receipt.received_at,
-        findings=tuple(
-            FindingReceiptView(
-                finding=each.finding,
-                missing=each.missing,
-                own_duplicates=each.own_duplicates,
-                public=each.public,
-                perhaps_public=each.perhaps_public,
-            )
-            for each in receipt.findings
-        ),
-        under_lease=receipt.under_lease,
-    )
+    return ReceiptView.model_validate(msgspec.to_builtins(receipt))
 
 
 def _summary(seen: SeenFinding) -> FindingSummary:
@@ -174,6 +228,10 @@ def _finding(seen: SeenFinding) -> FindingView:
             locations=body.locations,
             references=body.references,
             provenance=body.provenance,
+            trace=body.trace,
+            attachments=tuple(
+                AttachmentView(name=each.name, size=each.size) for each in body.attachments
+            ),
         )
     return FindingView(**_summary(seen).model_dump(), content=content)
 
@@ -203,12 +261,7 @@ def _attachment(content: bytes) -> Response:
 @router.post("", status_code=201, **requires(Permission.FINDINGS_SUBMIT))
 def submit(hub: HubDep, actor: ActorDep, new: NewSubmission, key: IdempotencyKey) -> ReceiptView:
     """Submit findings and get a receipt at once."""
-    try:
-        raw = base64.b64decode(new.content, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidError(
-            "The content is not base64.", next_step="Encode the submission's bytes in base64."
-        ) from error
+    raw = _decoded(new.content)
     return _receipt(
         hub.findings.submit(
             actor,
@@ -218,7 +271,26 @@ def submit(hub: HubDep, actor: ActorDep, new: NewSubmission, key: IdempotencyKey
             package=new.package,
             lease=None if new.lease is None else LeaseId(new.lease),
             fence=new.fence,
+            lenient=new.lenient,
         )
+    )
+
+
+@router.post("/bulk", status_code=201, **requires(Permission.FINDINGS_SUBMIT))
+def upload(hub: HubDep, actor: ActorDep, new: NewUpload, key: IdempotencyKey) -> BulkView:
+    """Submit many findings at once; what cannot be taken is refused alone."""
+    done = hub.findings.submit_many(
+        actor,
+        io.BytesIO(_decoded(new.content)),
+        form=new.format,
+        key=key,
+        package=new.package,
+        lease=None if new.lease is None else LeaseId(new.lease),
+        fence=new.fence,
+    )
+    return BulkView(
+        receipts=tuple(map(_receipt, done.receipts)),
+        refused=tuple(SkippedView(place=each.place, reason=each.reason) for each in done.refused),
     )
 
 
@@ -263,3 +335,15 @@ def one(hub: HubDep, actor: ActorDep, finding: IdPath) -> FindingView:
 def proof(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: IdPath) -> Response:
     """The proof of a finding the caller may see."""
     return _attachment(sealing(lambda: hub.findings.proof(actor, FindingId(finding))))
+
+
+@router.get(
+    "/{finding}/attachments/{number}",
+    response_class=Response,
+    **requires(Permission.FINDINGS_READ),
+)
+def attachment(
+    hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: IdPath, number: int
+) -> Response:
+    """An attachment of a finding the caller may see, by its number from 0."""
+    return _attachment(sealing(lambda: hub.findings.attachment(actor, FindingId(finding), number)))
