@@ -151,6 +151,7 @@ GET  /catalogue/targets
 POST /catalogue/vulnerabilities
 GET  /catalogue/vulnerabilities
 POST /scanning/leases
+POST /scanning/checks
 POST /scanning/revocations
 POST /findings
 POST /findings/bulk
@@ -260,6 +261,7 @@ scan_targets          n n n n n n n n n n d
 
 # What belongs to nobody yet: who may try it.   +: may   d: refused
 TOOLS_WITHOUT_OBJECT = """
+scan_check            + d d d d d d d d + d
 scan_claim            + d d d d d d d d + d
 finding_submit        + d d d d d d d d + d
 """

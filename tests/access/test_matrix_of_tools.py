@@ -36,6 +36,7 @@ def wish(tool: str, things: dict[str, str]) -> dict[str, Any]:
         "scan_report_coverage": lease | {"outcome": "found", "result_sha256": "0" * 64},
         "finding_receipt": {"submission": things["submission"]},
         "finding_get": {"finding": things["finding"]},
+        "scan_check": {"package": "pkg:pypi/other", "technique": "fuzzing"},
         "scan_claim": {
             "package": "pkg:pypi/other",
             "technique": "fuzzing",

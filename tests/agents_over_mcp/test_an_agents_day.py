@@ -6,9 +6,11 @@ import base64
 import json
 from collections.abc import Callable
 
+from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
+from clearhold.parties.wish import Wishes
 from mcp_client import Agent
 
 PACKAGE = "pkg:pypi/ujson"
@@ -115,6 +117,27 @@ def test_targets_to_choose_from_are_those_of_the_catalogue(
     )
     (target,) = agent.ask("scan_targets", package=PACKAGE)["targets"]
     assert target["package"] == PACKAGE
+
+
+def test_a_check_tells_of_the_owner_and_of_oneself_and_of_nobody_else(
+    agent_of: Callable[..., Agent], hub: Hub, founder: str, party_of: Callable[..., Actor]
+) -> None:
+    """It needs no claim, and a rival's lease changes nothing in it."""
+    scope = {"package": PACKAGE, "technique": "fuzzing", "version": "5.1.0"}
+    mine, rival = agent_of(PartyKind.LAB), agent_of(PartyKind.FINDER)
+    nothing = {"refusal": None, "own_leases": []}
+    assert mine.ask("scan_check", **scope) == rival.ask("scan_check", **scope) == nothing
+    lease = claimed(mine)
+    assert rival.ask("scan_check", **scope) == nothing
+    assert mine.ask("scan_check", **scope)["own_leases"] == [lease["id"]]
+    assert mine.ask("scan_check", **scope, paths=["doc/**"]) == nothing
+    assert mine.ask("scan_check", **scope, mode="notify-only") == nothing
+    owner = party_of(PartyKind.MAINTAINER)
+    hub.verification.confirm(hub.authenticate(founder), owner.party, PACKAGE, reason="known")
+    hub.wishes.wish(owner, PACKAGE, Wishes(do_not_scan=True))
+    for agent in (mine, rival):
+        assert agent.ask("scan_check", **scope)["refusal"]["code"] == "conflict"
+    assert rival.refusal("scan_claim", **scope, idempotency_key="k")["code"] == "conflict"
 
 
 def test_an_old_fence_is_refused(agent_of: Callable[..., Agent]) -> None:

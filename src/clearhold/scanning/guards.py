@@ -30,6 +30,14 @@ class Intent:
     lease: LeaseId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What stands against a claim of a party, whatever others hold: a refusal, and own leases."""
+
+    refusal: ClearholdError | None
+    own: tuple[LeaseId, ...]
+
+
 Guard = Callable[[UnitOfWork, Intent], ClearholdError | None]
 
 

@@ -20,7 +20,7 @@ from clearhold.kernel.purl import Purl
 from clearhold.parties import wishes
 from clearhold.scanning import records
 from clearhold.scanning.claims import Claims, Wanted
-from clearhold.scanning.guards import Guard, Intent, as_owners_wish
+from clearhold.scanning.guards import Check, Guard, Intent, as_owners_wish
 from clearhold.scanning.lanes import READER, Lanes
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.model import (
@@ -32,6 +32,7 @@ from clearhold.scanning.model import (
     State,
     StopReason,
     check_window,
+    collide,
     expiry,
 )
 from clearhold.scanning.scope import Scope
@@ -118,6 +119,23 @@ class ScanningService:
         if isinstance(answer, ClearholdError):
             raise answer
         return answer
+
+    def check(self, actor: Actor, scope: Scope, *, mode: Mode) -> Check:
+        """What the owner wishes and the actor's party holds that stands against a claim.
+
+        Of what others hold it tells nothing, and so it is not counted: that is what a claim is for.
+        """
+        actor.need(Permission.SCANNING_CLAIM)
+        with self._sessions.transaction() as unit:
+            intent = Intent(actor.party, scope, mode, unit.now)
+            mine = records.of_party_in(unit, actor.party, self._lanes.of(scope))
+            own = [
+                held.lease.id
+                for held in mine
+                if collide(mode, held.lease.mode)
+                and scope.overlap(self._scopes.view(unit, actor, held).scope)
+            ]
+            return Check(self._refusal(unit, intent), tuple(own))
 
     def heartbeat(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
         """Keep a lease from lapsing.
@@ -355,6 +373,9 @@ class ScanningService:
 
     def _forbidden(self, unit: UnitOfWork, lease: Lease, scope: Scope) -> ClearholdError | None:
         intent = Intent(lease.party, scope, lease.mode, lease.window_ends_at, lease.id)
+        return self._refusal(unit, intent)
+
+    def _refusal(self, unit: UnitOfWork, intent: Intent) -> ClearholdError | None:
         for guard in self._guards:
             if (refusal := guard(unit, intent)) is not None:
                 return refusal

@@ -53,6 +53,30 @@ def claim(
     show(hub().post("/scanning/leases", body, key=key or str(uuid.uuid4())), as_json=as_json)
 
 
+@app.command("check")
+@told
+def check(
+    package: str,
+    technique: Technique,
+    version: str | None = _EXACT,
+    start: str = _START,
+    before: str | None = _BEFORE,
+    path: list[str] = _PATHS,
+    mode: Mode = _MODE,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """See before a claim what its owner wishes and what you hold; of others it tells nothing."""
+    body = {
+        "package": package,
+        "technique": technique,
+        "versions": {"exact": version, "start": start, "before": before},
+        "paths": path,
+        "mode": mode,
+    }
+    show(hub().post("/scanning/checks", body), as_json=as_json)
+
+
 @app.command("list")
 @told
 def listing(*, as_json: bool = JsonOption) -> None:

@@ -84,6 +84,27 @@ class LeaseView(BaseModel):
     budget_s: int
 
 
+class NewCheck(ScopeView):
+    """A scope that somebody thinks of claiming."""
+
+    mode: Mode = Mode.EXCLUSIVE
+
+
+class RefusalView(BaseModel):
+    """Why a claim would be refused, as it would be told then."""
+
+    code: str
+    title: str
+    next_step: str
+
+
+class CheckView(BaseModel):
+    """What is known to stand against a claim before it is made, others' leases left out."""
+
+    refusal: RefusalView | None
+    own_leases: tuple[str, ...]
+
+
 class Fence(BaseModel):
     """The fencing token that came with a lease."""
 
@@ -236,3 +257,16 @@ def revoke(hub: HubDep, actor: ActorDep, wanted: Revocation) -> RevocationView:
     """End every lease on a package."""
     hub.scanning.revoke(actor, wanted.package, reason=wanted.reason)
     return RevocationView(package=wanted.package)
+
+
+@router.post("/checks", **requires(Permission.SCANNING_CLAIM))
+def check(hub: HubDep, actor: ActorDep, new: NewCheck) -> CheckView:
+    """What stands against a claim whatever others hold; it is not counted and leases nothing."""
+    found = hub.scanning.check(actor, _scope(new), mode=new.mode)
+    refusal = found.refusal
+    return CheckView(
+        refusal=None
+        if refusal is None
+        else RefusalView(code=refusal.code, title=refusal.message, next_step=refusal.next_step),
+        own_leases=found.own,
+    )

@@ -13,10 +13,12 @@ from clearhold.catalogue.model import Technique
 from clearhold.delivery.http import catalogue, scanning
 from clearhold.delivery.http.catalogue import TargetView
 from clearhold.delivery.http.scanning import (
+    CheckView,
     CoverageId,
     CoverageView,
     Fence,
     LeaseView,
+    NewCheck,
     NewCoverage,
     NewLease,
     VersionSpan,
@@ -96,6 +98,12 @@ class ClaimArguments(ScopeArguments):
     idempotency_key: IdempotencyKey
 
 
+class CheckArguments(ScopeArguments):
+    """A scope that the caller thinks of claiming."""
+
+    mode: Mode = Field(default=Mode.EXCLUSIVE, description="What you would ask of others.")
+
+
 class HeldArguments(Arguments):
     """A lease of the caller's."""
 
@@ -157,6 +165,10 @@ def _claim(hub: Hub, actor: Actor, given: ClaimArguments) -> LeaseView:
     return scanning.claim(hub, actor, new, given.idempotency_key)
 
 
+def _check(hub: Hub, actor: Actor, given: CheckArguments) -> CheckView:
+    return scanning.check(hub, actor, NewCheck(**given.named(), mode=given.mode))
+
+
 def _renew(hub: Hub, actor: Actor, given: HeldArguments) -> LeaseView:
     return scanning.heartbeat(hub, actor, given.lease, Fence(fence=given.fence))
 
@@ -193,6 +205,18 @@ TOOLS: Final = (
         arguments=TargetArguments,
         answer=Targets,
         run=_targets,
+        reads=True,
+    ),
+    Tool(
+        name="scan_check",
+        description="Ask before a claim whether the owner wants the package left alone, and whether "
+        "leases of your own stand in the way. It tells nothing of what others hold: only a claim "
+        "does that. It leases nothing, so it is no leave to scan.",
+        permission=Permission.SCANNING_CLAIM,
+        endpoint=scanning.check,
+        arguments=CheckArguments,
+        answer=CheckView,
+        run=_check,
         reads=True,
     ),
     Tool(
