@@ -55,7 +55,7 @@ def test_an_agent_claims_renews_checks_submits_and_releases(
         **held,
     )
     assert receipt["under_lease"] is True
-    assert agent.ask("finding_receipt", submission=receipt["submission"]) == receipt
+    assert agent.ask("finding_receipt", submission=receipt["submission"])["receipt"] == receipt
     finding = receipt["findings"][0]["finding"]
     assert [each["id"] for each in agent.ask("finding_list")["findings"]] == [finding]
     shown = agent.ask("finding_get", finding=finding)
