@@ -57,7 +57,9 @@ from clearhold.discovery.searcher import LaboratorySearcher
 from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.reception import ANNOUNCE
 from clearhold.findings.service import FindingService
+from clearhold.inventory import sharing
 from clearhold.inventory.service import UPLOADED, InventoryService
+from clearhold.inventory.sharing import InventorySharing
 from clearhold.kernel.errors import DeniedError
 from clearhold.kernel.ids import DiscoveryId, FindingId, SubmissionId
 from clearhold.ledger.files import LogFiles
@@ -82,6 +84,8 @@ from clearhold.ports.clock import Clock
 from clearhold.ports.engine import TaskEngine, attempt_of
 from clearhold.ports.keys import KeyRing
 from clearhold.ports.publisher import Publisher
+from clearhold.remediation import exposure
+from clearhold.remediation.exposure import ExposureCounts
 from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
 from clearhold.scanning.service import ScanningService
@@ -139,6 +143,7 @@ class Hub:
     validation: ValidationService
     discovery: DiscoveryService
     inventories: InventoryService
+    inventory_sharing: InventorySharing
     advisories: AdvisoryService
     publication: Publication
     publisher: Publisher
@@ -248,7 +253,9 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     publication = Publication(sessions, dossiers, publisher=publisher, clock=clock)
     inventories = InventoryService(sessions, vault)
     matching = Matching(sessions, vault, advisories=advisories, inventories=inventories)
-    _publish_and_match(engine, publication, matching)
+    inventory_sharing = InventorySharing(sessions, vault)
+    counts = ExposureCounts(sessions, sharing=inventory_sharing, suggestions=scanning.suggestions)
+    _publish_and_match(engine, publication, matching, counts)
     contact = VendorContact(sessions, material)
     _heed_wishes(engine, scanning, contact)
     pages = HttpsPages()
@@ -315,6 +322,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         validation=validation,
         discovery=discovery,
         inventories=inventories,
+        inventory_sharing=inventory_sharing,
         advisories=advisories,
         publication=publication,
         publisher=publisher,
@@ -345,12 +353,20 @@ def open_ring(settings: Settings) -> KeyRing:
     return FileKeyRing(settings.key_directory / "ring.json", data_directory=settings.data_directory)
 
 
-def _publish_and_match(engine: TaskEngine, publication: Publication, matching: Matching) -> None:
+def _publish_and_match(
+    engine: TaskEngine, publication: Publication, matching: Matching, counts: ExposureCounts
+) -> None:
+    def uploaded(ids: Mapping[str, str]) -> None:
+        matching.rematch(ids)
+        counts.uploaded(ids)
+
     engine.register(PUBLISH, publication.publish)
     engine.register(SWEEP, publication.sweep)
     engine.register(MATCH, matching.match)
     engine.register(f"on:{PUBLISHED}", matching.match)
-    engine.register(f"on:{UPLOADED}", matching.rematch)
+    engine.register(f"on:{UPLOADED}", uploaded)
+    engine.register(f"on:{sharing.CHANGED}", counts.changed)
+    engine.register(exposure.COUNT, counts.count)
 
 
 def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:

@@ -48,6 +48,7 @@ GET  /cases/sealed/{case}/letters/{letter}           y n y n n n n n n n d
 POST /scanning/leases/{lease}/heartbeat              + d d d d d d d d n d
 POST /scanning/leases/{lease}/coverage               + d d d d d d d d n d
 POST /scanning/leases/{lease}/release                + d d d d d d d d n d
+POST /scanning/coverage/{coverage}/withdrawal        + d d d d d d d d n d
 GET  /findings/submissions/{submission}              y y n d d n n n n n d
 GET  /findings/submissions/{submission}/raw          y y n d d n n n n n d
 GET  /findings/{finding}                             y y y d d n n n n n d
@@ -104,7 +105,7 @@ GET  /advisories               n y y y n n n n n n d
 GET  /inventories              d d d y n d d d d d d
 GET  /scanning/leases          y d d d d d d d d n d
 GET  /ledger/commitments       n d n d d d d n n n d
-GET  /scanning/coverage        n d d d d d d d d n d
+GET  /scanning/coverage        y d d d d d d d d n d
 GET  /discovery/campaigns      n d d d d d d d d n d
 GET  /remediation/actions      d n d n n n n d d d d
 GET  /ledger/leaves            y y y y y y y y y y y
@@ -153,12 +154,18 @@ GET  /catalogue/vulnerabilities
 POST /scanning/leases
 POST /scanning/checks
 POST /scanning/revocations
+GET  /scanning/coverage-sharing
+POST /scanning/coverage-sharing
+POST /scanning/coverage-map
+POST /scanning/suggestions
 POST /findings
 POST /findings/bulk
 GET  /findings/queue
 POST /discovery/campaigns
 POST /cases
 POST /inventories
+GET  /inventories/sharing
+POST /inventories/sharing
 POST /remediation/receipts
 """
 

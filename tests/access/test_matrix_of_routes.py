@@ -137,6 +137,10 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     )
     scope = {"package": "pkg:pypi/quuxlib", "technique": "fuzzing"}
     lease = stage.ask("lab", "POST", f"{API}/scanning/leases", scope).json()
+    covered = {"fence": lease["fence"], "outcome": "nothing-found", "result_sha256": "0" * 64}
+    path = f"{API}/scanning/leases/{lease['id']}/coverage"
+    covered["version"], covered["sharing"] = "1.0", "shared"
+    coverage = stage.ask("lab", "POST", path, covered).json()
     patch = stage.ask(
         "maintainer", "POST", f"{API}/patches", wish(stage, "POST /patches", case)
     ).json()
@@ -173,6 +177,7 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "member": member,
         "approval": approval.id,
         "lease": lease["id"],
+        "coverage": coverage["id"],
         "submission": finding.submission,
         "finding": finding.id,
         "provider": "provider-of-lab",

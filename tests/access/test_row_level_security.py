@@ -167,6 +167,7 @@ REASONS = {
     "case_finding": "ids alone, which finders of the case share by number",
     "case_participant": "ids alone, and the source of a finder's policies",
     "compartment_grant": "who is read in, and the source of every policy",
+    "coverage_map": "keyed hashes and sealed registers, which name no party",
     "ledger_leaf": "the ledger's own predicate; chains are continued across compartments",
     "match_assertion": "ids alone; services join what different parties found",
     "match_key": "keyed hashes, compared by services across parties",

@@ -119,7 +119,7 @@ def test_a_crash_is_kept_for_its_finder_and_reported_as_coverage(ground: Field) 
     assert (view.campaign.executions, view.campaign.edges) == (5000, 97)
     assert view.plan == Plan(f"{PACKAGE}@{VERSION}", "encode", 7, 60)
     assert "AddressSanitizer" in view.note
-    (coverage,) = ground.hub.scanning.coverage(ground.lab)
+    (coverage,) = ground.hub.scanning.covering.list(ground.lab)
     assert coverage.outcome is Outcome.FOUND
 
 
@@ -139,7 +139,7 @@ def test_a_search_without_a_crash_says_why(
     view = ground.service.get(ground.lab, identity)
     assert (view.campaign.state, view.crash) == (state, None)
     assert view.note
-    (coverage,) = ground.hub.scanning.coverage(ground.lab)
+    (coverage,) = ground.hub.scanning.covering.list(ground.lab)
     assert coverage.outcome is outcome
 
 
@@ -172,7 +172,7 @@ def test_running_again_changes_nothing_that_ended(ground: Field) -> None:
     ground.service.run(identity)
     assert ground.service.get(ground.lab, identity) == before
     assert len(ground.searcher.asked) == 1
-    assert len(ground.hub.scanning.coverage(ground.lab)) == 1
+    assert len(ground.hub.scanning.covering.list(ground.lab)) == 1
     assert ground.told("discovery:campaign:end") == 1
 
 

@@ -23,6 +23,7 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import LeaseId
 from clearhold.kernel.purl import Purl
+from clearhold.scanning.coverage_model import NewCoverage
 from clearhold.scanning.model import (
     Mode,
     Outcome,
@@ -227,14 +228,12 @@ def test_leases_and_coverage_are_seen_by_their_holder_alone(
         lab_a,
         mine.lease.id,
         fence=mine.lease.fence,
-        outcome=Outcome.NOTHING_FOUND,
-        effort={"seconds": 60, "executions": 10**12},
-        result_sha256="ab" * 32,
+        new=NewCoverage(Outcome.NOTHING_FOUND, {"seconds": 60, "executions": 10**12}, "ab" * 32),
     )
-    [covered] = hub.scanning.coverage(lab_a)
+    [covered] = hub.scanning.covering.list(lab_a)
     assert (covered.outcome, covered.technique) == (Outcome.NOTHING_FOUND, Technique.FUZZING)
     assert covered.effort == {"seconds": 60, "executions": 10**12}
-    assert hub.scanning.list(lab_b) == hub.scanning.coverage(lab_b) == ()
+    assert hub.scanning.list(lab_b) == hub.scanning.covering.list(lab_b) == ()
     answers = []
     for identity in (mine.lease.id, LeaseId("no-such-lease")):
         with pytest.raises(NotFoundError) as absent:
@@ -306,9 +305,7 @@ def test_coverage_that_means_nothing_is_refused(
             lab_a,
             mine.lease.id,
             fence=mine.lease.fence,
-            outcome=Outcome.FOUND,
-            effort=effort,
-            result_sha256=digest,
+            new=NewCoverage(Outcome.FOUND, effort, digest),
         )
 
 

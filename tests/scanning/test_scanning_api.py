@@ -20,7 +20,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
 from clearhold.delivery.cli import catalogue as catalogue_commands
 from clearhold.delivery.cli import finding as finding_commands
-from clearhold.delivery.cli import main, scan
+from clearhold.delivery.cli import main, scan, scan_coverage
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
 
@@ -193,7 +193,7 @@ def command(transport: InProcess, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         )
         client.close()
         monkeypatch.setattr(client, "_http", reached)
-        for module in (catalogue_commands, scan, finding_commands):
+        for module in (catalogue_commands, scan, scan_coverage, finding_commands):
             monkeypatch.setattr(module, "hub", lambda: client)
         result = CliRunner().invoke(main.app, [*arguments, "--json"])
         assert result.exit_code == (1 if fails else 0), result.output

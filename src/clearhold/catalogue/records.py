@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, select, true
+from sqlalchemy import ColumnElement, Row, Table, func, select, true
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -94,6 +94,21 @@ def known_in_all(
     for row in rows:
         found.setdefault(row.package, []).append(_known(row))
     return {package: tuple(found.get(str(package), ())) for package in packages}
+
+
+def known_counts(unit: UnitOfWork) -> dict[str, int]:
+    """How many vulnerabilities the public knows of each package."""
+    rows = unit.connection.execute(
+        select(vulnerability.c.package, func.count().label("known")).group_by(
+            vulnerability.c.package
+        )
+    )
+    return {row.package: row.known for row in rows}
+
+
+def packages(unit: UnitOfWork) -> tuple[str, ...]:
+    """The package URLs of all targets."""
+    return tuple(unit.connection.execute(select(target.c.package)).scalars())
 
 
 def _target(row: Row[Any]) -> Target:

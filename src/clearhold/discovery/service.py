@@ -26,6 +26,7 @@ from clearhold.kernel.ids import DiscoveryId, LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
 from clearhold.parties import wishes
 from clearhold.ports.engine import Task
+from clearhold.scanning.coverage_model import NewCoverage
 from clearhold.scanning.model import Outcome
 from clearhold.scanning.service import ScanningService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
@@ -213,7 +214,8 @@ class DiscoveryService:
             plan = self._plan(unit, known, READER)
             purl = Purl.parse(plan.package)
             if not self._covered(unit, known.party, known.lease, fence=known.fence, purl=purl):
-                self._end(unit, known, None, "The lease ended before the search began.")
+                note = "The lease ended before the search began."
+                self._end(unit, known, None, note, version=purl.version or "")
                 return
         searched: Searched | None = None
         try:
@@ -224,7 +226,7 @@ class DiscoveryService:
             note = f"{error.message} {error.next_step}"
         with self._sessions.transaction() as unit:
             if _found(records.one(unit, identity)).ended_at is None:
-                self._end(unit, known, searched, note)
+                self._end(unit, known, searched, note, version=purl.version or "")
 
     def _covered(
         self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int, purl: Purl
@@ -239,7 +241,15 @@ class DiscoveryService:
             technique=Technique.FUZZING,
         )
 
-    def _end(self, unit: UnitOfWork, known: Campaign, searched: Searched | None, note: str) -> None:
+    def _end(
+        self,
+        unit: UnitOfWork,
+        known: Campaign,
+        searched: Searched | None,
+        note: str,
+        *,
+        version: str,
+    ) -> None:
         values: dict[str, Any] = {
             "ended_at": unit.now,
             "sealed_note": self._vault.seal(
@@ -272,13 +282,9 @@ class DiscoveryService:
                 "edges": searched.edges,
             }
         )
+        digest = hashlib.sha256(note.encode()).hexdigest()
         self._scanning.record_coverage(
-            unit,
-            known.lease,
-            technique=Technique.FUZZING,
-            outcome=outcome,
-            effort=effort,
-            result_sha256=hashlib.sha256(note.encode()).hexdigest(),
+            unit, known.lease, NewCoverage(outcome, effort, digest, version=version)
         )
         unit.record(
             "discovery:campaign:end",

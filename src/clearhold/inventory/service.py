@@ -258,10 +258,15 @@ class InventoryService:
         )
 
     def _package_key(self, package: str) -> bytes:
-        return self._vault.matching_hash("inventory-package", package)
+        return package_key(self._vault, package)
 
     def _name_key(self, name: str) -> bytes:
         return self._vault.matching_hash("inventory-component-name", plain_name(name))
+
+
+def package_key(vault: Vault, package: str) -> bytes:
+    """What stands in the index for a package (a purl without version)."""
+    return vault.matching_hash("inventory-package", package)
 
 
 def _summary_place(identity: InventoryId, number: int) -> tuple[str, str, str]:

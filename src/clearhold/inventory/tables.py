@@ -1,4 +1,4 @@
-"""Inventories, their revisions, and the keyed index they are matched by."""
+"""Inventories, their revisions, the keyed index they are matched by, and who lets itself be counted."""
 
 from __future__ import annotations
 
@@ -44,5 +44,13 @@ inventory_package: Final = Table(
     Column("package_key", Binary, primary_key=True),
     Column("inventory", Words, ForeignKey("inventory.id"), primary_key=True),
     Index("ix_inventory_package_inventory", "inventory"),
+    **STRICT,
+)
+
+inventory_sharing: Final = Table(
+    "inventory_sharing",
+    metadata,
+    Column("party", Words, ForeignKey("party.id"), primary_key=True),
+    Column("since", Instant, nullable=False),
     **STRICT,
 )

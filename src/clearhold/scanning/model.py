@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
 from clearhold.scanning.software_scope import (
@@ -25,7 +23,6 @@ __all__ = [
     "LIVE",
     "LONGEST_WINDOW",
     "MOST_PATHS",
-    "Coverage",
     "Depth",
     "Lease",
     "Mode",
@@ -137,20 +134,3 @@ def check_window(window: timedelta, budget_s: int) -> None:
             f"A budget is 1 to {LARGEST_BUDGET_S} seconds of scanning.",
             next_step="Say how long you mean to scan.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """What a scan under a lease looked at and what came of it, nothing included.
-
-    `effort` counts what the technique counts (seconds, executions, files); `result_sha256` names
-    the evidence the party keeps.
-    """
-
-    id: str
-    lease: LeaseId
-    recorded_at: datetime
-    technique: Technique
-    outcome: Outcome
-    effort: Mapping[str, int]
-    result_sha256: str

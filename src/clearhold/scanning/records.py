@@ -1,4 +1,4 @@
-"""Queries on lanes, leases and coverage; scopes stay sealed here."""
+"""Queries on lanes and leases; scopes stay sealed here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
 from clearhold.scanning.model import Lease, Mode, State, StopReason
-from clearhold.scanning.tables import scan_coverage as coverage
 from clearhold.scanning.tables import scan_lane as lane
 from clearhold.scanning.tables import scan_lease as lease
 from clearhold.store.unit_of_work import UnitOfWork
@@ -55,17 +54,6 @@ class InLane:
     fence: int
     mode: Mode
     sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCoverage:
-    """A coverage record, sealed in its lease's compartment."""
-
-    id: str
-    lease: LeaseId
-    compartment: CompartmentId
-    recorded_at: datetime
-    body: bytes
 
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
@@ -279,34 +267,6 @@ def end(
 def set_introduce(unit: UnitOfWork, identity: LeaseId, sealed: bytes | None) -> None:
     """Keep what a holder would tell whoever is introduced, or that it would not be."""
     unit.connection.execute(update(lease).where(lease.c.id == identity).values(introduce=sealed))
-
-
-def add_coverage(unit: UnitOfWork, identity: str, within: LeaseId, *, body: bytes) -> None:
-    """Insert a sealed coverage record."""
-    unit.connection.execute(
-        insert(coverage).values(id=identity, lease=within, recorded_at=unit.now, body=body)
-    )
-
-
-def coverage_listing(unit: UnitOfWork, actor: Actor, *, limit: int) -> tuple[StoredCoverage, ...]:
-    """Coverage recorded under leases the actor may see, the newest first."""
-    rows = unit.connection.execute(
-        select(coverage, lease.c.compartment)
-        .join(lease, lease.c.id == coverage.c.lease)
-        .where(visible_to(actor, unit.now))
-        .order_by(coverage.c.id.desc())
-        .limit(limit)
-    )
-    return tuple(
-        StoredCoverage(
-            row.id,
-            LeaseId(row.lease),
-            CompartmentId(row.compartment),
-            row.recorded_at,
-            bytes(row.body),
-        )
-        for row in rows
-    )
 
 
 def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:

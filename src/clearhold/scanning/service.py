@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -15,20 +14,20 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, NotFoundError
-from clearhold.kernel.ids import LeaseId, PartyId, new_id
+from clearhold.kernel.ids import LeaseId, PartyId
 from clearhold.kernel.purl import Purl
 from clearhold.parties import wishes
 from clearhold.scanning import records
 from clearhold.scanning.claims import Claims, Wanted
+from clearhold.scanning.coverage import CoverageService, Recorded
+from clearhold.scanning.coverage_model import NewCoverage
 from clearhold.scanning.guards import Check, Guard, Intent, as_owners_wish
 from clearhold.scanning.lanes import READER, Lanes
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.model import (
     LIVE,
-    Coverage,
     Lease,
     Mode,
-    Outcome,
     State,
     StopReason,
     check_window,
@@ -38,21 +37,11 @@ from clearhold.scanning.model import (
 from clearhold.scanning.scope import Scope
 from clearhold.scanning.scopes import LeaseView, SealedScopes
 from clearhold.scanning.software_scope import SoftwareScope
-from clearhold.scanning.suggest import Ranking, as_they_come
+from clearhold.scanning.suggestions import SuggestionService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
 MOST_LISTED: Final = 100
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class _CoverageBody(msgspec.Struct, frozen=True):
-    """What is sealed with a coverage record."""
-
-    technique: Technique
-    outcome: Outcome
-    effort: dict[str, int]
-    result_sha256: str
 
 
 class ScanningService:
@@ -64,20 +53,23 @@ class ScanningService:
         vault: Vault,
         *,
         limits: Limits = Limits(),  # noqa: B008  # it is frozen
-        ranking: Ranking = as_they_come,
     ) -> None:
         self._sessions = sessions
         self._vault = vault
         self._guards: list[Guard] = [as_owners_wish]
         self._lanes = Lanes(vault)
         self._scopes = SealedScopes(vault)
+        self.covering = CoverageService(sessions, vault, self._scopes)
+        self.suggestions = SuggestionService(
+            sessions, vault, lanes=self._lanes, coverage=self.covering
+        )
         self._claims = Claims(
             vault,
             self._lanes,
             self._scopes,
             limits=limits,
             guards=self._guards,
-            ranking=ranking,
+            ranking=self.suggestions.rank,
         )
 
     def add_guard(self, guard: Guard) -> None:
@@ -217,35 +209,13 @@ class ScanningService:
             return tuple(self._scopes.view(unit, actor, each) for each in held)
 
     def report_coverage(
-        self,
-        actor: Actor,
-        lease: LeaseId,
-        *,
-        fence: int,
-        outcome: Outcome,
-        effort: Mapping[str, int],
-        result_sha256: str,
-    ) -> str:
+        self, actor: Actor, lease: LeaseId, *, fence: int, new: NewCoverage
+    ) -> Recorded:
         """Tell what a scan under one's own lease covered, also when nothing was found."""
         actor.need(Permission.SCANNING_CLAIM)
         with self._sessions.transaction() as unit:
             held = self._own(unit, actor, lease, fence=fence)
-            technique = self._scopes.view(unit, actor, held).scope.technique
-            return self.record_coverage(
-                unit,
-                lease,
-                technique=technique,
-                outcome=outcome,
-                effort=effort,
-                result_sha256=result_sha256,
-            )
-
-    def coverage(self, actor: Actor) -> tuple[Coverage, ...]:
-        """What the actor's own scans covered, the newest first."""
-        actor.need(Permission.SCANNING_READ)
-        with self._sessions.transaction() as unit:
-            rows = records.coverage_listing(unit, actor, limit=MOST_LISTED)
-            return tuple(self._coverage(unit, actor, row) for row in rows)
+            return self.covering.record(unit, held, new)
 
     def holds(
         self,
@@ -282,48 +252,9 @@ class ScanningService:
         purls = [Purl.parse(package) for package in packages]
         return all(_covers(scope, purl, purl.version or "", None) for purl in purls)
 
-    def record_coverage(
-        self,
-        unit: UnitOfWork,
-        lease: LeaseId,
-        *,
-        technique: Technique,
-        outcome: Outcome,
-        effort: Mapping[str, int],
-        result_sha256: str,
-    ) -> str:
-        """Record what a scan covered, for services that scanned under the lease; returns its id."""
-        if len(effort) > 16 or any(
-            not re.fullmatch(r"[a-z_]{1,40}", name) or not 0 <= count < 1 << 63
-            for name, count in effort.items()
-        ):
-            raise InvalidError(
-                "Effort is at most 16 counts with short lower-case names.",
-                next_step='Write it as {"seconds": 60, "executions": 100000}.',
-            )
-        if not _SHA256.fullmatch(result_sha256):
-            raise InvalidError(
-                "A result is named by its SHA-256 in lower-case hexadecimal.",
-                next_step="Send the digest of the log you keep.",
-            )
-        held = _found(records.by_id(unit, lease))
-        identity = new_id(unit.now)
-        body = _CoverageBody(technique, outcome, dict(effort), result_sha256)
-        sealed = self._vault.seal(
-            unit,
-            held.lease.compartment,
-            place=("scan_coverage", "body", identity),
-            content=msgspec.json.encode(body, order="sorted"),
-        )
-        records.add_coverage(unit, identity, lease, body=sealed)
-        unit.record(
-            "scanning:coverage:record",
-            actor=READER,
-            subject=identity,
-            compartment=held.lease.compartment,
-            detail={"lease": lease},
-        )
-        return identity
+    def record_coverage(self, unit: UnitOfWork, lease: LeaseId, new: NewCoverage) -> None:
+        """Record what a scan covered, for services that scanned under the lease."""
+        self.covering.record(unit, _found(records.by_id(unit, lease)), new)
 
     def _decide(self, actor: Actor, wanted: Wanted) -> LeaseView | ClearholdError:
         with self._sessions.transaction() as unit:
@@ -380,25 +311,6 @@ class ScanningService:
             if (refusal := guard(unit, intent)) is not None:
                 return refusal
         return None
-
-    def _coverage(self, unit: UnitOfWork, actor: Actor, row: records.StoredCoverage) -> Coverage:
-        content = self._vault.unseal(
-            unit,
-            row.compartment,
-            place=("scan_coverage", "body", row.id),
-            sealed=row.body,
-            reader=actor.principal,
-        )
-        body = msgspec.json.decode(content, type=_CoverageBody)
-        return Coverage(
-            row.id,
-            row.lease,
-            row.recorded_at,
-            body.technique,
-            body.outcome,
-            body.effort,
-            body.result_sha256,
-        )
 
 
 def _covers(scope: Scope, package: Purl, version: str, technique: Technique | None) -> bool:

@@ -29,13 +29,6 @@ Ranking = Callable[[UnitOfWork, Actor, Sequence[SoftwareScope]], Sequence[Softwa
 """Puts scopes in the order in which they are worth scanning, the most worthwhile first."""
 
 
-def as_they_come(
-    _unit: UnitOfWork, _actor: Actor, scopes: Sequence[SoftwareScope]
-) -> Sequence[SoftwareScope]:
-    """The order of a hub that does not rank."""
-    return scopes
-
-
 def in_package(wanted: SoftwareScope, target: Target | None) -> tuple[SoftwareScope, ...]:
     """Listed scopes of the package that was asked for: other techniques, files, versions."""
     if target is None:

@@ -11,6 +11,7 @@ from clearhold.ledger import tables as _ledger
 from clearhold.parties import tables as _parties
 from clearhold.patches import tables as _patches
 from clearhold.remediation import tables as _remediation
+from clearhold.scanning import coverage_tables as _coverage
 from clearhold.scanning import tables as _scanning
 from clearhold.store import executors as _executors
 from clearhold.store.schema import metadata
@@ -23,6 +24,7 @@ _ = (
     _advisories,
     _cases,
     _catalogue,
+    _coverage,
     _discovery,
     _executors,
     _findings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -13,6 +14,16 @@ from clearhold.inventory.service import MEDIA_TYPE
 from clearhold.kernel.errors import NotFoundError
 
 app = typer.Typer(help="Keep inventories of what you run, sealed for you.", no_args_is_help=True)
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+_WANTED = typer.Argument(None, help="Leave out to see what stands.")
 
 
 @app.command("upload")
@@ -57,6 +68,20 @@ def listing(*, as_json: bool = JsonOption) -> None:
 def single(inventory: str, *, as_json: bool = JsonOption) -> None:
     """Show one of your inventories."""
     show(hub().get(f"/inventories/{inventory}"), as_json=as_json)
+
+
+@app.command("share")
+@told
+def share(
+    wanted: Switch | None = _WANTED,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Let what you run be counted with others' (three or more), so that it is scanned sooner."""
+    if wanted is None:
+        show(hub().get("/inventories/sharing"), as_json=as_json)
+    else:
+        show(hub().post("/inventories/sharing", {"shared": wanted is Switch.ON}), as_json=as_json)
 
 
 def read_input(path: Path) -> bytes:

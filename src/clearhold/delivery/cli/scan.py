@@ -7,9 +7,9 @@ import uuid
 import typer
 
 from clearhold.catalogue.model import Technique
+from clearhold.delivery.cli import scan_coverage
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
-from clearhold.kernel.errors import InvalidError
-from clearhold.scanning.model import Mode, Outcome, StopReason
+from clearhold.scanning.model import Mode, StopReason
 
 app = typer.Typer(help="Claim, keep and release scan leases.", no_args_is_help=True)
 
@@ -21,7 +21,6 @@ _MODE = typer.Option(Mode.EXCLUSIVE, help="What you ask of others.")
 _HOURS = typer.Option(8, help="For how many hours at most.")
 _BUDGET = typer.Option(3600, help="How many seconds of scanning you mean to do.")
 _KEY = typer.Option(None, help="Makes a repeated command have one effect.")
-_EFFORT = typer.Option([], "--effort", help="A count, as executions=100000; may be repeated.")
 
 
 @app.command("claim")
@@ -98,45 +97,12 @@ def release(lease: str, fence: int, *, as_json: bool = JsonOption) -> None:
     show(hub().post(f"/scanning/leases/{lease}/release", {"fence": fence}), as_json=as_json)
 
 
-@app.command("cover")
-@told
-def cover(
-    lease: str,
-    fence: int,
-    outcome: Outcome,
-    result_sha256: str,
-    effort: list[str] = _EFFORT,
-    *,
-    as_json: bool = JsonOption,
-) -> None:
-    """Tell what a scan covered, also when nothing was found."""
-    counts = {}
-    for each in effort:
-        name, _, count = each.partition("=")
-        if not count.isdecimal():
-            raise InvalidError(
-                "An effort is a name and a whole number.", next_step="Write executions=100000."
-            )
-        counts[name] = int(count)
-    body = {
-        "fence": fence,
-        "outcome": outcome,
-        "effort": counts,
-        "result_sha256": result_sha256,
-    }
-    show(hub().post(f"/scanning/leases/{lease}/coverage", body), as_json=as_json)
-
-
-@app.command("coverage")
-@told
-def coverage(*, as_json: bool = JsonOption) -> None:
-    """List what your scans covered."""
-    show(hub().get("/scanning/coverage"), as_json=as_json)
-
-
 @app.command("revoke")
 @told
 def revoke(package: str, reason: StopReason, *, as_json: bool = JsonOption) -> None:
     """End every lease on a package, as coordinator."""
     body = {"package": package, "reason": reason}
     show(hub().post("/scanning/revocations", body), as_json=as_json)
+
+
+scan_coverage.add_to(app)

@@ -51,6 +51,12 @@ class InventoryView(BaseModel):
     left_out: list[LeftOutView]
 
 
+class SharingView(BaseModel):
+    """Whether the caller's inventories count, with those of others, towards a package's exposure."""
+
+    shared: bool
+
+
 def view(inventory: Inventory) -> InventoryView:
     """An inventory for the wire."""
     profile = inventory.profile
@@ -96,6 +102,18 @@ def upload(
 def listing(hub: HubDep, actor: ActorDep) -> list[InventoryView]:
     """The caller's inventories."""
     return [view(each) for each in hub.inventories.list(actor)]
+
+
+@router.get("/sharing", **requires(Permission.INVENTORY_READ))
+def shared(hub: HubDep, actor: ActorDep) -> SharingView:
+    """Whether the caller's inventories are counted."""
+    return SharingView(shared=hub.inventory_sharing.shares(actor))
+
+
+@router.post("/sharing", **requires(Permission.INVENTORY_WRITE))
+def share(hub: HubDep, actor: ActorDep, wanted: SharingView) -> SharingView:
+    """Let the caller's inventories be counted from the next count on, or no longer."""
+    return SharingView(shared=hub.inventory_sharing.share(actor, wanted=wanted.shared))
 
 
 @router.get("/{inventory}", **requires(Permission.INVENTORY_READ))

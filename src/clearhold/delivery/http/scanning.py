@@ -14,10 +14,8 @@ from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, re
 from clearhold.kernel.ids import LeaseId
 from clearhold.scanning.model import (
     LARGEST_BUDGET_S,
-    Coverage,
     Depth,
     Mode,
-    Outcome,
     SoftwareScope,
     State,
     StopReason,
@@ -111,32 +109,6 @@ class Fence(BaseModel):
     fence: int = Field(ge=1, lt=1 << 63)
 
 
-class NewCoverage(Fence):
-    """What a scan covered: effort counts what the technique counts; the digest names the log."""
-
-    outcome: Outcome
-    effort: dict[str, int] = {}
-    result_sha256: str
-
-
-class CoverageId(BaseModel):
-    """The id of a coverage record."""
-
-    id: str
-
-
-class CoverageView(BaseModel):
-    """What a scan of the caller's covered."""
-
-    id: str
-    lease: str
-    recorded_at: datetime
-    technique: Technique
-    outcome: Outcome
-    effort: dict[str, int]
-    result_sha256: str
-
-
 class Revocation(BaseModel):
     """A package whose leases shall end, and why."""
 
@@ -180,18 +152,6 @@ def _scope(given: ScopeView) -> SoftwareScope:
     )
 
 
-def _coverage(each: Coverage) -> CoverageView:
-    return CoverageView(
-        id=each.id,
-        lease=each.lease,
-        recorded_at=each.recorded_at,
-        technique=each.technique,
-        outcome=each.outcome,
-        effort=dict(each.effort),
-        result_sha256=each.result_sha256,
-    )
-
-
 @router.post("/leases", status_code=201, **requires(Permission.SCANNING_CLAIM))
 def claim(hub: HubDep, actor: ActorDep, new: NewLease, key: IdempotencyKey) -> LeaseView:
     """Lease a scope; a conflict tells that it is one, and perhaps what is free instead."""
@@ -230,26 +190,6 @@ def heartbeat(hub: HubDep, actor: ActorDep, lease: LeasePath, given: Fence) -> L
 def release(hub: HubDep, actor: ActorDep, lease: LeasePath, given: Fence) -> LeaseView:
     """Give a lease back."""
     return _lease(hub.scanning.release(actor, LeaseId(lease), fence=given.fence))
-
-
-@router.post("/leases/{lease}/coverage", status_code=201, **requires(Permission.SCANNING_CLAIM))
-def report_coverage(hub: HubDep, actor: ActorDep, lease: LeasePath, new: NewCoverage) -> CoverageId:
-    """Tell what a scan covered, also when nothing was found."""
-    identity = hub.scanning.report_coverage(
-        actor,
-        LeaseId(lease),
-        fence=new.fence,
-        outcome=new.outcome,
-        effort=new.effort,
-        result_sha256=new.result_sha256,
-    )
-    return CoverageId(id=identity)
-
-
-@router.get("/coverage", **requires(Permission.SCANNING_READ))
-def coverage(hub: HubDep, actor: ActorDep) -> list[CoverageView]:
-    """What the caller's own scans covered, the newest first."""
-    return [_coverage(each) for each in hub.scanning.coverage(actor)]
 
 
 @router.post("/revocations", status_code=201, **requires(Permission.SCANNING_REVOKE))

@@ -10,16 +10,14 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
-from clearhold.delivery.http import catalogue, scanning
+from clearhold.delivery.http import catalogue, coverage, scanning
 from clearhold.delivery.http.catalogue import TargetView
+from clearhold.delivery.http.coverage import CoverageId, CoverageView, NewCoverage
 from clearhold.delivery.http.scanning import (
     CheckView,
-    CoverageId,
-    CoverageView,
     Fence,
     LeaseView,
     NewCheck,
-    NewCoverage,
     NewLease,
     VersionSpan,
 )
@@ -188,11 +186,11 @@ def _report(hub: Hub, actor: Actor, given: CoverageArguments) -> CoverageId:
         effort=given.effort,
         result_sha256=given.result_sha256,
     )
-    return scanning.report_coverage(hub, actor, given.lease, new)
+    return coverage.report_coverage(hub, actor, given.lease, new)
 
 
 def _coverage(hub: Hub, actor: Actor, _given: NoArguments) -> Covered:
-    return Covered(coverage=scanning.coverage(hub, actor))
+    return Covered(coverage=coverage.coverage(hub, actor))
 
 
 TOOLS: Final = (
@@ -264,7 +262,7 @@ TOOLS: Final = (
         name="scan_report_coverage",
         description="Tell what a scan under your lease covered, also when it found nothing.",
         permission=Permission.SCANNING_CLAIM,
-        endpoint=scanning.report_coverage,
+        endpoint=coverage.report_coverage,
         arguments=CoverageArguments,
         answer=CoverageId,
         run=_report,
@@ -274,7 +272,7 @@ TOOLS: Final = (
         name="scan_coverage",
         description="List what your own scans covered, the newest first.",
         permission=Permission.SCANNING_READ,
-        endpoint=scanning.coverage,
+        endpoint=coverage.coverage,
         arguments=NoArguments,
         answer=Covered,
         run=_coverage,
