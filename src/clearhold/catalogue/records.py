@@ -97,11 +97,11 @@ def known_in_all(
 
 
 def known_counts(unit: UnitOfWork) -> dict[str, int]:
-    """How many vulnerabilities the public knows of each package."""
+    """How many vulnerabilities the public knows of each target of which it knows any."""
     rows = unit.connection.execute(
-        select(vulnerability.c.package, func.count().label("known")).group_by(
-            vulnerability.c.package
-        )
+        select(vulnerability.c.package, func.count().label("known"))
+        .where(vulnerability.c.package.in_(select(target.c.package)))
+        .group_by(vulnerability.c.package)
     )
     return {row.package: row.known for row in rows}
 
