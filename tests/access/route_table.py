@@ -261,7 +261,7 @@ finding_get           y y y d d n n n n n d
 # y: it holds some   n: it holds none   d: refused
 TOOLS_THAT_LIST = """
 scan_list             y d d d d d d d d n d
-scan_coverage         n d d d d d d d d n d
+scan_coverage         y d d d d d d d d n d
 finding_list          y y y d d n n n n n d
 scan_targets          n n n n n n n n n n d
 """
@@ -270,6 +270,8 @@ scan_targets          n n n n n n n n n n d
 TOOLS_WITHOUT_OBJECT = """
 scan_check            + d d d d d d d d + d
 scan_claim            + d d d d d d d d + d
+scan_map              + d d d d d d d d + d
+scan_next             + d d d d d d d d + d
 finding_submit        + d d d d d d d d + d
 """
 

@@ -37,6 +37,7 @@ def wish(tool: str, things: dict[str, str]) -> dict[str, Any]:
         "finding_receipt": {"submission": things["submission"]},
         "finding_get": {"finding": things["finding"]},
         "scan_check": {"package": "pkg:pypi/other", "technique": "fuzzing"},
+        "scan_map": {"package": "pkg:pypi/other"},
         "scan_claim": {
             "package": "pkg:pypi/other",
             "technique": "fuzzing",

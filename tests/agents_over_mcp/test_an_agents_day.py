@@ -68,6 +68,8 @@ def test_an_agent_claims_renews_checks_submits_and_releases(
         **held,
     )
     assert [each["id"] for each in agent.ask("scan_coverage")["coverage"]] == [covered["id"]]
+    assert agent.ask("scan_map", package=PACKAGE)["rows"] == []
+    assert agent.ask("scan_next", technique="fuzzing")["questions_left"] > 0
     assert agent.ask("scan_release", **held)["state"] == "released"
 
 

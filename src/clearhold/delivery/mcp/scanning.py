@@ -1,4 +1,4 @@
-"""Tools to keep out of each other's way: leases and what scans covered."""
+"""Tools to keep out of each other's way: what may be scanned, and leases."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
-from clearhold.delivery.http import catalogue, coverage, scanning
+from clearhold.delivery.http import catalogue, scanning
 from clearhold.delivery.http.catalogue import TargetView
-from clearhold.delivery.http.coverage import CoverageId, CoverageView, NewCoverage
 from clearhold.delivery.http.scanning import (
     CheckView,
     Fence,
@@ -29,7 +28,7 @@ from clearhold.delivery.mcp.tool import (
     NoArguments,
     Tool,
 )
-from clearhold.scanning.model import LARGEST_BUDGET_S, Depth, Mode, Outcome
+from clearhold.scanning.model import LARGEST_BUDGET_S, Depth, Mode
 from clearhold.scanning.software_scope import MOST_FUNCTIONS, MOST_PATHS
 from clearhold.scanning.spans import MOST_COMMITS
 
@@ -109,20 +108,6 @@ class HeldArguments(Arguments):
     fence: FenceNumber
 
 
-class CoverageArguments(HeldArguments):
-    """What a scan covered."""
-
-    outcome: Outcome
-    effort: dict[str, int] = Field(
-        default={},
-        max_length=16,
-        description='Counts by short names, as {"seconds": 60, "executions": 100000}.',
-    )
-    result_sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="The SHA-256 of the log you keep."
-    )
-
-
 class TargetArguments(Arguments):
     """One package, or all."""
 
@@ -141,12 +126,6 @@ class Leases(BaseModel):
     """The caller's leases, the newest first."""
 
     leases: list[LeaseView]
-
-
-class Covered(BaseModel):
-    """What the caller's scans covered, the newest first."""
-
-    coverage: list[CoverageView]
 
 
 def _targets(hub: Hub, actor: Actor, given: TargetArguments) -> Targets:
@@ -177,20 +156,6 @@ def _release(hub: Hub, actor: Actor, given: HeldArguments) -> LeaseView:
 
 def _list(hub: Hub, actor: Actor, _given: NoArguments) -> Leases:
     return Leases(leases=scanning.listing(hub, actor))
-
-
-def _report(hub: Hub, actor: Actor, given: CoverageArguments) -> CoverageId:
-    new = NewCoverage(
-        fence=given.fence,
-        outcome=given.outcome,
-        effort=given.effort,
-        result_sha256=given.result_sha256,
-    )
-    return coverage.report_coverage(hub, actor, given.lease, new)
-
-
-def _coverage(hub: Hub, actor: Actor, _given: NoArguments) -> Covered:
-    return Covered(coverage=coverage.coverage(hub, actor))
 
 
 TOOLS: Final = (
@@ -256,26 +221,6 @@ TOOLS: Final = (
         arguments=NoArguments,
         answer=Leases,
         run=_list,
-        reads=True,
-    ),
-    Tool(
-        name="scan_report_coverage",
-        description="Tell what a scan under your lease covered, also when it found nothing.",
-        permission=Permission.SCANNING_CLAIM,
-        endpoint=coverage.report_coverage,
-        arguments=CoverageArguments,
-        answer=CoverageId,
-        run=_report,
-        repeats=False,
-    ),
-    Tool(
-        name="scan_coverage",
-        description="List what your own scans covered, the newest first.",
-        permission=Permission.SCANNING_READ,
-        endpoint=coverage.coverage,
-        arguments=NoArguments,
-        answer=Covered,
-        run=_coverage,
         reads=True,
     ),
 )
