@@ -254,8 +254,12 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     inventories = InventoryService(sessions, vault)
     matching = Matching(sessions, vault, advisories=advisories, inventories=inventories)
     inventory_sharing = InventorySharing(sessions, vault)
-    counts = ExposureCounts(sessions, sharing=inventory_sharing, suggestions=scanning.suggestions)
-    _publish_and_match(engine, publication, matching, counts)
+    _publish_and_match(
+        engine,
+        publication,
+        matching,
+        ExposureCounts(sessions, sharing=inventory_sharing, suggestions=scanning.suggestions),
+    )
     contact = VendorContact(sessions, material)
     _heed_wishes(engine, scanning, contact)
     pages = HttpsPages()
