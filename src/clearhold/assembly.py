@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,11 +30,13 @@ from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
 from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.publisher_tuf import TufPublisher
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
+from clearhold.adapters.second_key_http import HttpSecondKey, token_in
 from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_pypi import PypiFetcher
 from clearhold.adapters.web_guarded import GuardedWeb
+from clearhold.advisories import records as advisory_records
 from clearhold.advisories.case_desk import CaseDesk
 from clearhold.advisories.case_export import CaseExports
 from clearhold.advisories.dossier import Dossiers
@@ -62,6 +64,9 @@ from clearhold.inventory.service import UPLOADED, InventoryService
 from clearhold.inventory.sharing import InventorySharing
 from clearhold.kernel.errors import DeniedError
 from clearhold.kernel.ids import DiscoveryId, FindingId, SubmissionId
+from clearhold.findings.known import service as known_service
+from clearhold.findings.known.service import KnownService, Quotas
+from clearhold.kernel.purl import Purl
 from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
 from clearhold.ledger.public_log import PublicLog
@@ -92,6 +97,7 @@ from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.validation import recipe as recipes
 from clearhold.validation import service as validation_service
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.examiner import LaboratoryExaminer
@@ -134,6 +140,7 @@ class Hub:
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
+    known: KnownService
     cases: CaseService
     embargoes: EmbargoService
     sealed_cases: SealedCaseService
@@ -209,6 +216,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     )
     scanning = ScanningService(sessions, vault)
     findings = FindingService(sessions, vault, scanning)
+    known = _known(settings, sessions, findings, ring=ring, engine=engine)
     material = CaseMaterial(findings)
     reactions = CaseReactions(sessions, material)
     laboratory = open_laboratory(settings)
@@ -236,6 +244,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     def validated(ids: Mapping[str, str]) -> None:
         reactions.on_validated(ids)
         validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
+        known.on_decided(ids)
 
     engine.register("on:validation.decided", validated)
     patches = PatchService(sessions, vault, material=material)
@@ -317,6 +326,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
+        known=known,
         cases=cases,
         embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
@@ -333,6 +343,40 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         feeds=Feeds(sessions, issuer),
         remediation=RemediationService(sessions, vault, advisories=advisories),
     )
+
+
+def _known(
+    settings: Settings,
+    sessions: Sessions,
+    findings: FindingService,
+    *,
+    ring: KeyRing,
+    engine: TaskEngine,
+) -> KnownService:
+    def public_files(package: Purl) -> Iterable[bytes]:
+        recipe = recipes.for_purl(str(package))
+        return () if recipe is None else recipe.files.values()
+
+    def public_name(unit: UnitOfWork, finding: FindingId) -> str | None:
+        case = findings.head(unit, finding).case
+        return None if case is None else advisory_records.published_of(unit, case)
+
+    second = None
+    if settings.known_second:
+        second = HttpSecondKey(
+            settings.known_second, token_in(settings.key_directory / "known-second")
+        )
+    known = KnownService(
+        sessions,
+        findings,
+        ring=ring,
+        second=second,
+        quotas=Quotas(settings.known_questions, settings.known_claims),
+        public_files=public_files,
+        public_name=public_name,
+    )
+    engine.register(known_service.INDEX, known.index)
+    return known
 
 
 def log_signer(settings: Settings) -> NoteSigner:

@@ -42,6 +42,10 @@ class Settings:
     recovery_hours: how long a recovery waits, so that whoever it concerns can object.
     oidc_networks: networks beside the public ones where sign-in providers may be asked, such as
         10.0.0.0/8, separated by commas.
+    known_questions, known_claims: how many questions whether a flaw is known a party may ask in a
+        room a day, and how many hits on others' findings of one package it is told of in 30 days.
+    known_second: the https address of who holds the second half of the key for such questions;
+        empty while the hub holds it whole. Its token lies in `known-second` in the key directory.
     """
 
     data_directory: Path = Path("/var/lib/clearhold")
@@ -66,6 +70,9 @@ class Settings:
     cve_short_name: str = "clearhold"
     recovery_hours: int = 24
     oidc_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    known_questions: int = 16
+    known_claims: int = 4
+    known_second: str = ""
 
     @property
     def database_url(self) -> str:
@@ -151,6 +158,16 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
         _reachable_by_browsers(settings.public_url),
         "CLEARHOLD_PUBLIC_URL must be an https address, or http://localhost for development.",
         "Passkeys and session cookies are safe nowhere else.",
+    )
+    yield (
+        settings.known_questions >= 1 and settings.known_claims >= 0,
+        "CLEARHOLD_KNOWN_QUESTIONS must be at least 1 and CLEARHOLD_KNOWN_CLAIMS at least 0.",
+        "Leave them empty for 16 and 4.",
+    )
+    yield (
+        not settings.known_second or _reachable_by_browsers(settings.known_second),
+        "CLEARHOLD_KNOWN_SECOND must be an https address, or http://localhost for development.",
+        "Leave it empty while the hub holds the whole key.",
     )
     yield (
         settings.least_tier is not Tier.NONE,

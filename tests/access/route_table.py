@@ -161,6 +161,10 @@ POST /scanning/suggestions
 POST /findings
 POST /findings/bulk
 GET  /findings/queue
+GET  /findings/known/keys
+GET  /findings/known/rooms/{epoch}/{room}
+POST /findings/known/questions
+POST /findings/known/claims
 POST /discovery/campaigns
 POST /cases
 POST /inventories
@@ -307,4 +311,7 @@ admin keys destroy-retired
 admin keys expunge
 admin migrate
 admin found
+admin known rotate
+admin known-half make
+admin known-half serve
 """

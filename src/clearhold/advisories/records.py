@@ -80,6 +80,16 @@ def _kept(row: Row[Any]) -> Kept:
     )
 
 
+def published_of(unit: UnitOfWork, case: CaseId) -> str | None:
+    """The public id of a case's advisory once everybody may read it."""
+    return unit.connection.execute(
+        select(advisory.c.public_id)
+        .where(advisory.c.case_id == case, advisory.c.state == State.PUBLISHED)
+        .order_by(advisory.c.public_id)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
 def add(unit: UnitOfWork, new: Kept, *, party: PartyId, key: str, digest: bytes) -> None:
     """Insert a draft."""
     unit.connection.execute(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from clearhold.access import grants
 from clearhold.cases import progress, records
 from clearhold.findings import records as findings
+from clearhold.findings.known import records as known
 from clearhold.kernel.ids import CaseId, CompartmentId
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.keeping import Guard, KeyKeeping
@@ -52,6 +53,7 @@ class Expunging:
                     grants.read_out(unit, within, who, by=by)
             for linked in records.linked_to(unit, case):
                 findings.drop_all_keys(unit, linked.finding)
+                known.drop(unit, linked.finding)
             self._keeping.begin_expunging(unit, doomed, by=by)
         self._keeping.finish()
         return Expunged(case, len(doomed))

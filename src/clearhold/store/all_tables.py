@@ -6,6 +6,7 @@ from clearhold.cases import tables as _cases
 from clearhold.catalogue import tables as _catalogue
 from clearhold.discovery import tables as _discovery
 from clearhold.findings import tables as _findings
+from clearhold.findings.known import tables as _known
 from clearhold.inventory import tables as _inventory
 from clearhold.ledger import tables as _ledger
 from clearhold.parties import tables as _parties
@@ -29,6 +30,7 @@ _ = (
     _executors,
     _findings,
     _inventory,
+    _known,
     _ledger,
     _parties,
     _patches,

@@ -11,12 +11,14 @@ import typer
 
 from clearhold.delivery.cli.finding_files import packed, progress, told_form
 from clearhold.delivery.cli.finding_import import import_files
+from clearhold.delivery.cli.known import known
 from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.findings.intake import Format
 from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, TooLargeError
 
 app = typer.Typer(help="Submit findings and follow them.", no_args_is_help=True)
 app.command("import")(import_files)
+app.command("known")(known)
 
 LARGEST_FILE: Final = 47 * 1024 * 1024
 _FORMAT = typer.Option(None, "--format", help="Told by the file itself when left out.")

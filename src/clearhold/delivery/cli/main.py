@@ -21,6 +21,7 @@ from clearhold.delivery.cli import (
     finding,
     inventory,
     keys,
+    known,
     ledger,
     party,
     patch,
@@ -58,6 +59,8 @@ app.add_typer(remediation.app, name="remediate")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")
 admin.add_typer(keys.app, name="keys")
+admin.add_typer(known.admin, name="known")
+admin.add_typer(known.half, name="known-half")
 app.add_typer(admin, name="admin")
 app.command("serve")(serving.serve)
 app.command("worker")(serving.worker)

@@ -1,0 +1,235 @@
+"""`clearhold finding known`: ask whether a flaw is known; and what the holders of its key run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+import uvicorn
+
+from clearhold.assembly import open_hub
+from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.client import HubClient
+from clearhold.delivery.http.second_key import MOST_A_DAY, make_second_app
+from clearhold.findings.known.keys import KeyHalf
+from clearhold.findings.known.oprf import Evaluation
+from clearhold.findings.known.question import (
+    TAG_BYTES,
+    Question,
+    ask,
+    digest_of,
+    places_in,
+    ticket_of,
+)
+from clearhold.findings.known.signatures import Signature, derive, room_of
+from clearhold.findings.known.tokens import LARGEST
+from clearhold.kernel.errors import IntegrityError, InvalidError, NotFoundError, UnavailableError
+from clearhold.kernel.purl import Purl
+from clearhold.settings import from_environment
+from clearhold.validation.crash import parse_report, top_functions
+
+_PACKAGE = typer.Option(..., help="The package, such as pkg:pypi/ujson.")
+_TRACE = typer.Option(None, help="A sanitizer's report of the run, for its frames.")
+_FRAME = typer.Option(None, help="A function where it failed, innermost first; may be repeated.")
+_DIGEST = typer.Option("", help="The digest of the public keys that you expect.")
+_CLAIM = typer.Option(False, "--claim", help="On a hit, ask the hub since when it is known.")
+_OFFLINE = typer.Option(False, "--offline", help="Only say what would be asked; send nothing.")
+_LARGEST_TRACE: Final = 1 << 20
+
+admin = typer.Typer(
+    help="The key by which parties ask whether a flaw is known.", no_args_is_help=True
+)
+half = typer.Typer(help="For who holds the second half of that key.", no_args_is_help=True)
+
+
+@told
+def known(
+    proofs: list[Path],
+    package: str = _PACKAGE,
+    trace: Path | None = _TRACE,
+    frame: list[str] | None = _FRAME,
+    digest: str = _DIGEST,
+    *,
+    claim: bool = _CLAIM,
+    offline: bool = _OFFLINE,
+    as_json: bool = JsonOption,
+) -> None:
+    """Ask privately whether the flaw these proofs show is known.
+
+    The proofs stay on this machine. On a miss the hub learns that you asked, and in which of 256
+    rooms. A smaller proof, and several of one flaw, are recognised more often.
+    """
+    connection = None if offline else hub()
+    keys = {} if connection is None else connection.get("/findings/known/keys")
+    purl = Purl.parse(package).package
+    frames = tuple(frame or ()) or _frames(trace)
+    signed = derive(purl, [_proof(each) for each in proofs], frames=frames)
+    if connection is None:
+        show(_would_ask(purl, signed), as_json=as_json)
+        return
+    asked = ask([each.value for each in signed])
+    lodged = connection.post("/ledger/commitments", {"commitment": asked.commitment.hex()})
+    outputs = _answered(connection, asked, keys, room_of(purl), lodged["id"], digest=digest)
+    hits = places_in(outputs, _tags(connection, keys["epoch"], room_of(purl)))
+    answer: dict[str, Any] = {"known": bool(hits), "keys": keys["digest"], "lodged": lodged["id"]}
+    if hits and claim:
+        answer |= _claimed(connection, asked, outputs, hits, lodged["id"])
+    elif hits:
+        answer["next"] = (
+            "Repeat with --claim to learn since when; that tells the hub what you hold."
+        )
+    show(answer, as_json=as_json)
+
+
+def _would_ask(package: Purl, signed: tuple[Signature, ...]) -> dict[str, Any]:
+    return {
+        "package": str(package),
+        "room": room_of(package),
+        "signatures": [{"kind": str(each.kind), "bits": each.bits} for each in signed],
+    }
+
+
+def _answered(
+    connection: HubClient,
+    asked: Question,
+    keys: dict[str, Any],
+    room: int,
+    lodgement: str,
+    *,
+    digest: str,
+) -> tuple[bytes, ...]:
+    publics = [[bytes.fromhex(each) for each in holder] for holder in keys["publics"]]
+    if digest_of(publics) != keys["digest"] or digest not in {"", keys["digest"]}:
+        raise IntegrityError(
+            "The hub's public keys are not those that are expected.",
+            next_step="Compare their digest with other parties and with the ledger's leaf.",
+        )
+    body = {
+        "epoch": keys["epoch"],
+        "room": room,
+        "lodgement": lodgement,
+        "elements": [each.hex() for each in asked.elements],
+    }
+    answered = connection.post("/findings/known/questions", body)["answers"]
+    answers = [
+        Evaluation(tuple(map(bytes.fromhex, each["elements"])), bytes.fromhex(each["proof"]))
+        for each in answered
+    ]
+    return asked.outputs([holder[room] for holder in publics], answers)
+
+
+def _tags(connection: HubClient, epoch: int, room: int) -> bytes:
+    """The whole list of a room, whatever of it is wanted."""
+    path, listed = f"/api/v1/findings/known/rooms/{epoch}/{room}", b""
+    while more := connection.download(path, after=len(listed) // TAG_BYTES):
+        listed += more
+    return listed
+
+
+def _claimed(
+    connection: HubClient,
+    asked: Question,
+    outputs: tuple[bytes, ...],
+    hits: tuple[int, ...],
+    lodgement: str,
+) -> dict[str, Any]:
+    for place in hits:
+        opening = asked.opening(place)
+        body = {
+            "lodgement": lodgement,
+            "ticket": ticket_of(outputs[place]).hex(),
+            "place": place,
+            "salt": opening.salt.hex(),
+            "signature": opening.signature.hex(),
+            "leaves": [each.hex() for each in opening.leaves],
+        }
+        try:
+            answer = connection.post("/findings/known/claims", body)
+        except NotFoundError:  # expunged since
+            continue
+        return {"as": answer["known"], "name": answer["name"], "since": answer["since"]}
+    return {}
+
+
+def _frames(trace: Path | None) -> tuple[str, ...]:
+    if trace is None:
+        return ()
+    report = parse_report(_read(trace, _LARGEST_TRACE))
+    if report is None:
+        raise InvalidError(
+            "The trace holds no sanitizer's report.", next_step="Name the frames with --frame."
+        )
+    return top_functions(report.frames)
+
+
+def _proof(file: Path) -> bytes:
+    return _read(file, LARGEST)
+
+
+def _read(file: Path, most: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(most)
+    except OSError as error:
+        raise InvalidError(
+            f"A file cannot be read: {error.strerror}.", next_step="Check its name and rights."
+        ) from error
+
+
+@admin.command("rotate")
+@told
+def rotate(*, as_json: bool = JsonOption) -> None:
+    """Begin an epoch with new keys: every reproduced finding is indexed anew."""
+    with open_hub(from_environment(), work=False) as opened:
+
+        def progress(done: int, every: int) -> None:
+            if not as_json and done % 100 == 0:
+                typer.echo(f"{done} of {every} findings indexed", err=True)
+
+        epoch = opened.known.rotate(by="service:admin", told=progress)
+        show({"epoch": epoch}, as_json=as_json)
+
+
+@half.command("make")
+@told
+def make(file: Path, *, as_json: bool = JsonOption) -> None:
+    """Make a half of the key and a token for the hub, in a new file of mode 0600."""
+    token = secrets.token_urlsafe(32)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidError(
+            f"The file cannot be made: {error.strerror}.", next_step="Name a new file."
+        ) from error
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(f"{secrets.token_hex(32)}\n{token}\n")
+    show({"file": str(file), "token": token}, as_json=as_json)
+
+
+@half.command("serve")
+@told
+def serve(
+    file: Path,
+    host: str = "127.0.0.1",
+    port: int = 4410,
+    most_a_day: int = MOST_A_DAY,
+) -> None:
+    """Answer for a half of the key; put a proxy with TLS before it."""
+    try:
+        if file.stat().st_mode & 0o077:
+            raise UnavailableError(
+                "The half of the key can be read by other users of this machine.",
+                next_step=f"Run: chmod 600 {file}",
+            )
+        root, token = file.read_text().split()
+        app = make_second_app(KeyHalf(bytes.fromhex(root)), token=token, most_a_day=most_a_day)
+    except (OSError, ValueError) as error:
+        raise UnavailableError(
+            "The half of the key cannot be read.",
+            next_step="Make one with `clearhold admin known-half make`.",
+        ) from error
+    typer.echo(f"Serving half of the key at http://{host}:{port}")
+    uvicorn.run(app, host=host, port=port, log_level="warning")
