@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import access, intake, ledger, sandbox, secrecy
+from benchmarks import access, intake, known_check, ledger, sandbox, secrecy
 from benchmarks.figure import Figure
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
     "intake": intake.run,
+    "known-check": known_check.run,
     "ledger": ledger.run,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,

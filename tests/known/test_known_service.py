@@ -10,11 +10,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import known_proofs
 import pytest
-from known_proofs import PACKAGE, PROOF
 from sqlalchemy import insert, select, text, update
 
+import known_proofs
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.advisories.tables import advisory
@@ -39,6 +38,7 @@ from clearhold.kernel.errors import (
 from clearhold.kernel.purl import Purl
 from clearhold.ledger.tables import ledger_leaf
 from clearhold.store import fence
+from known_proofs import PACKAGE, PROOF
 
 ROOM = room_of(Purl.parse(PACKAGE))
 

@@ -24,7 +24,7 @@ from clearhold.findings.known.question import (
     places_in,
     ticket_of,
 )
-from clearhold.findings.known.signatures import Signature, derive, room_of
+from clearhold.findings.known.signatures import Public, Signature, derive, room_of
 from clearhold.findings.known.tokens import LARGEST
 from clearhold.kernel.errors import IntegrityError, InvalidError, NotFoundError, UnavailableError
 from clearhold.kernel.purl import Purl
@@ -34,6 +34,7 @@ from clearhold.validation.crash import parse_report, top_functions
 _PACKAGE = typer.Option(..., help="The package, such as pkg:pypi/ujson.")
 _TRACE = typer.Option(None, help="A sanitizer's report of the run, for its frames.")
 _FRAME = typer.Option(None, help="A function where it failed, innermost first; may be repeated.")
+_SEED = typer.Option(None, help="A public input that a proof began from; may be repeated.")
 _DIGEST = typer.Option("", help="The digest of the public keys that you expect.")
 _CLAIM = typer.Option(False, "--claim", help="On a hit, ask the hub since when it is known.")
 _OFFLINE = typer.Option(False, "--offline", help="Only say what would be asked; send nothing.")
@@ -51,6 +52,7 @@ def known(
     package: str = _PACKAGE,
     trace: Path | None = _TRACE,
     frame: list[str] | None = _FRAME,
+    seed: list[Path] | None = _SEED,
     digest: str = _DIGEST,
     *,
     claim: bool = _CLAIM,
@@ -66,7 +68,8 @@ def known(
     keys = {} if connection is None else connection.get("/findings/known/keys")
     purl = Purl.parse(package).package
     frames = tuple(frame or ()) or _frames(trace)
-    signed = derive(purl, [_proof(each) for each in proofs], frames=frames)
+    public = Public.of(purl, frames=frames, files=[_proof(each) for each in seed or ()])
+    signed = derive(purl, [_proof(each) for each in proofs], frames=frames, public=public)
     if connection is None:
         show(_would_ask(purl, signed), as_json=as_json)
         return

@@ -199,8 +199,10 @@ def _of_proof(
     if frames and text:
         words = sorted({each for each in shape if len(each) > 2})
         yield from made(Kind.FAULT, words, also=[each.encode() for each in frames[:_FRAMES]])
+    # What was cut off is no JSON any more, so stretches are taken in the order of the file.
+    run = tokens.without_amounts(tokens.tokens(content, ordered=False)[:_MOST_TOKENS])
     size = _WINDOW_TEXT if text else _WINDOW_BYTES
-    for stretch in _every(shape, size) if every else _winnowed(shape, size):
+    for stretch in _every(run, size) if every else _winnowed(run, size):
         yield from made(Kind.STRETCH, stretch)
 
 

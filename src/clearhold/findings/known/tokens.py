@@ -65,16 +65,16 @@ def is_text(content: bytes) -> bool:
     return not any(char < " " and char not in "\n\r\t\f" for char in text)
 
 
-def tokens(content: bytes) -> tuple[bytes, ...]:
+def tokens(content: bytes, *, ordered: bool = True) -> tuple[bytes, ...]:
     """The tokens of a proof: words, numbers and signs of text, single bytes of anything else.
 
     White space, comments that fill a line, the order of a JSON object's members and the form of
-    Unicode do not matter.
+    Unicode do not matter. Not `ordered`, JSON stays in the order it came in.
     """
     if not is_text(content):
         return tuple(content[place : place + 1] for place in range(len(content)))
     text = unicodedata.normalize("NFC", content.decode("utf-8"))
-    plain = _as_json(text) or _COMMENT.sub(b"", text.encode())
+    plain = (_as_json(text) if ordered else None) or _COMMENT.sub(b"", text.encode())
     return tuple(_TOKEN.findall(plain))
 
 
