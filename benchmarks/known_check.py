@@ -29,7 +29,7 @@ from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.findings.known.question import ask, places_in
 from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.findings.known.signatures import PER_QUESTION, ROOMS, Public, derive, room_of
-from clearhold.kernel.ids import PartyId
+from clearhold.kernel.ids import PartyId, PrincipalId
 from clearhold.kernel.purl import Purl
 from clearhold.ledger import records as ledger
 from clearhold.ledger.model import Entry
@@ -104,7 +104,9 @@ def _lab(database: Engine) -> Actor:
             )
         )
     permissions = frozenset({Permission.FINDINGS_SUBMIT, Permission.LEDGER_LODGE})
-    return Actor(party=PartyId("p"), principal="s", kind=PartyKind.LAB, permissions=permissions)
+    return Actor(
+        party=PartyId("p"), principal=PrincipalId("s"), kind=PartyKind.LAB, permissions=permissions
+    )
 
 
 def _fill(database: Engine, room: int, *, signatures: int) -> None:

@@ -57,6 +57,8 @@ from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service
 from clearhold.discovery.searcher import LaboratorySearcher
 from clearhold.discovery.service import DiscoveryService
+from clearhold.findings.known import service as known_service
+from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.findings.reception import ANNOUNCE
 from clearhold.findings.service import FindingService
 from clearhold.inventory import sharing
@@ -64,8 +66,6 @@ from clearhold.inventory.service import UPLOADED, InventoryService
 from clearhold.inventory.sharing import InventorySharing
 from clearhold.kernel.errors import DeniedError
 from clearhold.kernel.ids import DiscoveryId, FindingId, SubmissionId
-from clearhold.findings.known import service as known_service
-from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.kernel.purl import Purl
 from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence, Leaf, LedgerReport, Padding
@@ -248,8 +248,10 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
 
     engine.register("on:validation.decided", validated)
     patches = PatchService(sessions, vault, material=material)
-    judging = Judging(sessions, vault, material, LaboratoryJudge(laboratory))
-    engine.register(patches_service.JUDGE, judging.judge)
+    engine.register(
+        patches_service.JUDGE,
+        Judging(sessions, vault, material, LaboratoryJudge(laboratory)).judge,
+    )
     issuer = Issuer(
         name=settings.publisher,
         namespace=settings.public_url,

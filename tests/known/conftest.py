@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from known_proofs import FRAMES, PACKAGE, PROOF
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
@@ -21,6 +20,7 @@ from clearhold.findings.known.signatures import derive, room_of
 from clearhold.findings.model import State
 from clearhold.kernel.ids import FindingId
 from clearhold.kernel.purl import Purl
+from known_proofs import FRAMES, PACKAGE, PROOF
 
 
 @dataclass(frozen=True)
