@@ -276,15 +276,6 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     pages = HttpsPages()
     cases = CaseService(sessions, vault, material, contact)
     readers = CaseReaders(sessions, vault, contact)
-    exports = CaseExports(
-        sessions,
-        cases=cases,
-        readers=readers,
-        findings=findings,
-        validation=validation,
-        patches=patches,
-        advisories=advisories,
-    )
     return Hub(
         settings=settings,
         sessions=sessions,
@@ -333,7 +324,15 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
         readers=readers,
-        exports=exports,
+        exports=CaseExports(
+            sessions,
+            cases=cases,
+            readers=readers,
+            findings=findings,
+            validation=validation,
+            patches=patches,
+            advisories=advisories,
+        ),
         patches=patches,
         validation=validation,
         discovery=discovery,
