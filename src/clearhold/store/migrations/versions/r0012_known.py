@@ -48,7 +48,7 @@ def upgrade() -> None:
             ["epoch"], ["known_epoch.number"], name=op.f("fk_known_entry_epoch")
         ),
         sa.PrimaryKeyConstraint("finding", "epoch", "ticket", name=op.f("pk_known_entry")),
-        sa.UniqueConstraint("epoch", "room", "place", name=op.f("uq_known_entry_epoch")),
+        sa.UniqueConstraint("epoch", "room", "place", name=op.f("uq_known_entry_epoch_room_place")),
         sqlite_strict=True,
     )
     op.create_index("ix_known_entry_ticket", "known_entry", ["epoch", "ticket"])
