@@ -56,6 +56,7 @@ from clearhold.discovery import service as discovery_service
 from clearhold.discovery.searcher import LaboratorySearcher
 from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.reception import ANNOUNCE
+from clearhold.findings.review import ReviewService
 from clearhold.findings.service import FindingService
 from clearhold.inventory import sharing
 from clearhold.inventory.service import UPLOADED, InventoryService
@@ -134,6 +135,7 @@ class Hub:
     catalogue: CatalogueService
     scanning: ScanningService
     findings: FindingService
+    reviews: ReviewService
     cases: CaseService
     embargoes: EmbargoService
     sealed_cases: SealedCaseService
@@ -222,7 +224,8 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
     engine.register("on:finding.matched", reactions.on_matched)
     engine.register(ANNOUNCE, lambda ids: findings.announce(SubmissionId(ids["submission"])))
-    engine.register("on:finding.submitted", lambda ids: validation.queue(FindingId(ids["finding"])))
+    reviews = ReviewService(sessions, vault, findings)
+    _examine_and_compare(engine, validation, reviews, reactions)
     engine.register(
         validation_service.RUN,
         lambda ids: validation.run(FindingId(ids["finding"]), attempt=attempt_of(ids)),
@@ -232,12 +235,6 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         lambda ids: validation.root_cause(FindingId(ids["finding"])),
     )
     engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
-
-    def validated(ids: Mapping[str, str]) -> None:
-        reactions.on_validated(ids)
-        validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
-
-    engine.register("on:validation.decided", validated)
     patches = PatchService(sessions, vault, material=material)
     judging = Judging(sessions, vault, material, LaboratoryJudge(laboratory))
     engine.register(patches_service.JUDGE, judging.judge)
@@ -317,6 +314,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         catalogue=CatalogueService(sessions),
         scanning=scanning,
         findings=findings,
+        reviews=reviews,
         cases=cases,
         embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
@@ -371,6 +369,25 @@ def _publish_and_match(
     engine.register(f"on:{UPLOADED}", uploaded)
     engine.register(f"on:{sharing.CHANGED}", counts.changed)
     engine.register(exposure.COUNT, counts.count)
+
+
+def _examine_and_compare(
+    engine: TaskEngine,
+    validation: ValidationService,
+    reviews: ReviewService,
+    reactions: CaseReactions,
+) -> None:
+    def submitted(ids: Mapping[str, str]) -> None:
+        validation.queue(FindingId(ids["finding"]))
+        reviews.propose(FindingId(ids["finding"]))
+
+    def validated(ids: Mapping[str, str]) -> None:
+        reviews.join_copies(FindingId(ids["finding"]))
+        reactions.on_validated(ids)
+        validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
+
+    engine.register("on:finding.submitted", submitted)
+    engine.register("on:validation.decided", validated)
 
 
 def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:

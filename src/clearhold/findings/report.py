@@ -92,6 +92,15 @@ class Report:
         place = self.places.get(name, self.place)
         return f"{self.source}{'#' if place else ''}{place}"
 
+    @property
+    def copied(self) -> str:
+        """What only a copy of the whole claim shares: version, target, claim and the proof itself."""
+        document = self.document
+        if not document.proof:
+            return ""
+        told = (str(document.package), document.target, document.claim.kind, document.weakness)
+        return "\0".join((*told, *document.claim.signature, document.proof.hex()))
+
     def body(
         self,
         *,
