@@ -182,13 +182,17 @@ def _ranked(
     for each in mine:
         place = places[each.number]
         others = [places[n] for n in chosen[each.number] if n in places]
-        ranked = rank(pool, place, others, limit=limit) if others else ()
-        found[each.finding] = tuple(
+        ranked = rank(pool, place, others, limit=len(others)) if others else ()
+        candidates = [
             Candidate(
                 known[numbers[one.place]].finding,
                 one.score,
                 layers(sketches[place], sketches[one.place]),
             )
             for one in ranked
-        )
+        ]
+        # The model learned from what stack hashing had left over, where equal stacks are other bugs
+        # as often as not. Here nothing was hashed away before.
+        candidates.sort(key=lambda one: Layer.CRASH not in one.layers)
+        found[each.finding] = tuple(candidates[:limit])
     return found
