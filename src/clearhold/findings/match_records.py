@@ -67,8 +67,8 @@ def put(unit: UnitOfWork, new: Sequence[Indexed]) -> None:
         }
         for each in new
     ]
-    unit.connection.execute(insert(match_sketch), rows)
-    numbers = {each.finding: each.number for each in of(unit, [each.finding for each in new])}
+    made = insert(match_sketch).returning(match_sketch.c.number, match_sketch.c.finding)
+    numbers = {row.finding: row.number for row in unit.connection.execute(made, rows)}
     held = _held(unit, {token for each in new for token in each.tokens})
     postings = []
     for each in sorted(new, key=lambda one: numbers[one.finding]):
