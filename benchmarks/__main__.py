@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from benchmarks import access, intake, known_check, ledger, sandbox, secrecy
+from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
+    "dedup-truth": dedup_truth.run,
     "intake": intake.run,
     "known-check": known_check.run,
     "ledger": ledger.run,

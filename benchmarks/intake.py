@@ -30,10 +30,17 @@ from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.adapters.keys_file import FileKeyRing
-from clearhold.findings import records
 from clearhold.findings.intake import Format
 from clearhold.findings.service import FindingService
-from clearhold.findings.tables import finding, match_key, submission
+from clearhold.findings.signals import signals
+from clearhold.findings.sketches import Sketcher
+from clearhold.findings.tables import (
+    finding,
+    match_key,
+    match_sketch,
+    match_token,
+    submission,
+)
 from clearhold.kernel.ids import PrincipalId, new_id
 from clearhold.ledger.tables import ledger_leaf, ledger_place
 from clearhold.scanning.service import ScanningService
@@ -45,6 +52,7 @@ from clearhold.vault.tables import artifact, compartment
 _BATCH: Final = 1000
 _GOAL_SECONDS: Final = 2.0
 _GOAL_BYTES: Final = 5_000
+_TOKENS: Final = 20  # the most that a finding is indexed under
 _PEER: Final = "DefectDojo, published: "
 
 
@@ -213,13 +221,26 @@ def _hold(  # everything it writes is made of these
     database: Engine, vault: Vault, party: str, *, count: int, now: datetime, sizes: _Sizes
 ) -> None:
     """Write findings of another party in thousands, each thousand one submission."""
-    package = [vault.matching_hash(records.PACKAGE, f"pkg:pypi/p{each}") for each in range(500)]
+    package = [vault.matching_hash("package", f"pkg:pypi/p{each}")[:8] for each in range(500)]
+    frames = tuple(f"function_{each}" for each in range(5))
+    sketch = Sketcher(package[0]).sketch(
+        signals(title="", description=" ".join(map(str, range(100, 200))), claim=frames)
+    )
     leaf = 10_000_000
     for start in range(0, count, _BATCH):
         rows: dict[Any, list[dict[str, Any]]] = {
             table: []
             for table in (
-                *(compartment, compartment_grant, artifact, submission, finding, match_key),
+                *(
+                    compartment,
+                    compartment_grant,
+                    artifact,
+                    submission,
+                    finding,
+                    match_key,
+                    match_sketch,
+                    match_token,
+                ),
                 *(ledger_leaf, ledger_place),
             )
         }
@@ -269,8 +290,20 @@ def _hold(  # everything it writes is made of these
                     "body": secrets.token_bytes(sizes.body),
                 }
             )
-            keys = [("package", package[(start + position) % len(package)])]
-            keys += [("fingerprint", secrets.token_bytes(32)) for _ in range(sizes.keys - 1)]
+            keys = [("fingerprint", secrets.token_bytes(32)) for _ in range(sizes.keys)]
+            tokens = [secrets.token_bytes(8) for _ in range(_TOKENS)]
+            number = start + position + 1_000_000
+            rows[match_sketch].append(
+                {
+                    "number": number,
+                    "finding": identity,
+                    "package": package[(start + position) % len(package)],
+                    "received_at": now,
+                    "sketch": sketch.to_bytes(),
+                    "tokens": b"".join(tokens),
+                }
+            )
+            rows[match_token] += [{"token": token, "number": number} for token in tokens]
             rows[match_key] += [
                 {"kind": kind, "value": value, "finding": identity} for kind, value in keys
             ]

@@ -60,6 +60,7 @@ from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.known import service as known_service
 from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.findings.reception import ANNOUNCE
+from clearhold.findings.review import ReviewService
 from clearhold.findings.service import FindingService
 from clearhold.inventory import sharing
 from clearhold.inventory.service import UPLOADED, InventoryService
@@ -141,6 +142,7 @@ class Hub:
     scanning: ScanningService
     findings: FindingService
     known: KnownService
+    reviews: ReviewService
     cases: CaseService
     embargoes: EmbargoService
     sealed_cases: SealedCaseService
@@ -230,7 +232,8 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
     engine.register("on:finding.matched", reactions.on_matched)
     engine.register(ANNOUNCE, lambda ids: findings.announce(SubmissionId(ids["submission"])))
-    engine.register("on:finding.submitted", lambda ids: validation.queue(FindingId(ids["finding"])))
+    reviews = ReviewService(sessions, vault, findings)
+    _examine_and_compare(engine, validation, reviews, reactions, known)
     engine.register(
         validation_service.RUN,
         lambda ids: validation.run(FindingId(ids["finding"]), attempt=attempt_of(ids)),
@@ -240,13 +243,6 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         lambda ids: validation.root_cause(FindingId(ids["finding"])),
     )
     engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
-
-    def validated(ids: Mapping[str, str]) -> None:
-        reactions.on_validated(ids)
-        validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
-        known.on_decided(ids)
-
-    engine.register("on:validation.decided", validated)
     patches = PatchService(sessions, vault, material=material)
     engine.register(
         patches_service.JUDGE,
@@ -320,6 +316,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         scanning=scanning,
         findings=findings,
         known=known,
+        reviews=reviews,
         cases=cases,
         embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),
@@ -416,6 +413,27 @@ def _publish_and_match(
     engine.register(f"on:{UPLOADED}", uploaded)
     engine.register(f"on:{sharing.CHANGED}", counts.changed)
     engine.register(exposure.COUNT, counts.count)
+
+
+def _examine_and_compare(
+    engine: TaskEngine,
+    validation: ValidationService,
+    reviews: ReviewService,
+    reactions: CaseReactions,
+    known: KnownService,
+) -> None:
+    def submitted(ids: Mapping[str, str]) -> None:
+        validation.queue(FindingId(ids["finding"]))
+        reviews.propose(FindingId(ids["finding"]))
+
+    def validated(ids: Mapping[str, str]) -> None:
+        reviews.join_copies(FindingId(ids["finding"]))
+        reactions.on_validated(ids)
+        validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
+        known.on_decided(ids)
+
+    engine.register("on:finding.submitted", submitted)
+    engine.register("on:validation.decided", validated)
 
 
 def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:

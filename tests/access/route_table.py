@@ -54,6 +54,9 @@ GET  /findings/submissions/{submission}/raw          y y n d d n n n n n d
 GET  /findings/{finding}                             y y y d d n n n n n d
 GET  /findings/{finding}/proof                       y y n d d n n n n n d
 GET  /findings/{finding}/attachments/{number}        y y n d d n n n n n d
+GET  /findings/{finding}/beside/{other}              d y d d d n n d d d d
+POST /findings/{finding}/beside/{other}              d + d d d n n d d d d
+POST /findings/matches/{assertion}/withdrawal        d n d d d n n d d d d
 GET  /validation/{finding}                           y y y d d n n n n n d
 GET  /validation/{finding}/evidence                  + + + d d n n n n n d
 GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
@@ -165,6 +168,7 @@ GET  /findings/known/keys
 GET  /findings/known/rooms/{epoch}/{room}
 POST /findings/known/questions
 POST /findings/known/claims
+GET  /findings/reviews
 POST /discovery/campaigns
 POST /cases
 POST /inventories

@@ -180,6 +180,10 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "coverage": coverage["id"],
         "submission": finding.submission,
         "finding": finding.id,
+        "other": next(
+            each.head.id for each in hub.findings.list(actors["ada"]) if each.head.id != finding.id
+        ),
+        "assertion": ABSENT,
         "provider": "provider-of-lab",
         "case": case,
         "seq": str(of_case.seq),
@@ -229,6 +233,7 @@ def wish(stage: Stage, route: str, case: str) -> Any:
             "ciphertext": LETTER,
             "to": to_maintainer(stage),
         },
+        "POST /findings/{finding}/beside/{other}": {"verdict": "related"},
         "POST /patches": {
             "case": case,
             "diff": base64.b64encode(b"--- a/q\n+++ b/q\n@@ -1 +1 @@\n-a\n+b\n").decode(),

@@ -171,6 +171,8 @@ REASONS = {
     "ledger_leaf": "the ledger's own predicate; chains are continued across compartments",
     "match_assertion": "ids alone; services join what different parties found",
     "match_key": "keyed hashes, compared by services across parties",
+    "match_review": "ids and a strength; the coordinators' queue asks who may see which",
+    "match_sketch": "keyed hashes, compared by services across parties",
     "recusal": "who is barred, and the source of every policy",
     "remediation_matter": "sealed, and read by services alone",
     "scan_lane": "keyed hashes and counters: every claim takes the lane's next token",

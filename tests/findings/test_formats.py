@@ -154,6 +154,28 @@ def test_a_csaf_document_is_vulnerabilities_times_affected_products() -> None:
     assert taken.reports[0].places["weakness"] == "/vulnerabilities/0/cwe"
 
 
+@pytest.mark.parametrize(
+    ("category", "name", "version"),
+    [
+        ("product_version_range", "<= 9.01", "9.01"),
+        ("product_version_range", ">= 6.0 | <= 6.5", "6.5"),
+        ("product_version_range", "vers:all/<=V7", "V7"),
+        ("product_version_range", "< 2.0", None),
+        ("product_version", "vers:all/*", None),
+        ("product_version", "*", None),
+    ],
+)
+def test_a_range_names_a_version_only_where_that_one_lies_within(
+    category: str, name: str, version: str | None
+) -> None:
+    content = json.loads(raw(CSAF))
+    leaf = content["product_tree"]["branches"][0]["branches"][0]["branches"][0]
+    leaf["category"], leaf["name"] = category, name
+    taken = take(raw(content), Format.CSAF)
+    found = [each.document.package.version for each in taken.reports]
+    assert found == ([version] if version else []) + ["1.0", "1.0"]
+
+
 def test_a_cve_record_is_read_from_its_authority_s_container() -> None:
     taken = take(raw(CVE), Format.CVE)
     first, second = taken.reports

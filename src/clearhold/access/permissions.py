@@ -51,6 +51,7 @@ class Permission(StrEnum):
     CATALOGUE_WRITE = "catalogue:target:write"
     DISCOVERY_READ = "discovery:campaign:read"
     DISCOVERY_RUN = "discovery:campaign:run"
+    FINDINGS_JUDGE = "findings:match:judge"
     FINDINGS_QUEUE = "findings:queue:read"
     FINDINGS_READ = "findings:finding:read"
     FINDINGS_SUBMIT = "findings:finding:submit"
@@ -148,6 +149,7 @@ PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
         Permission.CASES_OPEN,
         Permission.CASES_READ_IN,
         Permission.CATALOGUE_WRITE,
+        Permission.FINDINGS_JUDGE,
         Permission.FINDINGS_QUEUE,
         Permission.FINDINGS_READ,
         Permission.LEDGER_VERIFY,
@@ -191,6 +193,7 @@ STEP_UP: Final = frozenset(
         Permission.CASES_READ,
         Permission.CASES_READ_IN,
         Permission.DISCOVERY_READ,
+        Permission.FINDINGS_JUDGE,
         Permission.FINDINGS_READ,
         Permission.PARTIES_ACCEPT,
         Permission.PARTIES_KEYS,

@@ -16,6 +16,7 @@ from clearhold.catalogue import records as catalogue
 from clearhold.catalogue.model import KnownVulnerability
 from clearhold.findings import records
 from clearhold.findings.intake import Format
+from clearhold.findings.match_index import index_batch
 from clearhold.findings.model import (
     FindingHead,
     FindingReceipt,
@@ -86,15 +87,18 @@ def receive(
     _write_submission(unit, vault, actor, sent, receipt=receipt, within=whole)
     _write_findings(unit, vault, actor, receipt, arrivals)
     records.add_all_keys(unit, keys)
+    index_batch(unit, vault, [(arrival.id, arrival.report) for arrival in arrivals])
     _announce(unit, receipt)
     return receipt
 
 
 def index_keys(vault: Vault, report: Report) -> list[tuple[str, bytes]]:
     """What a finding is indexed under when it comes: keyed values, by kind."""
-    package = vault.matching_hash(records.PACKAGE, str(report.document.package.package))
     prints = [vault.matching_hash(records.FINGERPRINT, text) for text in report.fingerprints]
-    return [(records.PACKAGE, package), *((records.FINGERPRINT, value) for value in prints)]
+    keys = [(records.FINGERPRINT, value) for value in prints]
+    if report.copied:
+        keys.append((records.COPY, vault.matching_hash(records.COPY, report.copied)))
+    return keys
 
 
 def receipt_place(submission: SubmissionId) -> tuple[str, str, str]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, update
 
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
+from clearhold.findings import match_records
 from clearhold.findings.model import Assertion, FindingHead, Match, Method, State
 from clearhold.findings.tables import finding, match_assertion, match_key, submission
 from clearhold.kernel.ids import (
@@ -23,12 +24,10 @@ from clearhold.kernel.ids import (
 )
 from clearhold.store.unit_of_work import UnitOfWork
 
-PACKAGE = "package"
 FINGERPRINT = "fingerprint"
-SIGNATURE = "signature"
-FRAME = "frame"
+COPY = "copy"
+MOST_COPIES = 50
 
-_WEIGHT = {SIGNATURE: 10_000, FINGERPRINT: 1_000, FRAME: 1}
 _HEAD = tuple(column for column in finding.c if column.name != "body")
 
 
@@ -246,15 +245,10 @@ def add_all_keys(unit: UnitOfWork, keys: Mapping[FindingId, Iterable[tuple[str, 
         )
 
 
-def drop_keys(unit: UnitOfWork, identity: FindingId, kinds: Sequence[str]) -> None:
-    """Take a finding out of the index under these kinds."""
-    unit.connection.execute(
-        delete(match_key).where(match_key.c.finding == identity, match_key.c.kind.in_(kinds))
-    )
-
-
 def drop_all_keys(unit: UnitOfWork, identity: FindingId) -> None:
-    """Take a finding out of the index for good."""
+    """Take a finding out of the index for good, and out of what waits for a person."""
+    match_records.drop(unit, [identity])
+    match_records.forget(unit, identity)
     unit.connection.execute(delete(match_key).where(match_key.c.finding == identity))
 
 
@@ -292,25 +286,44 @@ def own_with_fingerprint(
     return found
 
 
-def alike(unit: UnitOfWork, identity: FindingId, *, limit: int) -> tuple[FindingId, ...]:
-    """Other findings of the same package, the most keyed values in common first."""
-    mine, theirs = match_key.alias("mine"), match_key.alias("theirs")
-    weight = func.sum(
-        case(*((theirs.c.kind == kind, value) for kind, value in _WEIGHT.items()), else_=0)
+def copies(unit: UnitOfWork, identity: FindingId) -> tuple[FindingHead, ...]:
+    """Other findings with the same proof of the same claim, whoever sent them: for the matcher."""
+    mine = select(match_key.c.value).where(
+        match_key.c.kind == COPY, match_key.c.finding == identity
     )
-    same_package = func.max(case((theirs.c.kind == PACKAGE, 1), else_=0))
-    rows = unit.connection.execute(
-        select(finding.c.id)
-        .select_from(mine)
-        .join(theirs, and_(theirs.c.kind == mine.c.kind, theirs.c.value == mine.c.value))
-        .join(finding, finding.c.id == theirs.c.finding)
-        .where(mine.c.finding == identity, theirs.c.finding != identity)
-        .group_by(finding.c.id, finding.c.received_at)
-        .having(same_package == 1)
-        .order_by(weight.desc(), finding.c.received_at, finding.c.id)
-        .limit(limit)
-    )
-    return tuple(FindingId(other) for other in rows.scalars())
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(*_HEAD)
+            .join(match_key, match_key.c.finding == finding.c.id)
+            .where(
+                match_key.c.kind == COPY,
+                match_key.c.value.in_(mine.scalar_subquery()),
+                finding.c.id != identity,
+            )
+            .order_by(finding.c.id)
+            .limit(MOST_COPIES)
+        ).all()
+    return tuple(_head(row) for row in rows)
+
+
+def in_cases(unit: UnitOfWork, identities: Iterable[FindingId]) -> frozenset[FindingId]:
+    """Which of these findings belong to a case: for the coordinators' queues."""
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(finding.c.id).where(
+                finding.c.id.in_(list(identities)), finding.c.case_id.is_not(None)
+            )
+        ).scalars()
+        return frozenset(map(FindingId, rows))
+
+
+def received_at(unit: UnitOfWork, identities: Sequence[FindingId]) -> dict[FindingId, datetime]:
+    """When findings were received: for the matcher."""
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(finding.c.id, finding.c.received_at).where(finding.c.id.in_(identities))
+        ).all()
+    return {FindingId(row.id): row.received_at for row in rows}
 
 
 def add_assertion(unit: UnitOfWork, new: Assertion) -> None:

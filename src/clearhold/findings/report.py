@@ -15,7 +15,9 @@ from clearhold.kernel.purl import Purl
 from clearhold.wire.finding_json import MAX_TEXT, FindingDocument
 
 _ALIAS: Final = re.compile(
-    r"\b(?:CVE-[0-9]{4}-[0-9]{4,19}|GHSA(?:-[0-9a-z]{4}){3})\b", re.IGNORECASE
+    r"\b(?:CVE-[0-9]{4}-[0-9]{4,19}|GHSA(?:-[0-9a-z]{4}){3}"
+    r"|(?:OSV|PYSEC|GO|RUSTSEC|MAL)-[0-9]{4}-[0-9]{1,9})\b",
+    re.IGNORECASE,
 )
 _WEAKNESS: Final = re.compile(r"CWE[-: _]?0*([1-9][0-9]{0,4})(?![0-9])", re.IGNORECASE)
 # Characters that turn the direction of what follows: what is shown is then not what is there.
@@ -52,7 +54,7 @@ class Report:
 
     @property
     def names(self) -> frozenset[str]:
-        """The public identifiers (CVE, GHSA) the report itself mentions, in capitals."""
+        """The public identifiers (CVE, GHSA, OSV) that the report itself mentions, in capitals."""
         document = self.document
         text = "\n".join((document.title, document.description, *document.references))
         return frozenset(name.upper() for name in (*_ALIAS.findall(text), *self.aliases))
@@ -91,6 +93,15 @@ class Report:
             return ""
         place = self.places.get(name, self.place)
         return f"{self.source}{'#' if place else ''}{place}"
+
+    @property
+    def copied(self) -> str:
+        """What only a copy of the whole claim shares: version, target, claim and the proof itself."""
+        document = self.document
+        if not document.proof:
+            return ""
+        told = (str(document.package), document.target, document.claim.kind, document.weakness)
+        return "\0".join((*told, *document.claim.signature, document.proof.hex()))
 
     def body(
         self,

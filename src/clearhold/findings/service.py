@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError as BrokenConstraintError
 from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.findings import records
+from clearhold.findings import match_index, match_records, records
 from clearhold.findings.bulk import BulkReceipt, pieces, refusals
 from clearhold.findings.intake import NAMES_ITS_OWN, Format, take
 from clearhold.findings.model import (
@@ -56,7 +56,6 @@ from clearhold.vault.service import Vault
 
 MOST_LISTED: Final = 200
 MOST_CANDIDATES: Final = 50
-_MOST_FRAMES: Final = 64
 
 
 class FindingService:
@@ -287,20 +286,16 @@ class FindingService:
 
     def index_signature(self, unit: UnitOfWork, finding: FindingId, frames: Sequence[str]) -> None:
         """Index a finding under the frames of its observed crash, in place of earlier ones."""
-        head = self.head(unit, finding)
-        kept = tuple(frames[:_MOST_FRAMES])
-        records.drop_keys(unit, head.id, (records.SIGNATURE, records.FRAME))
-        if kept:
-            whole = self._vault.matching_hash(records.SIGNATURE, "\0".join(kept))
-            each = [self._vault.matching_hash(records.FRAME, frame) for frame in kept]
-            keys = [(records.SIGNATURE, whole), *((records.FRAME, value) for value in each)]
-            records.add_keys(unit, head.id, keys)
+        self._indexed(unit, finding)
+        match_index.index_frames(unit, self._vault, finding, frames)
 
     def candidates(
         self, unit: UnitOfWork, finding: FindingId, *, limit: int = MOST_CANDIDATES
     ) -> tuple[FindingId, ...]:
         """Other findings of the same package, whoever sent them, the most alike first."""
-        return records.alike(unit, finding, limit=limit)
+        self._indexed(unit, finding)
+        ranked = match_index.rank_batch(unit, [finding], limit=limit)
+        return tuple(each.finding for each in ranked.get(finding, ()))
 
     def assert_match(
         self,
@@ -371,6 +366,12 @@ class FindingService:
     ) -> None:
         """Note which case findings belong to, or with None that they belong to none."""
         records.set_case(unit, findings, case)
+
+    def _indexed(self, unit: UnitOfWork, finding: FindingId) -> None:
+        """Index a finding that came before there was an index; the matcher reads it for that."""
+        if not match_records.of(unit, [finding]):
+            body = self.open_for(unit, finding, reader=match_index.MATCHER)
+            match_index.index_body(unit, self._vault, finding, body)
 
     def _open(self, unit: UnitOfWork, head: FindingHead, *, reader: str) -> FindingBody:
         content = self._vault.unseal(

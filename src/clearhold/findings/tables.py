@@ -57,6 +57,43 @@ match_key: Final = Table(
     **STRICT,
 )
 
+match_sketch: Final = Table(
+    "match_sketch",
+    metadata,
+    Column("number", Whole, primary_key=True, autoincrement=True),
+    Column("finding", Words, ForeignKey("finding.id"), nullable=False, unique=True),
+    Column("package", Binary, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("sketch", Binary, nullable=False),
+    Column("tokens", Binary, nullable=False),
+    Index("ix_match_sketch_package_number", "package", "number"),
+    **STRICT,
+)
+
+# Clustered by its key, and without a reference that would need an index of its own: there are
+# twenty rows to a finding. They go with their sketch, which holds the same tokens.
+match_token: Final = Table(
+    "match_token",
+    metadata,
+    Column("token", Binary, primary_key=True),
+    Column("number", Whole, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+    **STRICT,
+)
+
+match_review: Final = Table(
+    "match_review",
+    metadata,
+    Column("a", Words, ForeignKey("finding.id"), primary_key=True),
+    Column("b", Words, ForeignKey("finding.id"), primary_key=True, index=True),
+    Column("strength", Whole, nullable=False),
+    Column("layers", Document, nullable=False),
+    Column("proposed_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    CheckConstraint("a < b", name="match_review_ordered"),
+    **STRICT,
+)
+
 match_assertion: Final = Table(
     "match_assertion",
     metadata,

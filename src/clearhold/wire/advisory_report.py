@@ -6,6 +6,7 @@ what published documents claim are others (`osv`, `csaf_document`, `cve_record`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -86,7 +87,11 @@ def named_generically(vendor: str, name: str, version: str | None, place: str) -
     known = [each.strip() for each in (vendor, name) if each.strip().lower() not in {"", "n/a"}]
     if not known or known[-1] != name.strip():
         return Product(None, place, "The product has no package URL and no name.")
-    if version is None or version.strip().lower() in {"", "n/a", "*", "unspecified", "unknown"}:
+    if (
+        version is None
+        or re.search(r"[*<>|]|^vers:", version)
+        or version.strip().lower() in {"", "n/a", "*", "unspecified", "unknown"}
+    ):
         return Product(None, place, "The product names no affected version.")
     try:
         package = Purl.parse("pkg:generic/" + "/".join(quote(each, safe="") for each in known))

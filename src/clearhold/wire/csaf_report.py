@@ -6,6 +6,7 @@ of its branches (vendor, product name, product version), as `pkg:generic/…`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -22,6 +23,9 @@ from clearhold.wire.advisory_report import (
     product,
 )
 from clearhold.wire.json_bounds import decode
+
+# The end of a range that lies within it, as vendors of plants write it, VERS or not.
+_INCLUDED = re.compile(r"(?:vers:[\w.+-]+/)?\s*(?:>=?\s*[\w.+-]+\s*\|\s*)?<=\s*([\w.+-]{1,60})")
 
 
 class _Helper(msgspec.Struct):
@@ -207,10 +211,12 @@ def _stated(known: dict[str, _Known], identity: str) -> Product:
         return Product(None, "/product_tree", f"There is no product {identity[:80]!a}.")
     text = found.product.helper.purl if found.product.helper is not None else None
     version = found.names.get("product_version")
+    stated = found.names.get("product_version_range")
     if text is None:
+        bound = _INCLUDED.fullmatch(stated) if stated is not None else None
+        version = bound[1] if bound is not None else version
         vendor, name = found.names.get("vendor", ""), found.names.get("product_name", "")
         return named_generically(vendor, name, version, found.place)
-    stated = found.names.get("product_version_range")
     if stated is not None:
         try:
             _, ranges, versions = vers.read(stated)

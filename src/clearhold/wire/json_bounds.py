@@ -20,6 +20,7 @@ T = TypeVar("T")
 _BOM = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb'"((?:[^"\\]++|\\.)*+)("(\s*+:)?)?|[{}\[\]]', re.DOTALL)
 _RISKY_ESCAPE = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+_MOST_SHOWN = 300
 _OFFSET = re.compile(r"\(byte ([0-9]+)\)")
 
 
@@ -48,7 +49,7 @@ def decode_checked(data: bytes, kind: type[T], *, what: str = "JSON") -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as problem:
         raise InvalidError(
-            f"The {what} document does not have the expected shape: {problem}.",
+            f"The {what} document does not have the expected shape: {_shown(problem)}.",
             next_step=f"Correct the member named and send the {what} document again.",
         ) from problem
     except msgspec.DecodeError as problem:
@@ -60,6 +61,13 @@ def decode_checked(data: bytes, kind: type[T], *, what: str = "JSON") -> T:
         raise _too_deep(data, len(data), what) from problem
     except ValueError as problem:
         raise _malformed(data, len(data), "a value is out of range", what) from problem
+
+
+def _shown(problem: Exception) -> str:
+    """What the decoder says, which may quote a member's name: short, and safe to print."""
+    text = str(problem)
+    text = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def decode_object(data: bytes, *, limits: Limits = Limits(), what: str = "JSON") -> dict[str, Any]:

@@ -76,6 +76,8 @@ class ElementReader:
             if ended and self._levels == []:
                 raise self._broken("something after the end")
             if mark == b'"':
+                if string is not None:
+                    raise self._broken("two strings in a row")
                 string = self._string()
                 continue
             yield from self._step(mark, string)
@@ -204,6 +206,8 @@ class ElementReader:
         if not content:
             return  # an empty array
         start = begun + len(raw) - len(raw.lstrip(_SPACE))
+        if len(content) > self._most:
+            raise self._too_large(start)
         path = self._path()
         number = path[-1] if isinstance(path[-1], int) else 0
         yield Element(path, number, content, self._line(start), start)
@@ -240,12 +244,8 @@ class ElementReader:
         keep = min(self._at, len(self._buffer))
         if self._begun is not None:
             keep = min(keep, self._begun - self._gone)
-            if len(self._buffer) - keep > self._most:
-                raise TooLargeError(
-                    f"An element of the {self._what} document that begins at "
-                    f"line {self._line(self._begun)} has more than {self._most} bytes.",
-                    next_step="Make it smaller, or refer to what it holds.",
-                )
+            if len(self._buffer) - keep > self._most + _WINDOW:
+                raise self._too_large(self._begun)
         self._count(self._gone + keep)
         piece = self._file.read(_WINDOW)
         self._buffer = self._buffer[keep:] + piece
@@ -277,6 +277,13 @@ class ElementReader:
 
     def _place(self) -> str:
         return f"line {self._line(self._here())}, byte {self._here()}"
+
+    def _too_large(self, begun: int) -> TooLargeError:
+        return TooLargeError(
+            f"An element of the {self._what} document that begins at line {self._line(begun)} "
+            f"has more than {self._most} bytes.",
+            next_step="Make it smaller, or refer to what it holds.",
+        )
 
     def _broken(self, reason: str) -> InvalidError:
         return InvalidError(

@@ -14,6 +14,7 @@ from clearhold.delivery.cli.finding_import import import_files
 from clearhold.delivery.cli.known import known
 from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.findings.intake import Format
+from clearhold.findings.model import Match
 from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, TooLargeError
 
 app = typer.Typer(help="Submit findings and follow them.", no_args_is_help=True)
@@ -27,6 +28,7 @@ _LEASE = typer.Option(None, help="The lease it was found under.")
 _FENCE = typer.Option(None, help="The fencing token of that lease.")
 _KEY = typer.Option(None, help="Makes a repeated command have one effect.")
 _BUNDLE = typer.Option(False, "--bundle", help="Make one crash bundle of all files.")
+_VERDICT = typer.Option(..., "--verdict", help="What the two are to each other.")
 _OUTPUT = typer.Option(..., "--output", help="The file to write; it must not exist.")
 
 
@@ -137,6 +139,37 @@ def _write(output: Path, content: bytes) -> None:
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
+
+
+@app.command("reviews")
+@told
+def reviews(*, as_json: bool = JsonOption) -> None:
+    """List pairs that look like one vulnerability and wait for a person."""
+    show(hub().get("/findings/reviews"), as_json=as_json)
+
+
+@app.command("beside")
+@told
+def beside(finding: str, other: str, *, as_json: bool = JsonOption) -> None:
+    """Show two findings side by side."""
+    show(hub().get(f"/findings/{finding}/beside/{other}"), as_json=as_json)
+
+
+@app.command("decide")
+@told
+def decide(
+    finding: str, other: str, verdict: Match = _VERDICT, *, as_json: bool = JsonOption
+) -> None:
+    """Say whether two findings are the same vulnerability, different, or related."""
+    body = {"verdict": verdict}
+    show(hub().post(f"/findings/{finding}/beside/{other}", body), as_json=as_json)
+
+
+@app.command("withdraw")
+@told
+def withdraw(assertion: str, *, as_json: bool = JsonOption) -> None:
+    """Take back what a person said of two findings."""
+    show(hub().post(f"/findings/matches/{assertion}/withdrawal", {}), as_json=as_json)
 
 
 def _content(file: Path) -> bytes:

@@ -20,7 +20,7 @@ from clearhold.access.permissions import Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
 from clearhold.findings.intake import Format
 from clearhold.findings.model import FindingView as SeenFinding
-from clearhold.findings.model import QueueEntry, Receipt, State
+from clearhold.findings.model import Match, Method, QueueEntry, Receipt, State
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import FindingId, LeaseId, SubmissionId
 
@@ -188,6 +188,46 @@ def _decoded(content: str) -> bytes:
         ) from error
 
 
+class PairView(BaseModel):
+    """A pair that waits for a person; `strength` orders pairs, `layers` are what speaks for it."""
+
+    a: str
+    b: str
+    strength: int
+    layers: tuple[str, ...]
+    proposed_at: datetime
+    readable: bool
+
+
+class AssertionView(BaseModel):
+    """What was asserted of two findings and stands."""
+
+    id: str
+    verdict: Match
+    method: Method
+    asserted_by: str
+    asserted_at: datetime
+
+
+class BesideView(BaseModel):
+    """Two findings side by side."""
+
+    findings: tuple[FindingView, ...]
+    assertions: tuple[AssertionView, ...]
+
+
+class Decision(BaseModel):
+    """What a person says of two findings."""
+
+    verdict: Match
+
+
+class DecisionView(BaseModel):
+    """The assertion that was made, by whose id it can be withdrawn."""
+
+    assertion: str
+
+
 def _receipt(receipt: Receipt) -> ReceiptView:
     return ReceiptView.model_validate(msgspec.to_builtins(receipt))
 
@@ -309,6 +349,30 @@ def queue(hub: HubDep, actor: ActorDep) -> list[QueueView]:
     return [_entry(entry) for entry in hub.findings.queue(actor)]
 
 
+@router.get("/reviews", **requires(Permission.FINDINGS_QUEUE))
+def reviews(hub: HubDep, actor: ActorDep) -> list[PairView]:
+    """Pairs that look like one vulnerability and wait for a person, the strongest first."""
+    return [
+        PairView(
+            a=each.a,
+            b=each.b,
+            strength=each.strength,
+            layers=each.layers,
+            proposed_at=each.proposed_at,
+            readable=each.readable,
+        )
+        for each in hub.reviews.waiting(actor)
+    ]
+
+
+@router.post(
+    "/matches/{assertion}/withdrawal", status_code=204, **requires(Permission.FINDINGS_JUDGE)
+)
+def withdraw(hub: HubDep, actor: ActorDep, assertion: IdPath) -> None:
+    """Take back what a person asserted of two findings."""
+    hub.reviews.withdraw(actor, assertion)
+
+
 @router.get("/submissions/{submission}", **requires(Permission.FINDINGS_READ))
 def receipt(hub: HubDep, actor: ActorDep, submission: IdPath) -> ReceiptView:
     """The receipt of a submission of the caller's."""
@@ -329,6 +393,37 @@ def raw(hub: HubDep, actor: ActorDep, sealing: SealingDep, submission: IdPath) -
 def one(hub: HubDep, actor: ActorDep, finding: IdPath) -> FindingView:
     """A finding the caller may see."""
     return _finding(hub.findings.get(actor, FindingId(finding)))
+
+
+@router.get("/{finding}/beside/{other}", **requires(Permission.FINDINGS_QUEUE))
+def beside(hub: HubDep, actor: ActorDep, finding: IdPath, other: IdPath) -> BesideView:
+    """Two findings that the caller may see, side by side."""
+    found = hub.reviews.beside(actor, FindingId(finding), FindingId(other))
+    return BesideView(
+        findings=tuple(map(_finding, found.findings)),
+        assertions=tuple(
+            AssertionView(
+                id=each.id,
+                verdict=each.verdict,
+                method=each.method,
+                asserted_by=each.asserted_by,
+                asserted_at=each.asserted_at,
+            )
+            for each in found.assertions
+        ),
+    )
+
+
+@router.post("/{finding}/beside/{other}", status_code=201, **requires(Permission.FINDINGS_JUDGE))
+def decide(
+    hub: HubDep, actor: ActorDep, finding: IdPath, other: IdPath, said: Decision
+) -> DecisionView:
+    """Say what two findings are to each other."""
+    return DecisionView(
+        assertion=hub.reviews.decide(
+            actor, FindingId(finding), FindingId(other), verdict=said.verdict
+        )
+    )
 
 
 @router.get("/{finding}/proof", response_class=Response, **requires(Permission.FINDINGS_READ))

@@ -12,8 +12,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 from clearhold.access.model import Actor
 from clearhold.findings.known.tables import known_claim, known_entry, known_epoch, known_question
 from clearhold.findings.model import State
-from clearhold.findings.records import PACKAGE
-from clearhold.findings.tables import finding, match_key
+from clearhold.findings.tables import finding
 from clearhold.kernel.ids import FindingId, PartyId
 from clearhold.ledger.tables import ledger_lodgement
 from clearhold.store.unit_of_work import UnitOfWork
@@ -255,18 +254,6 @@ def questions_since(unit: UnitOfWork, actor: Actor, room: int, since: datetime) 
             known_question.c.asked_at > since,
         )
     ).scalar_one()
-
-
-def package_of(unit: UnitOfWork, identity: FindingId) -> bytes:
-    """The keyed value of a finding's package, by which claims are counted."""
-    with unit.as_service():
-        return bytes(
-            unit.connection.execute(
-                select(match_key.c.value).where(
-                    match_key.c.finding == identity, match_key.c.kind == PACKAGE
-                )
-            ).scalar_one()
-        )
 
 
 def claimed(unit: UnitOfWork, actor: Actor, identity: FindingId) -> bool:

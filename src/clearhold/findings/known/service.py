@@ -382,7 +382,9 @@ class KnownService:
 
     def _tell(self, unit: UnitOfWork, actor: Actor, held: records.Holder, lodgement: str) -> None:
         """Count that the party is told of another's finding."""
-        package = records.package_of(unit, held.finding)
+        with unit.as_service():
+            body = self._findings.open_for(unit, held.finding, reader=READER)
+        package = self._ring.keyed_hash("known package", str(body.purl.package).encode())
         records.one_at_a_time(unit, "claims", actor.party)
         if records.claimed(unit, actor, held.finding):
             return

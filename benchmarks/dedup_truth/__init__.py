@@ -1,0 +1,1 @@
+"""The benchmark of deduplication: public truth, splits, models and measures."""
