@@ -328,7 +328,7 @@ def _found(unit: UnitOfWork, actor: Actor, identity: str) -> StoredAuthorisation
     for each in records.authorisations(unit, actor, identity, limit=1):
         return each
     raise NotFoundError(
-        "There is no such authorisation.", next_step="See `clearhold scan authorisations`."
+        "There is no such authorisation.", next_step="See `clearhold scan authorisation list`."
     )
 
 

@@ -214,7 +214,9 @@ class EmergencyService:
                         "scanning:live:acknowledge", actor=actor.principal, subject=identity
                     )
                 return records.notices_to(unit, actor, identity)[0]
-        raise NotFoundError("There is no such notice.", next_step="See `clearhold scan notices`.")
+        raise NotFoundError(
+            "There is no such notice.", next_step="See `clearhold scan live notices`."
+        )
 
     def _reached(
         self, unit: UnitOfWork, actor: Actor, about: Sequence[Target], *, everything: bool
@@ -233,7 +235,7 @@ class EmergencyService:
 def _found(unit: UnitOfWork, actor: Actor, identity: str) -> StoredStop:
     for each in records.stops(unit, actor, identity, limit=1):
         return each
-    raise NotFoundError("There is no such stop.", next_step="See `clearhold scan stops`.")
+    raise NotFoundError("There is no such stop.", next_step="See `clearhold scan live stops`.")
 
 
 def _shown(stored: StoredStop, body: _Body, notices: Sequence[Notice]) -> Stop:

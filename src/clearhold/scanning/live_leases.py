@@ -273,7 +273,7 @@ def find(unit: UnitOfWork, actor: Actor, lease: LeaseId) -> StoredLiveLease:
     for each in records.leases(unit, actor, lease, limit=1):
         return each
     raise NotFoundError(
-        "There is no such live lease.", next_step="See `clearhold scan live` for yours."
+        "There is no such live lease.", next_step="See `clearhold scan live list` for yours."
     )
 
 
@@ -281,7 +281,7 @@ def unacknowledged(waiting: tuple[Notice, ...] | list[Notice]) -> ConflictError:
     """What a holder is told who has not acknowledged that it was stopped."""
     return ConflictError(
         "Stop scanning at once: a lease of yours was ended.",
-        next_step="Stop, then acknowledge with `clearhold scan acknowledge`.",
+        next_step="Stop, then acknowledge with `clearhold scan live acknowledge`.",
         facts={
             "stop": True,
             "notices": [{"id": each.id, "lease": each.lease} for each in waiting],

@@ -61,5 +61,5 @@ def read(data: bytes) -> ScanConsent:
 def _malformed() -> InvalidError:
     return InvalidError(
         "What was signed is not the statement of a scan authorisation.",
-        next_step="Let `clearhold scan authorise` write and sign it.",
+        next_step="Let `clearhold scan authorisation lodge` write and sign it.",
     )

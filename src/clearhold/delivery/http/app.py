@@ -24,6 +24,7 @@ from clearhold.delivery.http import (
     inventory,
     invitations,
     ledger,
+    live,
     parties,
     patches,
     problems,
@@ -51,6 +52,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalogue.router,
     scanning.router,
     coverage.router,
+    live.router,
     findings.router,
     validation.router,
     discovery.router,
@@ -95,6 +97,7 @@ def make_app(hub: Hub) -> FastAPI:
         app.include_router(router, prefix="/api/v1", dependencies=[Depends(storable_text)])
     app.include_router(entering.router, dependencies=[Depends(storable_text)])
     app.include_router(pages.router)
+    app.include_router(live.public, dependencies=[Depends(storable_text)])
     app.include_router(feeds.router)
     app.include_router(ledger.log)
 
