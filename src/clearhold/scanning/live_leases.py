@@ -171,7 +171,6 @@ class LiveLeaseService:
             return ConflictError(
                 "As many scans stand as the owner allows at once.",
                 next_step="Claim again later.",
-                facts={"until": max(each.lease.window_ends_at for each in under).isoformat()},
             )
         return self._against(unit, actor, scope, mode) or admitted
 
@@ -195,7 +194,6 @@ class LiveLeaseService:
             next_step="Leave the taken targets out, claim notify-only, or ask again later.",
             facts={
                 "taken": sorted(taken),
-                "until": max(each.window_ends_at for each in leases).isoformat(),
                 "own_leases": [each.id for each in leases if each.party == actor.party],
             },
         )

@@ -394,8 +394,9 @@ def notices_to(unit: UnitOfWork, actor: Actor, identity: str | None = None) -> t
 
 
 def notices_of(unit: UnitOfWork, actor: Actor, causes: Iterable[str]) -> tuple[Notice, ...]:
-    """The notices that some stops or withdrawals sent, as far as the actor may see them."""
-    return _notices(unit, actor, notice.c.cause.in_(tuple(causes)))
+    """The notices that some stops or withdrawals of the actor's, or on its systems, sent."""
+    mine = or_(notice.c.owner == actor.party, notice.c.by == actor.party)
+    return _notices(unit, actor, and_(mine, notice.c.cause.in_(tuple(causes))))
 
 
 def _notices(unit: UnitOfWork, actor: Actor, condition: ColumnElement[bool]) -> tuple[Notice, ...]:

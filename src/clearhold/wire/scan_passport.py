@@ -37,6 +37,7 @@ LONGEST: Final = 12 * 1024
 LONGEST_STATUS: Final = 64 * 1024
 LARGEST_KEYS: Final = 64 * 1024
 BITS: Final = 1 << 15
+CHECK_PATH: Final = "/.well-known/clearhold/scan-check"
 KEYS_PATH: Final = "/.well-known/clearhold/scan-keys.json"
 STATUS_PATH: Final = "/.well-known/clearhold/scan-status"
 _HEADERS: Final = frozenset({"alg", "kid", "typ"})

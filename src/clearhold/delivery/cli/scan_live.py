@@ -19,7 +19,7 @@ from clearhold.scanning.live_targets import parse_target
 from clearhold.scanning.model import Mode
 from clearhold.scanning.passport_reading import Probe, faults, source_of
 from clearhold.wire import dsse, scan_consent, scan_passport
-from clearhold.wire.scan_passport import KEYS_PATH, STATUS_PATH
+from clearhold.wire.scan_passport import CHECK_PATH, KEYS_PATH, STATUS_PATH
 
 authorisation = typer.Typer(
     help="Allow scans of your own live systems, and take that back.", no_args_is_help=True
@@ -228,7 +228,7 @@ def check(
 ) -> None:
     """Ask the hub whether a scan is authorised now; needs no token. Exit 1 for no."""
     body = {"passport": shown, "target": target, "source": source}
-    answer = hub_for_a_stranger().post("/scanning/check", body)
+    answer = hub_for_a_stranger().ask(CHECK_PATH, body)
     show(answer, as_json=as_json)
     if not answer["authorised"]:
         raise typer.Exit(1)

@@ -24,7 +24,7 @@ from clearhold.scanning import authorisations, emergency, live_leases
 from clearhold.scanning.live_records import Notice
 from clearhold.scanning.live_scope import Depth, make_live_scope
 from clearhold.scanning.model import LARGEST_BUDGET_S, Mode, State
-from clearhold.wire.scan_passport import KEYS_PATH, STATUS_PATH
+from clearhold.wire.scan_passport import CHECK_PATH, KEYS_PATH, STATUS_PATH
 
 router = APIRouter(prefix="/scanning", tags=["scanning"])
 public = APIRouter(tags=["scanning"])
@@ -285,32 +285,34 @@ def listing(hub: HubDep, actor: ActorDep) -> list[LiveLeaseView]:
     return [_lease(each) for each in hub.live.leases.list(actor)]
 
 
-@router.get("/live/leases/{lease}", **requires(Permission.SCANNING_READ))
-def one(hub: HubDep, actor: ActorDep, lease: Identity) -> LiveLeaseView:
+@router.get("/live/leases/{live_lease}", **requires(Permission.SCANNING_READ))
+def one(hub: HubDep, actor: ActorDep, live_lease: Identity) -> LiveLeaseView:
     """One of the caller's own live leases."""
-    return _lease(hub.live.leases.get(actor, LeaseId(lease)))
+    return _lease(hub.live.leases.get(actor, LeaseId(live_lease)))
 
 
-@router.post("/live/leases/{lease}/heartbeat", **requires(Permission.SCANNING_CLAIM))
-def heartbeat(hub: HubDep, actor: ActorDep, lease: Identity, given: LiveFence) -> LiveLeaseView:
+@router.post("/live/leases/{live_lease}/heartbeat", **requires(Permission.SCANNING_CLAIM))
+def heartbeat(
+    hub: HubDep, actor: ActorDep, live_lease: Identity, given: LiveFence
+) -> LiveLeaseView:
     """Keep a live lease from lapsing; when it was stopped, the answer says so."""
-    return _lease(hub.live.leases.heartbeat(actor, LeaseId(lease), fence=given.fence))
+    return _lease(hub.live.leases.heartbeat(actor, LeaseId(live_lease), fence=given.fence))
 
 
-@router.post("/live/leases/{lease}/release", **requires(Permission.SCANNING_CLAIM))
-def release(hub: HubDep, actor: ActorDep, lease: Identity, given: LiveFence) -> LiveLeaseView:
+@router.post("/live/leases/{live_lease}/release", **requires(Permission.SCANNING_CLAIM))
+def release(hub: HubDep, actor: ActorDep, live_lease: Identity, given: LiveFence) -> LiveLeaseView:
     """Give a live lease back, with its passports."""
-    return _lease(hub.live.leases.release(actor, LeaseId(lease), fence=given.fence))
+    return _lease(hub.live.leases.release(actor, LeaseId(live_lease), fence=given.fence))
 
 
 @router.post(
-    "/live/leases/{lease}/passports", status_code=201, **requires(Permission.SCANNING_CLAIM)
+    "/live/leases/{live_lease}/passports", status_code=201, **requires(Permission.SCANNING_CLAIM)
 )
-def issue(hub: HubDep, actor: ActorDep, lease: Identity, new: NewPassport) -> PassportView:
+def issue(hub: HubDep, actor: ActorDep, live_lease: Identity, new: NewPassport) -> PassportView:
     """A passport for a live lease; to renew one, ask for another."""
     issued = hub.live.passports.issue(
         actor,
-        LeaseId(lease),
+        LeaseId(live_lease),
         fence=new.fence,
         sources=new.sources,
         life=timedelta(minutes=new.minutes),
@@ -365,7 +367,7 @@ def acknowledge(hub: HubDep, actor: ActorDep, notice: Identity) -> NoticeView:
     return _notice(hub.live.emergency.acknowledge(actor, notice))
 
 
-@public.post("/api/v1/scanning/check", **requires(PUBLIC))
+@public.post(CHECK_PATH, **requires(PUBLIC))
 def check(request: Request, hub: HubDep, question: Question) -> Answer:
     """Whether a scan that showed this passport or code is authorised now; needs no token."""
     return Answer(
