@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import inspect
-import json
 import re
 import typing
 from datetime import timedelta
@@ -19,8 +18,7 @@ import httpx
 import pyrage
 import pytest
 import typer
-from access_scene import BOM, Stage
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from access_scene import BOM, Stage, live_systems
 from fastapi import FastAPI
 from route_table import (
     LISTS,
@@ -38,7 +36,6 @@ from route_table import (
 from sqlalchemy import insert, update
 from typer.testing import CliRunner
 
-from agreeing import hold
 from clearhold.access.approvals import Act
 from clearhold.access.permissions import PartyKind
 from clearhold.access.tables import oidc_provider
@@ -50,7 +47,6 @@ from clearhold.delivery.http.declare import PUBLIC, requires, walk
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.ids import CaseId
 from clearhold.parties import terms
-from clearhold.wire import dsse, scan_consent
 from clearhold.wire.age import fingerprint
 from clearhold.wire.letter import Letter
 
@@ -205,42 +201,6 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "campaign": ABSENT,
         "number": "0",
     } | live_systems(stage)
-
-
-def live_systems(stage: Stage) -> dict[str, str]:
-    """A plant of the operator's, which the lab scans at two places, one of them stopped."""
-    key, water = Ed25519PrivateKey.generate(), stage.actors["water"]
-    hold(stage.hub.parties, water, key)
-    now, plant = stage.clock.now(), f"site:{stage.handles['water']}/plant"
-    consent = scan_consent.ScanConsent(
-        blackouts=(),
-        concurrency=9,
-        contact="soc",
-        depth="checks",
-        holders=None,
-        nonce="of-the-plant",
-        not_before=now,
-        party=water.party,
-        requests_per_second=1,
-        targets=(plant,),
-        techniques=("dynamic",),
-        until=now + timedelta(days=1),
-    )
-    envelope = dsse.sign(scan_consent.write(consent), scan_consent.PAYLOAD_TYPE, key)
-    given = stage.ask("water", "POST", f"{API}/scanning/authorisations", json.loads(envelope))
-    assert given.is_success, given.text
-    found = {"authorisation": given.json()["id"]}
-    for zone in ("control", "safety"):
-        scope = {"targets": [f"{plant}/{zone}"], "technique": "dynamic"}
-        held = stage.ask("lab", "POST", f"{API}/scanning/live/leases", scope).json()
-        asked = {"fence": held["fence"], "sources": ["192.0.2.1"]}
-        path = f"{API}/scanning/live/leases/{held['id']}/passports"
-        found["passport"] = stage.ask("lab", "POST", path, asked).json()["id"]
-        found["live_lease"] = held["id"]
-    stop = {"targets": [f"{plant}/control"], "reason": "r"}
-    found["stop"] = stage.ask("water", "POST", f"{API}/scanning/live/stops", stop).json()["id"]
-    (notice,) = stage.ask("lab", "GET", f"{API}/scanning/live/notices").json()
-    return found | {"notice": notice["id"]}
 
 
 def to_maintainer(stage: Stage) -> list[dict[str, str]]:
