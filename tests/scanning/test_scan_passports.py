@@ -24,6 +24,7 @@ from clearhold.access.model import Actor
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.cli import main, scan_live
+from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
@@ -37,6 +38,7 @@ from clearhold.scanning.passport_reading import Probe, faults, source_of
 from clearhold.scanning.passports import Issued
 from clearhold.wire import scan_passport
 from clearhold.wire.scan_passport import LONGEST, read_keys, read_passport, read_status
+from in_process_http import client_of
 
 SHOP = "https://shop.water.example/"
 SOURCE = "198.51.100.7"
@@ -405,3 +407,29 @@ def test_a_security_centre_verifies_from_files_alone(
     gone = run.invoke(main.app, command)
     assert gone.exit_code == 1
     assert "revoked" in gone.output
+
+
+def test_anybody_fetches_keys_and_lists_and_asks_and_learns_one_bit(
+    scene: LiveScene, issued: Issued
+) -> None:
+    """Without a token; the answer has one member, whatever was asked."""
+    day = str(scene.hub.clock.now().date())
+    with client_of(make_app(scene.hub), {}) as stranger:
+        keys = read_keys(stranger.get(scan_passport.KEYS_PATH).content)
+        listed = read_status(stranger.get(f"{scan_passport.STATUS_PATH}/{day}").text, keys)
+        shown = read_passport(issued.token, keys)
+        assert not faults(shown, listed, Probe(), scene.hub.clock.now())
+        answers = []
+        for code, target in (
+            (issued.code, SHOP),
+            (issued.token, SHOP),
+            (issued.code, "host:a.example"),
+            ("csp-0", SHOP),
+        ):
+            question = {"passport": code, "target": target, "source": SOURCE}
+            answer = stranger.post(scan_passport.CHECK_PATH, json=question)
+            assert answer.json().keys() == {"authorised"}
+            answers.append(answer.json()["authorised"])
+        assert answers == [True, True, False, False]
+        long = {"passport": "x" * 20_000, "target": SHOP, "source": SOURCE}
+        assert stranger.post(scan_passport.CHECK_PATH, json=long).status_code == 422

@@ -222,6 +222,7 @@ def held(kind: PartyKind, roles: Iterable[MemberRole]) -> frozenset[Permission]:
             Permission.PARTIES_AGREEMENTS,
             Permission.PARTIES_KEYS,
             Permission.PARTIES_READ,
+            Permission.SCANNING_STOP,
         },
         MemberRole.HANDLER: most - _ADMINS,
         MemberRole.VIEWER: {each for each in most if each.endswith(":read")},

@@ -279,14 +279,14 @@ class PublicCheck:
         self._desk = desk
         self._trusted = wire.read_keys(signer.keys())
         self._throttle = throttle
-        now = datetime.now(UTC)
+        never = datetime.fromtimestamp(0, UTC)
         # A token that is worked on where there is none; it allows nothing and is never sent.
         self._decoy = signer.passport(
             identity="none",
             audience="",
             holder="",
-            issued_at=now,
-            expires_at=now,
+            issued_at=never,
+            expires_at=never,
             reference=StatusReference(0, ""),
             terms=Terms(
                 contact="",
