@@ -8,7 +8,7 @@ from alembic import op
 from clearhold.store.fence import ROLE, SERVICE_ROLE
 
 revision = "0008"
-down_revision = "0009"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
