@@ -94,6 +94,8 @@ from clearhold.remediation import exposure
 from clearhold.remediation.exposure import ExposureCounts
 from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
+from clearhold.scanning import live as live_scanning
+from clearhold.scanning.live import LiveScanning
 from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine
@@ -105,6 +107,7 @@ from clearhold.validation.examiner import LaboratoryExaminer
 from clearhold.validation.service import ValidationService
 from clearhold.vault.keeping import Guard, KeyKeeping
 from clearhold.vault.service import Vault
+from clearhold.wire.scan_passport import Signer
 from clearhold.wire.signed_note import NoteSigner
 
 
@@ -140,6 +143,7 @@ class Hub:
     wishes: WishService
     catalogue: CatalogueService
     scanning: ScanningService
+    live: LiveScanning
     findings: FindingService
     known: KnownService
     reviews: ReviewService
@@ -314,6 +318,12 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         wishes=WishService(sessions),
         catalogue=CatalogueService(sessions),
         scanning=scanning,
+        live=live_scanning.make(
+            sessions,
+            vault,
+            Signer(settings.public_url, signing_key(settings.key_directory, "scan-passport")),
+            Throttle(clock),
+        ),
         findings=findings,
         known=known,
         reviews=reviews,

@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
-from agreeing import agree
+from agreeing import agree, hold
 from clearhold.access.approvals import Act, Approval
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind
@@ -26,6 +27,7 @@ from clearhold.findings.model import Match, Method, State
 from clearhold.kernel.errors import ApprovalNeededError
 from clearhold.kernel.ids import ApprovalId, CaseId, FindingId, PartyId, VulnerabilityId
 from clearhold.parties import terms
+from clearhold.wire import dsse, scan_consent
 from in_process_http import client_of
 
 TITLE = "Overflow-in-quux"
@@ -210,3 +212,39 @@ def staged(hub: Hub, engine: MemoryEngine, clock: Any) -> Stage:
     for name in ("ada", "grace", "linus"):
         stage.coordinator(name)
     return stage
+
+
+def live_systems(stage: Stage) -> dict[str, str]:
+    """A plant of the operator's, which the lab scans at two places, one of them stopped."""
+    key, water = Ed25519PrivateKey.generate(), stage.actors["water"]
+    hold(stage.hub.parties, water, key)
+    now, plant = stage.clock.now(), f"site:{stage.handles['water']}/plant"
+    consent = scan_consent.ScanConsent(
+        blackouts=(),
+        concurrency=9,
+        contact="soc",
+        depth="checks",
+        holders=None,
+        nonce="of-the-plant",
+        not_before=now,
+        party=water.party,
+        requests_per_second=1,
+        targets=(plant,),
+        techniques=("dynamic",),
+        until=now + timedelta(days=1),
+    )
+    envelope = dsse.sign(scan_consent.write(consent), scan_consent.PAYLOAD_TYPE, key)
+    given = stage.ask("water", "POST", "/api/v1/scanning/authorisations", json.loads(envelope))
+    assert given.is_success, given.text
+    found = {"authorisation": given.json()["id"]}
+    for zone in ("control", "safety"):
+        scope = {"targets": [f"{plant}/{zone}"], "technique": "dynamic"}
+        held = stage.ask("lab", "POST", "/api/v1/scanning/live/leases", scope).json()
+        asked = {"fence": held["fence"], "sources": ["192.0.2.1"]}
+        path = f"/api/v1/scanning/live/leases/{held['id']}/passports"
+        found["passport"] = stage.ask("lab", "POST", path, asked).json()["id"]
+        found["live_lease"] = held["id"]
+    stop = {"targets": [f"{plant}/control"], "reason": "r"}
+    found["stop"] = stage.ask("water", "POST", "/api/v1/scanning/live/stops", stop).json()["id"]
+    (notice,) = stage.ask("lab", "GET", "/api/v1/scanning/live/notices").json()
+    return found | {"notice": notice["id"]}

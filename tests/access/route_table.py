@@ -96,6 +96,17 @@ GET  /remediation/advisories/{advisory}              d y d d d n n d d d d
 GET  /remediation/actions/{action}                   d n d n n n n d d d d
 POST /advisories/{advisory}/schedule                 d + d d d n n d d d d
 POST /advisories/{advisory}/publication              d + d d d n n d d d d
+GET  /scanning/authorisations/{authorisation}        n n n y n n n n n n d
+GET  /scanning/live/leases/{live_lease}              y d d d d d d d d n d
+POST /scanning/live/leases/{live_lease}/heartbeat    + d d d d d d d d n d
+POST /scanning/live/leases/{live_lease}/passports    + d d d d d d d d n d
+POST /scanning/live/leases/{live_lease}/release      + d d d d d d d d n d
+POST /scanning/live/passports/{passport}/revocation  + n n + n n n n n n n
+GET  /scanning/live/stops/{stop}                     n n n y n n n n n n n
+POST /scanning/live/stops/{stop}/lifting             n n n + n n n n n n n
+POST /scanning/live/notices/{notice}/acknowledgement + n n n n n n n n n n
+POST /scanning/authorisations/{authorisation}/withdrawal n n n + n n n n n n n
+GET  /scanning/authorisations/{authorisation}/told   n n n y n n n n n n n
 POST /cases/{case}/closing                           d + d d d n n d d d d
 """
 
@@ -109,6 +120,10 @@ GET  /inventories              d d d y n d d d d d d
 GET  /scanning/leases          y d d d d d d d d n d
 GET  /ledger/commitments       n d n d d d d n n n d
 GET  /scanning/coverage        y d d d d d d d d n d
+GET  /scanning/authorisations  n n n y n n n n n n d
+GET  /scanning/live/leases     y d d d d d d d d n d
+GET  /scanning/live/stops      n n n y n n n n n n n
+GET  /scanning/live/notices    y n n n n n n n n n n
 GET  /discovery/campaigns      n d d d d d d d d n d
 GET  /remediation/actions      d n d n n n n d d d d
 GET  /ledger/leaves            y y y y y y y y y y y
@@ -161,6 +176,9 @@ GET  /scanning/coverage-sharing
 POST /scanning/coverage-sharing
 POST /scanning/coverage-map
 POST /scanning/suggestions
+POST /scanning/authorisations
+POST /scanning/live/leases
+POST /scanning/live/stops
 POST /findings
 POST /findings/bulk
 GET  /findings/queue
@@ -227,6 +245,9 @@ POST /account/sign-out
 # Answered to anybody, and to everybody alike.
 PUBLIC_ROUTES = """
 GET /
+GET /.well-known/clearhold/scan-keys.json
+GET /.well-known/clearhold/scan-status/{day}
+POST /.well-known/clearhold/scan-check
 GET /.well-known/csaf/
 GET /.well-known/csaf/changes.csv
 GET /.well-known/csaf/index.txt
@@ -295,6 +316,7 @@ ledger reveal
 ledger verify
 recipe list
 recipe wheel
+scan passport verify
 agent enrol
 agent inventory
 agent key

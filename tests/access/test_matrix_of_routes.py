@@ -18,7 +18,7 @@ import httpx
 import pyrage
 import pytest
 import typer
-from access_scene import BOM, Stage
+from access_scene import BOM, Stage, live_systems
 from fastapi import FastAPI
 from route_table import (
     LISTS,
@@ -200,7 +200,7 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "action": ABSENT,
         "campaign": ABSENT,
         "number": "0",
-    }
+    } | live_systems(stage)
 
 
 def to_maintainer(stage: Stage) -> list[dict[str, str]]:
@@ -216,6 +216,12 @@ def wish(stage: Stage, route: str, case: str) -> Any:
         "POST /agreements/{name}/parties/{party}/acts": {"act": "resume", "reason": "r"},
         "POST /scanning/leases/{lease}/heartbeat": {"fence": 999},
         "POST /scanning/leases/{lease}/release": {"fence": 999},
+        "POST /scanning/live/leases/{live_lease}/heartbeat": {"fence": 999},
+        "POST /scanning/live/leases/{live_lease}/release": {"fence": 999},
+        "POST /scanning/live/leases/{live_lease}/passports": {
+            "fence": 999,
+            "sources": ["192.0.2.1"],
+        },
         "POST /scanning/leases/{lease}/coverage": {
             "fence": 999,
             "outcome": "nothing-found",
@@ -375,7 +381,7 @@ def test_every_command_asks_by_a_route_of_the_table_or_is_known_to_ask_nobody(
         file.write_text("{}")
         if name == "party key make":
             file.unlink()
-        if name in {"party key register", "agreement accept"}:
+        if name in {"party key register", "agreement accept", "scan authorisation lodge"}:
             file.unlink()
             party_key.make(file)
         kinds = typing.get_type_hints(inspect.unwrap(found[name].callback))

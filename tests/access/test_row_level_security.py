@@ -7,7 +7,7 @@ from typing import Any
 
 import pyrage
 import pytest
-from access_scene import BOM, Stage
+from access_scene import BOM, Stage, live_systems
 from sqlalchemy import Connection, Engine, select, text, true
 
 from clearhold.advisories import records as advisories
@@ -19,6 +19,7 @@ from clearhold.findings.tables import finding, submission
 from clearhold.inventory import records as inventories
 from clearhold.kernel.ids import CaseId
 from clearhold.patches import records as patches
+from clearhold.scanning import live_records as live
 from clearhold.scanning import records as scanning
 from clearhold.store import fence
 from clearhold.store.unit_of_work import Sessions
@@ -41,6 +42,9 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     modules = (cases, sealed, findings, patches, validations, advisories, scanning, inventories)
     for module in modules:
         monkeypatch.setattr(module, "visible_to", everything)
+    for name in ("visible_to", "authorisations_visible_to", "stops_visible_to"):
+        monkeypatch.setattr(live, name, everything)
+    monkeypatch.setattr(live, "notices_visible_to", everything)
     monkeypatch.setattr(sealed, "letter_visible_to", everything)
     monkeypatch.setattr(findings, "submission_visible_to", everything)
 
@@ -124,6 +128,29 @@ def test_without_any_predicate_leases_inventories_and_letters_stay_with_whom_the
     for stranger in ("water", "ada", "grace"):
         assert stage.ask(stranger, "GET", path).json() == []
         assert stage.ask(stranger, "GET", f"{path}/{lodged['id']}").status_code == 404
+
+
+def test_without_any_predicate_live_scans_stay_with_holder_and_owner(
+    stage: Stage, case: CaseId, careless: None
+) -> None:
+    found = live_systems(stage)
+    path = "/api/v1/scanning"
+    for owner, stranger, listed, one in (
+        ("lab", "finder", "live/leases", found["live_lease"]),
+        ("water", "bank", "authorisations", found["authorisation"]),
+        ("water", "bank", "live/stops", found["stop"]),
+        ("water", "ada", "live/stops", found["stop"]),
+    ):
+        shown = [each["id"] for each in stage.ask(owner, "GET", f"{path}/{listed}").json()]
+        assert one in shown
+        assert stage.ask(stranger, "GET", f"{path}/{listed}").json() == []
+        assert stage.ask(stranger, "GET", f"{path}/{listed}/{one}").status_code == 404
+    asked = {"fence": 1, "sources": ["192.0.2.1"]}
+    lease = f"{path}/live/leases/{found['live_lease']}"
+    assert stage.ask("finder", "POST", f"{lease}/passports", asked).status_code == 404
+    assert stage.ask("finder", "POST", f"{lease}/heartbeat", asked).status_code == 404
+    notice = f"{path}/live/notices/{found['notice']}/acknowledgement"
+    assert stage.ask("finder", "POST", notice).status_code == 404
 
 
 def test_a_request_of_nobody_reads_no_secret_row_and_no_key(

@@ -77,6 +77,7 @@ class Permission(StrEnum):
     SCANNING_CLAIM = "scanning:lease:claim"
     SCANNING_READ = "scanning:lease:read"
     SCANNING_REVOKE = "scanning:lease:revoke"
+    SCANNING_STOP = "scanning:live:stop"
     VALIDATION_READ = "validation:validation:read"
     VALIDATION_REPEAT = "validation:validation:repeat"
 
@@ -90,9 +91,11 @@ WITHOUT_AGREEMENT: Final = _OWN | frozenset(
         Permission.PARTIES_KEYS,
         Permission.PARTIES_MEMBERS,
         Permission.PARTIES_READ,
+        Permission.SCANNING_STOP,
     }
 )
-"""What needs no agreement: reading and accepting them, and one's own account, people and leaves."""
+"""What needs no agreement: reading and accepting them, one's own account, people and leaves, and
+stopping scans of one's own systems or heeding that one was stopped."""
 
 _EVERYBODY: Final = WITHOUT_AGREEMENT | {
     Permission.ADVISORIES_READ,
@@ -219,6 +222,7 @@ def held(kind: PartyKind, roles: Iterable[MemberRole]) -> frozenset[Permission]:
             Permission.PARTIES_AGREEMENTS,
             Permission.PARTIES_KEYS,
             Permission.PARTIES_READ,
+            Permission.SCANNING_STOP,
         },
         MemberRole.HANDLER: most - _ADMINS,
         MemberRole.VIEWER: {each for each in most if each.endswith(":read")},

@@ -63,6 +63,10 @@ class HubClient:
         }
         return self._send("POST", "/mcp", json=message, headers=headers).json()
 
+    def ask(self, path: str, body: object) -> Any:
+        """POST JSON to a path of the hub, from its root, and return its JSON; needs no token."""
+        return self._send("POST", path, json=body).json()
+
     def fetch(self, path: str, **parameters: Any) -> bytes:
         """POST to a path below /api/v1 and return the bytes it answers."""
         given = {name: value for name, value in parameters.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -169,6 +169,18 @@ def basis_of(unit: UnitOfWork, party: PartyId, covering: Sequence[str]) -> str |
     )
     held = set(rows.scalars())
     return next((each for each in covering if each in held), None)
+
+
+def held_of(unit: UnitOfWork, party: PartyId, among: Iterable[str]) -> frozenset[str]:
+    """Those of some subjects for which a party stands now."""
+    rows = unit.connection.execute(
+        select(represented.c.subject).where(
+            represented.c.subject.in_(tuple(among)),
+            represented.c.party == party,
+            represented.c.expires_at > unit.now,
+        )
+    )
+    return frozenset(rows.scalars())
 
 
 def put_routes(unit: UnitOfWork, party: PartyId, plain: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
-"""What a party can stand for: a domain, a repository, a package or all packages of a namespace.
+"""What a party can stand for: a domain, a network, a repository, a package or a namespace of them.
 
 Each has one canonical text, equal for equal things: `domain:example.org`,
-`repository:https://github.com/owner/name`, `pkg:pypi/name`, and `pkg:npm/%40scope/` with a slash at
+`network:192.0.2.0/24`, `repository:https://github.com/owner/name`, `pkg:pypi/name`, and `pkg:npm/%40scope/` with a slash at
 its end for a namespace.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +23,15 @@ _REPOSITORY: Final = re.compile(
 )
 _LONGEST_DOMAIN: Final = 253
 _LONGEST: Final = 1200
+WIDEST: Final = {4: 8, 6: 16}
+"""The shortest prefix of a network that one party can stand for, by version of IP."""
 
 
 class SubjectKind(StrEnum):
     """What it is that a party stands for."""
 
     DOMAIN = "domain"
+    NETWORK = "network"
     REPOSITORY = "repository"
     PACKAGE = "package"
 
@@ -48,7 +52,7 @@ class Subject:
 def parse(text: str) -> Subject:
     """A subject from what a person writes; raises `InvalidError` with the forms there are.
 
-    Taken are a domain, the https address of a repository at GitHub or GitLab, and a package URL,
+    Taken are a domain, `network:` and a block of addresses, the https address of a repository at GitHub or GitLab, and a package URL,
     with a slash at its end for a namespace.
     """
     text = text.strip()
@@ -56,6 +60,8 @@ def parse(text: str) -> Subject:
         raise InvalidError("That is too long to name anything.")
     if text.startswith("pkg:"):
         return Subject(SubjectKind.PACKAGE, _package(text))
+    if text.startswith("network:"):
+        return Subject(SubjectKind.NETWORK, f"network:{_network(text.partition(':')[2])}")
     plain = text.removeprefix("repository:")
     if plain.startswith("https://"):
         return Subject(SubjectKind.REPOSITORY, f"repository:{_repository(plain)}")
@@ -78,13 +84,17 @@ def domain(text: str) -> str:
 def covering(subject: Subject) -> tuple[str, ...]:
     """The subjects that cover this one, itself included: whoever stands for them stands for it.
 
-    A domain covers those below it, a namespace its packages and the namespaces below it, and a
+    A domain covers those below it, a network those within it, a namespace its packages and the namespaces below it, and a
     repository the package URL that names it.
     """
     match subject.kind:
         case SubjectKind.DOMAIN:
             labels = subject.name.split(".")
             return tuple(f"domain:{'.'.join(labels[at:])}" for at in range(len(labels) - 1))
+        case SubjectKind.NETWORK:
+            network = ipaddress.ip_network(subject.name)
+            lengths = range(network.prefixlen, WIDEST[network.version] - 1, -1)
+            return tuple(f"network:{network.supernet(new_prefix=each)}" for each in lengths)
         case SubjectKind.PACKAGE:
             return tuple(_over(subject.text))
         case SubjectKind.REPOSITORY:
@@ -99,6 +109,30 @@ def of_package(package: Purl) -> Subject:
 def of_domain(name: str) -> Subject:
     """The subject that a domain is. Raises `InvalidError`."""
     return Subject(SubjectKind.DOMAIN, f"domain:{domain(name)}")
+
+
+def of_network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Subject:
+    """The subject that a block of addresses is."""
+    return Subject(SubjectKind.NETWORK, f"network:{network}")
+
+
+def _network(text: str) -> str:
+    """A block of addresses; only a coordinator can confirm who stands for one."""
+    try:
+        network = ipaddress.ip_network(text if "/" in text and "%" not in text else "")
+    except ValueError as error:
+        raise _no_network() from error
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if network.prefixlen < WIDEST[network.version] or mapped is not None:
+        raise _no_network()
+    return str(network)
+
+
+def _no_network() -> InvalidError:
+    return InvalidError(
+        "That is not a network that one party can stand for.",
+        next_step="Write it as network:192.0.2.0/24 or network:2001:db8::/32, host bits zero.",
+    )
 
 
 def _over(text: str) -> Iterator[str]:

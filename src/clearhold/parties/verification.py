@@ -203,9 +203,9 @@ def _change(unit: UnitOfWork, new: Representation) -> None:
 
 def _shown_by_publishing(subject: str) -> Subject:
     about = subjects.parse(subject)
-    if about.kind is SubjectKind.PACKAGE:
+    if about.kind in {SubjectKind.PACKAGE, SubjectKind.NETWORK}:
         raise InvalidError(
-            "A package cannot be shown to be yours by publishing something.",
+            f"A {about.kind} cannot be shown to be yours by publishing something.",
             next_step="Verify its domain or repository, or ask your coordinator to confirm it.",
         )
     return about

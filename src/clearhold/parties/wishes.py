@@ -21,7 +21,7 @@ from clearhold.parties import records as parties
 from clearhold.parties import standing_records as records
 from clearhold.parties import subjects
 from clearhold.parties.standing_records import StoredWish
-from clearhold.parties.subjects import SubjectKind
+from clearhold.parties.subjects import Subject, SubjectKind
 from clearhold.parties.wish import Channel, Wishes, check, strictest
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 
@@ -39,6 +39,12 @@ def for_domain(unit: UnitOfWork, name: str) -> Wishes:
     """What is wished about a domain and all that lies above it. Raises `InvalidError`."""
     about = subjects.covering(subjects.of_domain(name))
     return strictest(each.wishes for each in records.wishes_about(unit, about))
+
+
+def for_subjects(unit: UnitOfWork, about: Iterable[Subject]) -> Wishes:
+    """What is wished about any of some subjects or what lies above them; the strictest."""
+    covering = dict.fromkeys(each for subject in about for each in subjects.covering(subject))
+    return strictest(each.wishes for each in records.wishes_about(unit, tuple(covering)))
 
 
 def for_contact(
@@ -94,7 +100,7 @@ class WishService:
         about = subjects.parse(subject)
         if about.kind is SubjectKind.REPOSITORY:
             raise InvalidError(
-                "A wish is about a package or a domain.",
+                "A wish is about a package, a domain or a network.",
                 next_step="Name the repository by its package URL, as pkg:github/owner/name.",
             )
         with self._sessions.transaction() as unit:

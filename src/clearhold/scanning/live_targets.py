@@ -274,6 +274,14 @@ def _line(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Addresses:
     return Addresses(_MAPPED + low, _MAPPED + high)
 
 
+def network_of(where: Addresses) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The block of addresses that a target stands for."""
+    length = 128 - (where.high - where.low).bit_length()
+    if where.low >> 32 == 0xFFFF:
+        return ipaddress.IPv4Network((where.low & 0xFFFFFFFF, length - 96))
+    return ipaddress.IPv6Network((where.low, length))
+
+
 def _no_network() -> InvalidError:
     return InvalidError(
         "That is not a network, or bits of its host part are set.",

@@ -24,6 +24,7 @@ from clearhold.scanning.coverage_model import NewCoverage
 from clearhold.scanning.guards import Check, Guard, Intent, as_owners_wish
 from clearhold.scanning.lanes import READER, Lanes
 from clearhold.scanning.limits import Limits
+from clearhold.scanning.live_scope import LiveScope
 from clearhold.scanning.model import (
     LIVE,
     Lease,
@@ -95,6 +96,11 @@ class ScanningService:
         names the question, for an introduction.
         """
         actor.need(Permission.SCANNING_CLAIM)
+        if isinstance(scope, LiveScope):
+            raise InvalidError(
+                "Live systems are leased under their owner's authorisation alone.",
+                next_step="Claim them with `clearhold scan live claim`.",
+            )
         check_window(window, budget_s)
         asked = msgspec.json.encode(
             (scope.to_plain(), mode, window.total_seconds(), budget_s), order="sorted"

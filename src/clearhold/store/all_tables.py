@@ -13,6 +13,7 @@ from clearhold.parties import tables as _parties
 from clearhold.patches import tables as _patches
 from clearhold.remediation import tables as _remediation
 from clearhold.scanning import coverage_tables as _coverage
+from clearhold.scanning import live_tables as _live
 from clearhold.scanning import tables as _scanning
 from clearhold.store import executors as _executors
 from clearhold.store.schema import metadata
@@ -32,6 +33,7 @@ _ = (
     _inventory,
     _known,
     _ledger,
+    _live,
     _parties,
     _patches,
     _remediation,

@@ -149,6 +149,11 @@ def verify_with_signer(
     )
 
 
+def payload_of(envelope: bytes) -> bytes:
+    """What stands in an envelope whose signature was verified before it was kept."""
+    return _base64(msgspec.json.decode(envelope, type=_Envelope).payload)
+
+
 def write_statement(statement: Statement) -> bytes:
     """The statement as canonical JSON (keys sorted, no spaces): the same statement, the same bytes."""
     return msgspec.json.encode(

@@ -28,6 +28,7 @@ from clearhold.delivery.cli import (
     recipe,
     remediation,
     scan,
+    scan_live,
     serving,
     validate,
 )
@@ -47,6 +48,9 @@ app.add_typer(agreement.app, name="agreement")
 app.add_typer(approval.app, name="approval")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(scan.app, name="scan")
+scan.app.add_typer(scan_live.authorisation, name="authorisation")
+scan.app.add_typer(scan_live.live, name="live")
+scan.app.add_typer(scan_live.passport, name="passport")
 app.add_typer(finding.app, name="finding")
 app.add_typer(validate.app, name="validate")
 app.add_typer(discover.app, name="discover")

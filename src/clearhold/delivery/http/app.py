@@ -25,6 +25,7 @@ from clearhold.delivery.http import (
     invitations,
     known,
     ledger,
+    live,
     parties,
     patches,
     problems,
@@ -53,6 +54,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     scanning.router,
     coverage.router,
     known.router,
+    live.router,
     findings.router,
     validation.router,
     discovery.router,
@@ -97,6 +99,7 @@ def make_app(hub: Hub) -> FastAPI:
         app.include_router(router, prefix="/api/v1", dependencies=[Depends(storable_text)])
     app.include_router(entering.router, dependencies=[Depends(storable_text)])
     app.include_router(pages.router)
+    app.include_router(live.public, dependencies=[Depends(storable_text)])
     app.include_router(feeds.router)
     app.include_router(ledger.log)
 

@@ -8,7 +8,7 @@ from alembic import op
 from clearhold.store.fence import ROLE, SERVICE_ROLE
 
 revision = "0012"
-down_revision = "0011"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
