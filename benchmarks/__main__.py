@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import access, intake, ledger, sandbox, secrecy
+from benchmarks import access, intake, leases, ledger, sandbox, secrecy
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
 
@@ -15,6 +15,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
     "dedup-truth": dedup_truth.run,
     "intake": intake.run,
+    "leases": leases.run,
     "ledger": ledger.run,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,

@@ -90,6 +90,7 @@ from clearhold.remediation.exposure import ExposureCounts
 from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
 from clearhold.scanning import live as live_scanning
+from clearhold.scanning import queue as scan_queue
 from clearhold.scanning.live import LiveScanning
 from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
@@ -214,6 +215,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         secrets=settings.oidc_secrets,
     )
     scanning = ScanningService(sessions, vault)
+    engine.register(scan_queue.SERVE, scanning.queue.serve)
     findings = FindingService(sessions, vault, scanning)
     material = CaseMaterial(findings)
     reactions = CaseReactions(sessions, material)
