@@ -38,7 +38,7 @@ from clearhold.vault.service import Vault
 
 _LEASES: Final = 100_000
 _GOAL_MS: Final = 5.0
-_GOAL_CLAIM_MS: Final = 50.0
+_GOAL_CLAIM_MS: Final = 100.0
 _GOAL_LOAD_MS: Final = 10_000.0
 _PARTIES: Final = 500
 _BATCH: Final = 5000
@@ -120,7 +120,8 @@ def _measured(url: str, place: Path, *, packages: int, times: int) -> Iterator[F
     held, parties = _fill(sessions, vault, service, packages, chance)
     world = _World(sessions, service, held, parties)
     where = f"active leases on {packages} packages, {database.dialect.name}"
-    questions = [next(scopes(chance, packages)) for _ in range(times)]
+    made = scopes(chance, packages)
+    questions = [chance.choice(held) if n % 2 else next(made) for n in range(times)]
 
     load = _times(lambda n: _check(world, questions[n]), len(questions))
     yield _figure(

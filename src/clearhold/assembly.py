@@ -91,6 +91,7 @@ from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
 from clearhold.scanning import live as live_scanning
 from clearhold.scanning import queue as scan_queue
+from clearhold.scanning.limits import Limits
 from clearhold.scanning.live import LiveScanning
 from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
@@ -214,7 +215,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         public_url=settings.public_url,
         secrets=settings.oidc_secrets,
     )
-    scanning = ScanningService(sessions, vault)
+    scanning = ScanningService(
+        sessions,
+        vault,
+        limits=Limits(
+            exclusive=settings.scan_exclusive,
+            per_package=settings.scan_per_package,
+            answers=settings.scan_answers,
+            told=settings.scan_told,
+        ),
+    )
     engine.register(scan_queue.SERVE, scanning.queue.serve)
     findings = FindingService(sessions, vault, scanning)
     material = CaseMaterial(findings)
