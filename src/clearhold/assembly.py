@@ -225,7 +225,6 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
             told=settings.scan_told,
         ),
     )
-    engine.register(scan_queue.SERVE, scanning.queue.serve)
     findings = FindingService(sessions, vault, scanning)
     material = CaseMaterial(findings)
     reactions = CaseReactions(sessions, material)
@@ -274,7 +273,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         ExposureCounts(sessions, sharing=inventory_sharing, suggestions=scanning.suggestions),
     )
     contact = VendorContact(sessions, material)
-    _heed_wishes(engine, scanning, contact)
+    _heed_wishes_and_queues(engine, scanning, contact)
     pages = HttpsPages()
     cases = CaseService(sessions, vault, material, contact)
     readers = CaseReaders(sessions, vault, contact)
@@ -412,13 +411,16 @@ def _examine_and_compare(
     engine.register("on:validation.decided", validated)
 
 
-def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:
+def _heed_wishes_and_queues(
+    engine: TaskEngine, scanning: ScanningService, contact: VendorContact
+) -> None:
     def wished(ids: Mapping[str, str]) -> None:
         scanning.heed(ids)
         contact.heed(ids)
 
     engine.register(f"on:{wishes.CHANGED}", wished)
     engine.register(RELEASE, contact.release)
+    engine.register(scan_queue.SERVE, scanning.queue.serve)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:
