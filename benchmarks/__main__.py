@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import access, intake, known_check, ledger, sandbox, secrecy
+from benchmarks import access, intake, known_check, leases, ledger, sandbox, secrecy
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
 
@@ -16,6 +16,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "dedup-truth": dedup_truth.run,
     "intake": intake.run,
     "known-check": known_check.run,
+    "leases": leases.run,
     "ledger": ledger.run,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,

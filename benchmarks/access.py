@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +56,13 @@ def run(*, full: bool) -> Iterator[Figure]:
 
 
 def _on_postgresql(place: Path, *, cases: int, times: int) -> Iterator[Figure]:
+    with _on_server(place) as url:
+        yield _measured(url, place / "p", cases=cases, times=times)
+
+
+@contextmanager
+def _on_server(place: Path) -> Iterator[str]:
+    """The address of an empty database on PostgreSQL, gone afterwards."""
     named = os.environ.get("CLEARHOLD_TEST_PG")
     server = None
     if not named:
@@ -67,8 +75,7 @@ def _on_postgresql(place: Path, *, cases: int, times: int) -> Iterator[Figure]:
     admin = create_engine(named, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(named).set(database=name).render_as_string(hide_password=False)
-    yield _measured(url, place / "p", cases=cases, times=times)
+    yield make_url(named).set(database=name).render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()

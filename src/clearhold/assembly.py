@@ -95,6 +95,8 @@ from clearhold.remediation.exposure import ExposureCounts
 from clearhold.remediation.flows import MATCH, Matching
 from clearhold.remediation.service import RemediationService
 from clearhold.scanning import live as live_scanning
+from clearhold.scanning import queue as scan_queue
+from clearhold.scanning.limits import Limits
 from clearhold.scanning.live import LiveScanning
 from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
@@ -220,7 +222,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         public_url=settings.public_url,
         secrets=settings.oidc_secrets,
     )
-    scanning = ScanningService(sessions, vault)
+    scanning = ScanningService(
+        sessions,
+        vault,
+        limits=Limits(
+            exclusive=settings.scan_exclusive,
+            per_package=settings.scan_per_package,
+            answers=settings.scan_answers,
+            told=settings.scan_told,
+        ),
+    )
     findings = FindingService(sessions, vault, scanning)
     known = _known(settings, sessions, findings, ring=ring, engine=engine)
     material = CaseMaterial(findings)
@@ -272,7 +283,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         ExposureCounts(sessions, sharing=inventory_sharing, suggestions=scanning.suggestions),
     )
     contact = VendorContact(sessions, material)
-    _heed_wishes(engine, scanning, contact)
+    _heed_wishes_and_queues(engine, scanning, contact)
     pages = HttpsPages()
     cases = CaseService(sessions, vault, material, contact)
     readers = CaseReaders(sessions, vault, contact)
@@ -446,13 +457,16 @@ def _examine_and_compare(
     engine.register("on:validation.decided", validated)
 
 
-def _heed_wishes(engine: TaskEngine, scanning: ScanningService, contact: VendorContact) -> None:
+def _heed_wishes_and_queues(
+    engine: TaskEngine, scanning: ScanningService, contact: VendorContact
+) -> None:
     def wished(ids: Mapping[str, str]) -> None:
         scanning.heed(ids)
         contact.heed(ids)
 
     engine.register(f"on:{wishes.CHANGED}", wished)
     engine.register(RELEASE, contact.release)
+    engine.register(scan_queue.SERVE, scanning.queue.serve)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:

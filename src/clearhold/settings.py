@@ -26,6 +26,10 @@ class Settings:
     pkcs11_module, pkcs11_token, pkcs11_pin_file: that token: the library that talks to it, its
         label, and a file of mode 0600 with its PIN.
     releases_per_hour: how many sealed pieces one principal may be given within an hour.
+    scan_answers, scan_told: how many claims of a party about one package are answered within a day,
+        and how many of the answers may tell of others.
+    scan_per_package, scan_exclusive: how many leases a party may hold on one package, and how many
+        exclusive ones in all.
     cache_directory: fetched sources and builds, safe to delete at any time.
     database: a database address; empty means SQLite in `data_directory`.
     host, port: where `clearhold serve` listens.
@@ -69,6 +73,10 @@ class Settings:
     cve_organisation: str = "00000000-0000-4000-8000-000000000000"
     cve_short_name: str = "clearhold"
     recovery_hours: int = 24
+    scan_answers: int = 12
+    scan_told: int = 3
+    scan_per_package: int = 16
+    scan_exclusive: int = 256
     oidc_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     known_questions: int = 16
     known_claims: int = 4
@@ -143,6 +151,17 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
         settings.key_ring in {"file", "pkcs11"},
         "CLEARHOLD_KEY_RING must be file or pkcs11.",
         "Leave it empty for a file.",
+    )
+    yield (
+        min(
+            settings.scan_answers,
+            settings.scan_told,
+            settings.scan_per_package,
+            settings.scan_exclusive,
+        )
+        >= 1,
+        "The limits CLEARHOLD_SCAN_… must be at least 1.",
+        "Correct the one that is 0 or less.",
     )
     yield (
         settings.releases_per_hour >= 1,

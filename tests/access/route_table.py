@@ -40,6 +40,10 @@ POST /invitations/{invitation}/revocation            + n n n n n n n n n n
 POST /approvals/{approval}/approval                  d + d d d + + d d d d
 POST /approvals/{approval}/refusal                   d + d d d + + d d d d
 GET  /scanning/leases/{lease}                        y d d d d d d d d n d
+POST /scanning/leases/{lease}/introduction           + d d d d d d d d n d
+POST /scanning/attempts/{attempt}/introduction       n d d d d d d d d n d
+GET  /scanning/queue/{place}                         y d d d d d d d d n d
+POST /scanning/queue/{place}/leaving                 + d d d d d d d d n d
 GET  /parties/{handle}/recipients                    y n n n n n n n n n d
 POST /parties/recipients/{fingerprint}/withdrawal    + n + n n n n n n n n
 GET  /cases/sealed/{case}                            y n y n n n n n n n d
@@ -118,6 +122,8 @@ GET  /findings                 y y y d d n n n n n d
 GET  /advisories               n y y y n n n n n n d
 GET  /inventories              d d d y n d d d d d d
 GET  /scanning/leases          y d d d d d d d d n d
+GET  /scanning/queue           y d d d d d d d d n d
+GET  /scanning/introductions   n d d d d d d d d n d
 GET  /ledger/commitments       n d n d d d d n n n d
 GET  /scanning/coverage        y d d d d d d d d n d
 GET  /scanning/authorisations  n n n y n n n n n n d
@@ -179,6 +185,8 @@ POST /scanning/suggestions
 POST /scanning/authorisations
 POST /scanning/live/leases
 POST /scanning/live/stops
+POST /scanning/preemptions
+POST /scanning/queue
 POST /findings
 POST /findings/bulk
 GET  /findings/queue

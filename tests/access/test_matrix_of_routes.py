@@ -141,6 +141,9 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
     path = f"{API}/scanning/leases/{lease['id']}/coverage"
     covered["version"], covered["sharing"] = "1.0", "shared"
     coverage = stage.ask("lab", "POST", path, covered).json()
+    place = stage.ask(
+        "lab", "POST", f"{API}/scanning/queue", scope | {"technique": "static"}
+    ).json()
     patch = stage.ask(
         "maintainer", "POST", f"{API}/patches", wish(stage, "POST /patches", case)
     ).json()
@@ -178,6 +181,8 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "approval": approval.id,
         "lease": lease["id"],
         "coverage": coverage["id"],
+        "place": place["id"],
+        "attempt": ABSENT,
         "submission": finding.submission,
         "finding": finding.id,
         "other": next(
@@ -222,6 +227,8 @@ def wish(stage: Stage, route: str, case: str) -> Any:
             "fence": 999,
             "sources": ["192.0.2.1"],
         },
+        "POST /scanning/leases/{lease}/introduction": {"contact": None},
+        "POST /scanning/attempts/{attempt}/introduction": {"contact": None},
         "POST /scanning/leases/{lease}/coverage": {
             "fence": 999,
             "outcome": "nothing-found",

@@ -63,7 +63,7 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         for fence in list(self.held):
             self.index.discard(fence)
-        assert not self.index._roots
+        assert not self.index._groups
 
 
 TestLife = Life.TestCase

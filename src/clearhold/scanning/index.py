@@ -1,7 +1,7 @@
 """Which leases of a lane may stand against a scope: an index in memory, pure.
 
-Index keys are globs as parts. They are kept in a trie, one for each index group, and a question
-walks it once with all positions it may have reached in its own glob (the automaton of
+Index keys are globs as parts. They are kept in two tries for each index group, read from the front
+and from the back, and a question walks one with all positions it may have reached in its own glob (the automaton of
 `scanning.paths`, run against every glob of the lane at a time). A branch that no position survives
 is left, and where only plain names can go on, only those children are looked at. Answers come
 lazily, so that whoever needs one stops at one. Each is then decided exactly by the scopes.
@@ -37,18 +37,42 @@ class _Node:
 
     plain: dict[str, _Node] = field(default_factory=dict)
     wild: dict[str, _Node] = field(default_factory=dict)
-    points: dict[bytes, list[Entry]] = field(default_factory=dict)
-    ranges: list[Entry] = field(default_factory=list)
+    points: dict[bytes, dict[int, Entry]] = field(default_factory=dict)
+    ranges: dict[int, Entry] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing ends here or goes on."""
+        return not (self.points or self.ranges or self.plain or self.wild)
+
+    def put(self, entry: Entry) -> None:
+        """Let an entry end here."""
+        low, high = entry.scope.index_span()
+        if high == low + b"\x00":
+            self.points.setdefault(low, {})[entry.fence] = entry
+        else:
+            self.ranges[entry.fence] = entry
+
+    def take(self, entry: Entry) -> None:
+        """Let an entry no longer end here."""
+        low, high = entry.scope.index_span()
+        if high == low + b"\x00":
+            there = self.points[low]
+            del there[entry.fence]
+            if not there:
+                del self.points[low]
+        else:
+            del self.ranges[entry.fence]
 
     def here(self, low: bytes, high: bytes | None) -> Iterator[Entry]:
         """What ends here and whose span meets this one."""
         if high == low + b"\x00":
-            yield from self.points.get(low, ())
+            yield from self.points.get(low, {}).values()
         else:
-            for point, entries in list(self.points.items()):
+            for point, entries in self.points.items():
                 if low <= point and (high is None or point < high):
-                    yield from entries
-        for each in self.ranges:
+                    yield from entries.values()
+        for each in self.ranges.values():
             start, end = each.scope.index_span()
             if (high is None or start < high) and (end is None or low < end):
                 yield each
@@ -112,11 +136,42 @@ class _Question:
                     pending.append((child, reached))
 
 
+@dataclass(slots=True)
+class _Group:
+    """The leases of one index group: by their globs read from either end, and by their spans."""
+
+    forward: _Node = field(default_factory=_Node)
+    backward: _Node = field(default_factory=_Node)
+    spans: _Node = field(default_factory=_Node)
+
+    def walks(self, key: tuple[str, ...], low: bytes, high: bytes | None) -> Iterator[Entry]:
+        """Entries one of whose globs may meet `key` and whose span meets this one.
+
+        From the end that begins plainly few branches can go on. Where neither does, as in `**/*.c`,
+        most globs meet and the span tells more.
+        """
+        if _WILD.isdisjoint(key[0]):
+            nodes = _Question.of(key).walk(self.forward)
+        elif _WILD.isdisjoint(key[-1]):
+            nodes = _Question.of(key[::-1]).walk(self.backward)
+        else:
+            nodes = iter((self.spans,))
+        for node in nodes:
+            yield from node.here(low, high)
+
+    def ways(self, entry: Entry) -> Iterator[tuple[_Node, tuple[str, ...]]]:
+        """Where an entry stands: from which root, by which parts."""
+        for key in dict.fromkeys(entry.scope.index_keys()):
+            yield self.forward, key
+            yield self.backward, key[::-1]
+        yield self.spans, ()
+
+
 class LaneIndex:
     """The leases of one lane, found by what they reach."""
 
     def __init__(self) -> None:
-        self._roots: dict[str, _Node] = {}
+        self._groups: dict[str, _Group] = {}
         self._entries: dict[int, Entry] = {}
 
     def __len__(self) -> int:
@@ -136,68 +191,46 @@ class LaneIndex:
         if entry.fence in self._entries:
             return
         self._entries[entry.fence] = entry
-        low, high = entry.scope.index_span()
-        for key in dict.fromkeys(entry.scope.index_keys()):
-            node = self._roots.setdefault(entry.scope.index_group(), _Node())
-            for part in key:
+        group = self._groups.setdefault(entry.scope.index_group(), _Group())
+        for root, parts in group.ways(entry):
+            node = root
+            for part in parts:
                 kind = node.plain if _WILD.isdisjoint(part) else node.wild
                 node = kind.setdefault(part, _Node())
-            if high == low + b"\x00":
-                node.points.setdefault(low, []).append(entry)
-            else:
-                node.ranges.append(entry)
+            node.put(entry)
 
     def discard(self, fence: int) -> None:
         """Take a lease out that is over."""
         entry = self._entries.pop(fence, None)
         if entry is None:
             return
-        low, high = entry.scope.index_span()
-        group = entry.scope.index_group()
-        for key in dict.fromkeys(entry.scope.index_keys()):
-            way = [self._roots[group]]
-            for part in key:
+        name = entry.scope.index_group()
+        group = self._groups[name]
+        for root, parts in group.ways(entry):
+            way = [root]
+            for part in parts:
                 node = way[-1]
                 way.append((node.plain if _WILD.isdisjoint(part) else node.wild)[part])
-            if high == low + b"\x00":
-                left = [each for each in way[-1].points.get(low, ()) if each.fence != fence]
-                if left:
-                    way[-1].points[low] = left
-                else:
-                    way[-1].points.pop(low, None)
-            else:
-                way[-1].ranges = [each for each in way[-1].ranges if each.fence != fence]
-            self._prune(group, way, key)
-
-    def _prune(self, group: str, way: list[_Node], key: tuple[str, ...]) -> None:
-        for depth in range(len(key), -1, -1):
-            node = way[depth]
-            if node.points or node.ranges or node.plain or node.wild:
-                return
-            if depth == 0:
-                del self._roots[group]
-            else:
-                parent = way[depth - 1]
-                (parent.plain if _WILD.isdisjoint(key[depth - 1]) else parent.wild).pop(
-                    key[depth - 1]
-                )
+            way[-1].take(entry)
+            for part in reversed(parts):
+                if not way.pop().empty:
+                    break
+                (way[-1].plain if _WILD.isdisjoint(part) else way[-1].wild).pop(part)
+        if group.spans.empty:
+            del self._groups[name]
 
     def candidates(self, scope: Scope) -> Iterator[Entry]:
-        """Leases whose group and span meet those of `scope` and one of whose keys meets one of its.
-
-        Each comes once.
-        """
-        root = self._roots.get(scope.index_group())
-        if root is None:
+        """Leases that may overlap `scope`, and all that do; each comes once."""
+        group = self._groups.get(scope.index_group())
+        if group is None:
             return
         low, high = scope.index_span()
         told: set[int] = set()
         for key in scope.index_keys():
-            for node in _Question.of(key).walk(root):
-                for entry in node.here(low, high):
-                    if entry.fence not in told:
-                        told.add(entry.fence)
-                        yield entry
+            for entry in group.walks(key, low, high):
+                if entry.fence not in told:
+                    told.add(entry.fence)
+                    yield entry
 
     def overlapping(
         self, scope: Scope, *, among: Callable[[Entry], bool] = lambda _entry: True

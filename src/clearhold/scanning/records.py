@@ -235,6 +235,13 @@ def by_id(unit: UnitOfWork, identity: LeaseId) -> StoredLease | None:
         return _one(unit, lease.c.id == identity)
 
 
+def lane_of(unit: UnitOfWork, identity: LeaseId) -> bytes:
+    """In which lane a lease lies: for services alone."""
+    with unit.as_service():
+        name = unit.connection.execute(select(lease.c.lane).where(lease.c.id == identity))
+        return bytes(name.scalar_one())
+
+
 def listing(unit: UnitOfWork, actor: Actor, *, limit: int) -> tuple[StoredLease, ...]:
     """The leases the actor may see, the newest first."""
     rows = unit.connection.execute(

@@ -11,17 +11,20 @@ import msgspec
 from sqlalchemy.exc import IntegrityError as BrokenConstraintError
 
 from clearhold.access.model import Actor
-from clearhold.access.permissions import Permission
+from clearhold.access.permissions import PERMISSIONS, Permission
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import LeaseId, PartyId
 from clearhold.kernel.purl import Purl
+from clearhold.parties import records as parties
 from clearhold.parties import wishes
-from clearhold.scanning import records
+from clearhold.parties.model import Party
+from clearhold.scanning import claim_records, records
 from clearhold.scanning.claims import Claims, Wanted
 from clearhold.scanning.coverage import CoverageService, Recorded
 from clearhold.scanning.coverage_model import NewCoverage
 from clearhold.scanning.guards import Check, Guard, Intent, as_owners_wish
+from clearhold.scanning.introductions import Introductions
 from clearhold.scanning.lanes import READER, Lanes
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.live_scope import LiveScope
@@ -35,14 +38,20 @@ from clearhold.scanning.model import (
     collide,
     expiry,
 )
+from clearhold.scanning.queue import ScanQueue, look_later
 from clearhold.scanning.scope import Scope
-from clearhold.scanning.scopes import LeaseView, SealedScopes
+from clearhold.scanning.scopes import LeaseView, SealedContent, SealedScopes
 from clearhold.scanning.software_scope import SoftwareScope
 from clearhold.scanning.suggestions import SuggestionService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
 MOST_LISTED: Final = 100
+_ENDED: Final = {
+    State.RELEASED: "release",
+    State.REVOKED: "revoke",
+    State.PREEMPTED: "pre-empt",
+}
 
 
 class ScanningService:
@@ -72,6 +81,11 @@ class ScanningService:
             guards=self._guards,
             ranking=self.suggestions.rank,
         )
+
+        self.queue = ScanQueue(
+            sessions, vault, lanes=self._lanes, claims=self._claims, limits=limits
+        )
+        self.introductions = Introductions(sessions, vault, lanes=self._lanes, scopes=self._scopes)
 
     def add_guard(self, guard: Guard) -> None:
         """Have a further guard asked before scans; before the hub serves."""
@@ -175,6 +189,46 @@ class ScanningService:
             records.hold_lane(unit, name)
             for held in records.live_in(unit, (name,)):
                 self._end(unit, held.lease, State.REVOKED, by=actor.principal, reason=reason)
+
+    def preempt(
+        self,
+        actor: Actor,
+        scope: Scope,
+        *,
+        reason: StopReason,
+        to: str | None,
+        window: timedelta,
+        budget_s: int,
+        key: str,
+    ) -> None:
+        """End what stands against a scope, and lease it exclusively to the party of the handle `to`.
+
+        The coordinator learns neither whose leases ended nor how many; their holders are told the
+        reason, and their tokens are of no use from now on. Without `to` they just end.
+        """
+        actor.need(Permission.SCANNING_REVOKE)
+        check_window(window, budget_s)
+        with self._sessions.transaction() as unit:
+            party = None if to is None else _scanner(parties.by_handle(unit, to))
+            named = self._vault.request_key(actor.party, f"preempt:{key}")
+            wanted = Wanted(scope, Mode.EXCLUSIVE, window, budget_s, named, named.encode())
+            lane = self._lanes.enter(unit, self._lanes.of(scope))
+            if party is not None:
+                if records.by_key(unit, party, named) is not None:
+                    return
+                ends_at = unit.now + window
+                if (no := self._claims.forbidden(unit, party, wanted, ends_at=ends_at)) is not None:
+                    raise no
+            for held in lane.sight.every(
+                unit, scope, among=lambda entry: collide(Mode.EXCLUSIVE, entry.mode)
+            ):
+                lease = held.stored.lease
+                self._end(unit, lease, State.PREEMPTED, by=actor.principal, reason=reason)
+            if party is not None:
+                content = SealedContent(scope, others_there=False)
+                self._claims.write(
+                    unit, party, wanted, lane=lane, content=content, by=actor.principal
+                )
 
     def heed(self, ids: Mapping[str, str]) -> None:
         """After `wish.changed`: end the leases on what its owner does not want scanned any more.
@@ -289,8 +343,11 @@ class ScanningService:
         reason: StopReason | None = None,
     ) -> None:
         records.end(unit, lease.id, state=state, reason=reason)
+        lane = records.lane_of(unit, lease.id)
+        if claim_records.queue(unit, lane, limit=1):
+            look_later(unit, lane)
         unit.record(
-            f"scanning:lease:{'release' if reason is None else 'revoke'}",
+            f"scanning:lease:{_ENDED[state]}",
             actor=by,
             subject=lease.id,
             compartment=lease.compartment,
@@ -326,6 +383,15 @@ def _covers(scope: Scope, package: Purl, version: str, technique: Technique | No
         return scope.covers(package, version, technique)
     except InvalidError:
         return False  # a version that cannot be placed is not within the scope
+
+
+def _scanner(party: Party | None) -> PartyId:
+    if party is None or Permission.SCANNING_CLAIM not in PERMISSIONS[party.kind]:
+        raise InvalidError(
+            "There is no party of this handle that may hold leases.",
+            next_step="See `clearhold party list`; labs and finders hold leases.",
+        )
+    return party.id
 
 
 def _found(held: records.StoredLease | None) -> records.StoredLease:

@@ -112,7 +112,7 @@ class SoftwareScope:
         if "commits" in versions:
             versions["commits"] = tuple(versions["commits"])
         return cls(
-            Purl.parse(plain["package"]),
+            _read(plain["package"]),
             Versions(**versions),
             tuple(plain["paths"]),
             Technique(plain["technique"]),
@@ -172,6 +172,10 @@ def make_scope(
 def overlap(mine: SoftwareScope, other: SoftwareScope) -> tuple[str, ...]:
     """Those of my own path globs that the other scope also reaches."""
     return mine.overlap(other)
+
+
+_read = functools.lru_cache(maxsize=4096)(Purl.parse)
+"""Reading one name once: a lane is read back with its package in every scope."""
 
 
 @functools.lru_cache(maxsize=16384)

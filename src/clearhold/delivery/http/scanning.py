@@ -140,7 +140,8 @@ def _lease(held: HeldLease) -> LeaseView:
     )
 
 
-def _scope(given: ScopeView) -> SoftwareScope:
+def scope_of(given: ScopeView) -> SoftwareScope:
+    """The scope that was sent, checked."""
     span = given.versions
     return make_scope(
         given.package,
@@ -155,7 +156,7 @@ def _scope(given: ScopeView) -> SoftwareScope:
 @router.post("/leases", status_code=201, **requires(Permission.SCANNING_CLAIM))
 def claim(hub: HubDep, actor: ActorDep, new: NewLease, key: IdempotencyKey) -> LeaseView:
     """Lease a scope; a conflict tells that it is one, and perhaps what is free instead."""
-    scope = _scope(new)
+    scope = scope_of(new)
     return _lease(
         hub.scanning.claim(
             actor,
@@ -202,7 +203,7 @@ def revoke(hub: HubDep, actor: ActorDep, wanted: Revocation) -> RevocationView:
 @router.post("/checks", **requires(Permission.SCANNING_CLAIM))
 def check(hub: HubDep, actor: ActorDep, new: NewCheck) -> CheckView:
     """What stands against a claim whatever others hold; it is not counted and leases nothing."""
-    found = hub.scanning.check(actor, _scope(new), mode=new.mode)
+    found = hub.scanning.check(actor, scope_of(new), mode=new.mode)
     refusal = found.refusal
     return CheckView(
         refusal=None

@@ -1,0 +1,232 @@
+"""Waiting, pre-emption and introductions: what each side is told, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from scan_scene import PACKAGE, claim, scope, wait
+
+from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
+from clearhold.adapters.engine_memory import MemoryEngine
+from clearhold.assembly import Hub
+from clearhold.kernel.errors import (
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+)
+from clearhold.kernel.ids import LeaseId
+from clearhold.scanning.claim_records import Waits
+from clearhold.scanning.model import Mode, State, StopReason, Versions
+
+Parties = Callable[..., Actor]
+SOON = timedelta(minutes=6)
+
+
+@pytest.fixture
+def holder(party_of: Parties) -> Actor:
+    return party_of(PartyKind.LAB, "holder")
+
+
+@pytest.fixture
+def first(party_of: Parties) -> Actor:
+    return party_of(PartyKind.LAB, "first")
+
+
+@pytest.fixture
+def second(party_of: Parties) -> Actor:
+    return party_of(PartyKind.FINDER, "second")
+
+
+@pytest.fixture
+def coordinator(party_of: Parties) -> Actor:
+    return party_of(PartyKind.COORDINATOR, "coordinator")
+
+
+@pytest.fixture
+def pass_time(clock: Any, engine: MemoryEngine) -> Callable[[], None]:
+    """Six minutes go by, and what is due then is done."""
+
+    def go() -> None:
+        clock.advance(SOON)
+        engine.run_due()
+
+    return go
+
+
+def test_the_first_to_wait_is_the_first_to_be_served(
+    hub: Hub, holder: Actor, first: Actor, second: Actor, pass_time: Callable[[], None]
+) -> None:
+    mine = claim(hub, holder, scope("lib/"), "held")
+    one = wait(hub, first, scope("lib/a.c", "docs/"), "one")
+    two = wait(hub, second, scope("lib/a.c"), "two")
+    pass_time()
+    assert {hub.scanning.queue.get(first, one.id).state} == {Waits.WAITING}
+    hub.scanning.release(holder, mine.lease.id, fence=mine.lease.fence)
+    pass_time()
+    served = hub.scanning.queue.get(first, one.id)
+    assert served.state is Waits.GRANTED
+    assert hub.scanning.queue.get(second, two.id).state is Waits.WAITING
+    got = hub.scanning.get(first, LeaseId(str(served.lease)))
+    assert got.scope == one.scope
+    assert got.lease.fence > mine.lease.fence
+
+
+def test_what_nobody_takes_up_goes_to_the_next(
+    hub: Hub, holder: Actor, first: Actor, second: Actor, pass_time: Callable[[], None]
+) -> None:
+    """A lease from the queue lapses within half an hour unless its holder is heard of."""
+    mine = claim(hub, holder, scope("lib/"), "held")
+    wait(hub, first, scope("lib/a.c"), "one")
+    two = wait(hub, second, scope("lib/a.c"), "two")
+    hub.scanning.release(holder, mine.lease.id, fence=mine.lease.fence)
+    pass_time()
+    assert hub.scanning.queue.get(second, two.id).state is Waits.WAITING
+    for _ in range(7):
+        pass_time()
+    assert hub.scanning.queue.get(second, two.id).state is Waits.GRANTED
+    [lapsed] = hub.scanning.list(first)
+    assert lapsed.state is State.EXPIRED
+
+
+def test_nobody_passes_who_came_earlier_and_wants_the_same(
+    hub: Hub, holder: Actor, first: Actor, second: Actor, pass_time: Callable[[], None]
+) -> None:
+    """What is free already is kept for the wide claim that waits for the rest, but in the queue."""
+    claim(hub, holder, scope("lib/a.c"), "held")
+    wait(hub, first, scope("lib/a.c", "docs/"), "wide")
+    narrow = wait(hub, second, scope("docs/x"), "narrow")
+    other = wait(hub, second, scope("python/"), "other")
+    pass_time()
+    assert hub.scanning.queue.get(second, narrow.id).state is Waits.WAITING
+    assert hub.scanning.queue.get(second, other.id).state is Waits.GRANTED
+
+
+def test_a_place_tells_nothing_of_others_and_is_its_partys_alone(
+    hub: Hub, holder: Actor, first: Actor, second: Actor
+) -> None:
+    claim(hub, holder, scope("lib/"), "held")
+    one = wait(hub, first, scope("lib/a.c"), "one")
+    two = wait(hub, second, scope("lib/a.c"), "two")
+    plain = {"id": "", "joined_at": None}
+    shown = [
+        {name: plain.get(name, getattr(place, name)) for name in place.__slots__}
+        for place in (one, two)
+    ]
+    assert shown[0] == shown[1]
+    answers = []
+    for identity in (one.id, "no-such-place"):
+        with pytest.raises(NotFoundError) as absent:
+            hub.scanning.queue.get(second, identity)
+        answers.append((absent.value.message, absent.value.next_step))
+    assert answers[0] == answers[1]
+    assert [each.id for each in hub.scanning.queue.list(second)] == [two.id]
+
+
+def test_a_place_taken_twice_with_one_key_is_one_and_can_be_left(
+    hub: Hub, first: Actor, pass_time: Callable[[], None]
+) -> None:
+    one = wait(hub, first, scope("lib/"), "one")
+    assert wait(hub, first, scope("lib/"), "one") == one
+    with pytest.raises(ConflictError):
+        wait(hub, first, scope("docs/"), "one")
+    for _ in range(2):
+        assert hub.scanning.queue.leave(first, one.id).state is Waits.LEFT
+    pass_time()
+    assert hub.scanning.list(first) == ()
+    with pytest.raises(InvalidError):
+        wait(hub, first, scope("lib/"), "two", mode=Mode.NOTIFY_ONLY)
+
+
+def test_a_coordinator_pre_empts_and_the_holder_is_told(
+    hub: Hub, holder: Actor, first: Actor, coordinator: Actor
+) -> None:
+    """The holder's token is dead; what does not stand in the way stays."""
+    taken = claim(hub, holder, scope("lib/"), "taken")
+    kept = claim(hub, holder, scope("docs/"), "kept")
+    urgent = {
+        "reason": StopReason.EMERGENCY,
+        "to": "first",
+        "window": timedelta(hours=2),
+        "budget_s": 60,
+        "key": "k",
+    }
+    with pytest.raises(DeniedError):
+        hub.scanning.preempt(first, scope("lib/a.c"), **urgent)
+    with pytest.raises(InvalidError):
+        hub.scanning.preempt(coordinator, scope("lib/a.c"), **urgent | {"to": "coordinator"})
+    for _ in range(2):
+        assert hub.scanning.preempt(coordinator, scope("lib/a.c"), **urgent) is None
+    lost = hub.scanning.get(holder, taken.lease.id)
+    assert (lost.state, lost.lease.end_reason) == (State.PREEMPTED, StopReason.EMERGENCY)
+    with pytest.raises(ConflictError, match="pre-empted"):
+        hub.scanning.heartbeat(holder, taken.lease.id, fence=taken.lease.fence)
+    assert hub.scanning.heartbeat(holder, kept.lease.id, fence=kept.lease.fence)
+    [given] = hub.scanning.list(first)
+    assert given.lease.fence > taken.lease.fence
+    with pytest.raises(DeniedError):
+        hub.scanning.list(coordinator)
+
+
+def refused(hub: Hub, actor: Actor, key: str) -> str:
+    with pytest.raises(ConflictError) as conflict:
+        claim(hub, actor, scope("lib/**"), key)
+    return str(conflict.value.facts["attempt"])
+
+
+@pytest.mark.parametrize("holder_first", [True, False])
+def test_two_are_introduced_once_both_are_willing(
+    hub: Hub, holder: Actor, first: Actor, second: Actor, *, holder_first: bool
+) -> None:
+    mine = claim(hub, holder, scope("lib/a.c"), "held")
+    attempt = refused(hub, first, "asked")
+    steps = [
+        lambda: hub.scanning.introductions.of_lease(holder, mine.lease.id, "room 1"),
+        lambda: hub.scanning.introductions.of_attempt(first, attempt, "room 2"),
+    ]
+    for step in steps if holder_first else reversed(steps):
+        assert hub.scanning.introductions.list(holder) == ()
+        assert hub.scanning.introductions.list(first) == ()
+        step()
+    for step in steps:
+        step()
+    [to_holder] = hub.scanning.introductions.list(holder)
+    [to_first] = hub.scanning.introductions.list(first)
+    assert (to_holder.handle, to_holder.contact) == ("first", "room 2")
+    assert (to_first.handle, to_first.contact) == ("holder", "room 1")
+    assert hub.scanning.introductions.list(second) == ()
+
+
+def test_who_would_not_be_introduced_and_who_was_not_asked_look_alike(
+    hub: Hub, holder: Actor, first: Actor
+) -> None:
+    """Neither the holder's leases nor its ledger show that somebody asked."""
+    mine = claim(hub, holder, scope("lib/a.c"), "held")
+    before = (hub.scanning.list(holder), hub.history(holder, after=0, limit=1000))
+    attempt = refused(hub, first, "asked")
+    hub.scanning.introductions.of_attempt(first, attempt, "room 2")
+    assert hub.scanning.list(holder)[0].lease == before[0][0].lease
+    assert hub.scanning.introductions.list(first) == ()
+    hub.scanning.introductions.of_attempt(first, attempt, None)
+    hub.scanning.introductions.of_lease(holder, mine.lease.id, "room 1")
+    assert hub.scanning.introductions.list(holder) == ()
+    for identity in ("no-such-attempt", attempt):
+        with pytest.raises(NotFoundError):
+            hub.scanning.introductions.of_attempt(holder, identity, "x")
+    with pytest.raises(NotFoundError):
+        hub.scanning.introductions.of_lease(first, mine.lease.id, "x")
+    with pytest.raises(InvalidError):
+        hub.scanning.introductions.of_lease(holder, mine.lease.id, "a\x1b[2J")
+
+
+def test_a_commit_and_a_version_of_one_package_stand_against_each_other(
+    hub: Hub, holder: Actor, first: Actor
+) -> None:
+    claim(hub, holder, scope("lib/", versions=Versions(commits=("a" * 40,))), "held")
+    with pytest.raises(ConflictError):
+        claim(hub, first, scope("lib/", package=PACKAGE), "asked")
+    assert claim(hub, first, scope("lib/", versions=Versions(commits=("b" * 40,))), "b")
