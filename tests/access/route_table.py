@@ -289,6 +289,8 @@ TOOLS_ROUTE = "POST /mcp"
 
 TOOLS_OF_OBJECTS = """
 scan_renew            + d d d d d d d d n d
+scan_queue_leave      + d d d d d d d d n d
+scan_introduce        + d d d d d d d d n d
 scan_release          + d d d d d d d d n d
 scan_report_coverage  + d d d d d d d d n d
 finding_receipt       y y n d d n n n n n d
@@ -297,6 +299,8 @@ finding_get           y y y d d n n n n n d
 
 # y: it holds some   n: it holds none   d: refused
 TOOLS_THAT_LIST = """
+scan_queue_list       y d d d d d d d d n d
+scan_introductions    n d d d d d d d d n d
 scan_list             y d d d d d d d d n d
 scan_coverage         y d d d d d d d d n d
 finding_list          y y y d d n n n n n d
@@ -309,6 +313,7 @@ scan_check            + d d d d d d d d + d
 scan_claim            + d d d d d d d d + d
 scan_map              + d d d d d d d d + d
 scan_next             + d d d d d d d d + d
+scan_queue            + d d d d d d d d + d
 finding_submit        + d d d d d d d d + d
 """
 

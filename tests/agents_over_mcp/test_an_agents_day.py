@@ -142,6 +142,26 @@ def test_a_check_tells_of_the_owner_and_of_oneself_and_of_nobody_else(
     assert rival.refusal("scan_claim", **scope, idempotency_key="k")["code"] == "conflict"
 
 
+def test_two_agents_meet_wait_for_each_other_and_are_introduced_if_both_will(
+    agent_of: Callable[..., Agent],
+) -> None:
+    """Who waits gets the lease that the holder gives back; who says nothing is not introduced."""
+    holder, waiting = agent_of(PartyKind.LAB), agent_of(PartyKind.FINDER)
+    lease = claimed(holder)
+    scope = {"package": PACKAGE, "technique": "fuzzing", "version": "5.1.0"}
+    told = waiting.refusal("scan_claim", **scope, idempotency_key="claim-1")
+    waiting.ask("scan_introduce", attempt=told["attempt"], contact="Ines, by the hub")
+    assert holder.ask("scan_introductions")["introductions"] == []
+    holder.ask("scan_introduce", lease=lease["id"], contact="Aurora")
+    (met,) = holder.ask("scan_introductions")["introductions"]
+    assert met["contact"] == "Ines, by the hub"
+    assert holder.refusal("scan_introduce")["code"] == "invalid"
+    place = waiting.ask("scan_queue", **scope, idempotency_key="queue-1")
+    assert place["lease"] is None
+    assert waiting.ask("scan_queue_list")["places"] == [place]
+    assert waiting.ask("scan_queue_leave", place=place["id"])["state"] != place["state"]
+
+
 def test_an_old_fence_is_refused(agent_of: Callable[..., Agent]) -> None:
     """A late holder cannot renew what is no longer theirs."""
     agent = agent_of(PartyKind.LAB)

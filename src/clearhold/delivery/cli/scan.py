@@ -82,13 +82,16 @@ def check(
     version: str | None = _EXACT,
     start: str = _START,
     before: str | None = _BEFORE,
+    commit: list[str] = _COMMITS,
     path: list[str] = _PATHS,
+    function: list[str] = _FUNCTIONS,
+    depth: Depth = _DEPTH,
     mode: Mode = _MODE,
     *,
     as_json: bool = JsonOption,
 ) -> None:
     """See before a claim what its owner wishes and what you hold; of others it tells nothing."""
-    body = _wanted(package, technique, version, start, before, [], path, [], Depth.STANDARD)
+    body = _wanted(package, technique, version, start, before, commit, path, function, depth)
     body |= {"mode": mode}
     show(hub().post("/scanning/checks", body), as_json=as_json)
 
