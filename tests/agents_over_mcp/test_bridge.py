@@ -21,6 +21,7 @@ from mcp.shared.exceptions import MCPError
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
+from clearhold.delivery.mcp.local import KNOWN
 from clearhold.delivery.mcp.serving import TOOLS
 from mcp_client import ERAS, same_twice
 
@@ -67,7 +68,8 @@ def test_an_agent_reaches_the_hubs_tools_by_pipes(
 
     async def day(client: Client) -> None:
         assert [each.name for each in (await client.list_tools()).tools] == [
-            each.name for each in TOOLS
+            *(each.name for each in TOOLS),
+            KNOWN,
         ]
         lease = same_twice(await client.call_tool("scan_claim", scope))
         held = {"lease": lease["id"], "fence": lease["fence"]}

@@ -11,22 +11,13 @@ import typer
 import uvicorn
 
 from clearhold.assembly import open_hub
+from clearhold.delivery.asking import privately
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
-from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.second_key import MOST_A_DAY, make_second_app
 from clearhold.findings.known.keys import KeyHalf
-from clearhold.findings.known.oprf import Evaluation
-from clearhold.findings.known.question import (
-    TAG_BYTES,
-    Question,
-    ask,
-    digest_of,
-    places_in,
-    ticket_of,
-)
 from clearhold.findings.known.signatures import Public, Signature, derive, room_of
 from clearhold.findings.known.tokens import LARGEST
-from clearhold.kernel.errors import IntegrityError, InvalidError, NotFoundError, UnavailableError
+from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.kernel.purl import Purl
 from clearhold.settings import from_environment
 from clearhold.validation.crash import parse_report, top_functions
@@ -73,14 +64,8 @@ def known(
     if connection is None:
         show(_would_ask(purl, signed), as_json=as_json)
         return
-    asked = ask([each.value for each in signed])
-    lodged = connection.post("/ledger/commitments", {"commitment": asked.commitment.hex()})
-    outputs = _answered(connection, asked, keys, room_of(purl), lodged["id"], digest=digest)
-    hits = places_in(outputs, _tags(connection, keys["epoch"], room_of(purl)))
-    answer: dict[str, Any] = {"known": bool(hits), "keys": keys["digest"], "lodged": lodged["id"]}
-    if hits and claim:
-        answer |= _claimed(connection, asked, outputs, hits, lodged["id"])
-    elif hits:
+    answer = privately(connection, purl, signed, keys=keys, digest=digest, claim=claim)
+    if answer["known"] and not claim:
         answer["next"] = (
             "Repeat with --claim to learn since when; that tells the hub what you hold."
         )
@@ -93,68 +78,6 @@ def _would_ask(package: Purl, signed: tuple[Signature, ...]) -> dict[str, Any]:
         "room": room_of(package),
         "signatures": [{"kind": str(each.kind), "bits": each.bits} for each in signed],
     }
-
-
-def _answered(
-    connection: HubClient,
-    asked: Question,
-    keys: dict[str, Any],
-    room: int,
-    lodgement: str,
-    *,
-    digest: str,
-) -> tuple[bytes, ...]:
-    publics = [[bytes.fromhex(each) for each in holder] for holder in keys["publics"]]
-    if digest_of(publics) != keys["digest"] or digest not in {"", keys["digest"]}:
-        raise IntegrityError(
-            "The hub's public keys are not those that are expected.",
-            next_step="Compare their digest with other parties and with the ledger's leaf.",
-        )
-    body = {
-        "epoch": keys["epoch"],
-        "room": room,
-        "lodgement": lodgement,
-        "elements": [each.hex() for each in asked.elements],
-    }
-    answered = connection.post("/findings/known/questions", body)["answers"]
-    answers = [
-        Evaluation(tuple(map(bytes.fromhex, each["elements"])), bytes.fromhex(each["proof"]))
-        for each in answered
-    ]
-    return asked.outputs([holder[room] for holder in publics], answers)
-
-
-def _tags(connection: HubClient, epoch: int, room: int) -> bytes:
-    """The whole list of a room, whatever of it is wanted."""
-    path, listed = f"/api/v1/findings/known/rooms/{epoch}/{room}", b""
-    while more := connection.download(path, after=len(listed) // TAG_BYTES):
-        listed += more
-    return listed
-
-
-def _claimed(
-    connection: HubClient,
-    asked: Question,
-    outputs: tuple[bytes, ...],
-    hits: tuple[int, ...],
-    lodgement: str,
-) -> dict[str, Any]:
-    for place in hits:
-        opening = asked.opening(place)
-        body = {
-            "lodgement": lodgement,
-            "ticket": ticket_of(outputs[place]).hex(),
-            "place": place,
-            "salt": opening.salt.hex(),
-            "signature": opening.signature.hex(),
-            "leaves": [each.hex() for each in opening.leaves],
-        }
-        try:
-            answer = connection.post("/findings/known/claims", body)
-        except NotFoundError:  # expunged since
-            continue
-        return {"as": answer["known"], "name": answer["name"], "since": answer["since"]}
-    return {}
 
 
 def _frames(trace: Path | None) -> tuple[str, ...]:

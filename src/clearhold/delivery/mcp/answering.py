@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mcp.types import CallToolResult, TextContent
@@ -23,14 +23,22 @@ _LONGEST_PLACE: Final = 60
 
 def answered(hub: Hub, actor: Actor, tool: Tool, given: Mapping[str, Any]) -> CallToolResult:
     """What `tool` tells `actor`; whatever goes wrong is told as an error of the tool."""
-    try:
+
+    def act() -> Mapping[str, Any]:
         # The protocol's library may have left the request's own context, so it is entered anew.
         with fence.request():
             fence.identify(fence.Identity(actor.party, actor.principal, actor.person or ""))
             actor.need(tool.permission)
             arguments = tool.arguments.model_validate(given)
-            value = tool.run(hub, actor, arguments).model_dump(mode="json")
-        return _result(value)
+            return tool.run(hub, actor, arguments).model_dump(mode="json")
+
+    return told(act)
+
+
+def told(act: Callable[[], Mapping[str, Any]]) -> CallToolResult:
+    """What `act` returns, or the error it raises, in the form in which agents are told it."""
+    try:
+        return _result(act())
     except ValidationError as error:
         return _error(
             "invalid",
@@ -54,8 +62,8 @@ def _places(error: ValidationError) -> str:
 def _error(
     code: str, sentence: str, next_step: str, facts: Mapping[str, object] | None = None
 ) -> CallToolResult:
-    told = {"code": code, "title": sentence, "next_step": next_step, **(facts or {})}
-    return _result(told, failed=True)
+    said = {"code": code, "title": sentence, "next_step": next_step, **(facts or {})}
+    return _result(said, failed=True)
 
 
 def _result(value: Mapping[str, Any], *, failed: bool = False) -> CallToolResult:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -17,10 +17,11 @@ from mcp.types import (
     CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
-    TextContent,
 )
 
 from clearhold.delivery.client import HubClient
+from clearhold.delivery.mcp import local
+from clearhold.delivery.mcp.answering import told
 from clearhold.kernel.errors import ClearholdError
 
 
@@ -46,32 +47,26 @@ def _server(client: HubClient) -> Server[Any]:
     async def listing(
         _context: ServerRequestContext[Any], _asked: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return ListToolsResult.model_validate(await ask("tools/list", {}))
+        result = ListToolsResult.model_validate(await ask("tools/list", {}))
+        return result.model_copy(update={"tools": [*result.tools, local.listed()]})
 
     async def call(
         _context: ServerRequestContext[Any], asked: CallToolRequestParams
     ) -> CallToolResult:
-        params = {"name": asked.name, "arguments": asked.arguments or {}}
+        arguments = asked.arguments or {}
+        if asked.name == local.KNOWN:
+            return await anyio.to_thread.run_sync(local.known, client, arguments)
+        params = {"name": asked.name, "arguments": arguments}
         try:
             return CallToolResult.model_validate(await ask("tools/call", params))
         except ClearholdError as error:
-            return _refusal(error)
+            refusal = error  # what kept the hub from answering, told like an error of the tool
+        return told(lambda: _raised(refusal))
 
     server: Server[Any] = Server("clearhold", version="1", on_list_tools=listing, on_call_tool=call)
     server.middleware.clear()  # its traces would carry texts of errors
     return server
 
 
-def _refusal(error: ClearholdError) -> CallToolResult:
-    """What kept the hub from answering, told like an error of the tool itself."""
-    said = {
-        "code": error.code,
-        "title": error.message,
-        "next_step": error.next_step,
-        **error.facts,
-    }
-    return CallToolResult(
-        content=[TextContent(type="text", text=json.dumps(said, ensure_ascii=False))],
-        structured_content=said,
-        is_error=True,
-    )
+def _raised(error: ClearholdError) -> Mapping[str, Any]:
+    raise error
