@@ -89,7 +89,9 @@ class Sight:
     ) -> Iterator[Held]:
         kept = self._kept
         found = kept.index.overlapping(wanted, among=among)
-        while batch := {each.fence: each.scope for each in islice(found, _AT_ONCE)}:
+        at_once = 1  # mostly the first stands, and finding the next takes time
+        while batch := {each.fence: each.scope for each in islice(found, at_once)}:
+            at_once = _AT_ONCE
             there = {
                 each.lease.fence: each for each in records.standing(unit, self.name, tuple(batch))
             }
