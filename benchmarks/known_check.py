@@ -118,15 +118,16 @@ def _fill(database: Engine, room: int, *, signatures: int) -> None:
         raw.execute("BEGIN")
         raw.execute(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < ?)"
-            " INSERT INTO known_entry (finding, epoch, ticket, room, place, tag)"
-            " SELECT 'f' || (i / ?), 1, randomblob(32), i % 256, i / 256, randomblob(8) FROM n"
+            " INSERT INTO known_entry (finding, epoch, ticket, room, place, tag, package)"
+            " SELECT 'f' || (i / ?), 1, randomblob(32), i % 256, i / 256, randomblob(8), randomblob(16)"
+            " FROM n"
             " WHERE i % 256 <> ?",
             (_FINDINGS * signatures - 1, signatures, room),
         )
         raw.execute(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < ?)"
-            " INSERT INTO known_entry (finding, epoch, ticket, room, place, tag)"
-            " SELECT 'r' || (i / 16), 1, randomblob(32), ?, i, randomblob(8) FROM n",
+            " INSERT INTO known_entry (finding, epoch, ticket, room, place, tag, package)"
+            " SELECT 'r' || (i / 16), 1, randomblob(32), ?, i, randomblob(8), randomblob(16) FROM n",
             (_FINDINGS * PER_QUESTION // ROOMS - 1, room),
         )
         raw.execute("UPDATE known_epoch SET start = 65536")

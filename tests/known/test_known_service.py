@@ -78,6 +78,25 @@ def test_a_claim_tells_the_month_and_nothing_else(
     assert (own.known, own.name) == (Known.OWN, finding)
 
 
+def test_a_claim_leaves_no_leaf_that_the_earlier_finder_could_read(
+    hub: Hub, held: Any, put: Any, labs: tuple[Actor, Actor]
+) -> None:
+    finding = held(labs[0])
+    asked = put(labs[1])
+    with hub.sessions.transaction() as unit:
+        within = unit.connection.execute(
+            select(finding_table.c.compartment).where(finding_table.c.id == finding)
+        ).scalar_one()
+        about = select(ledger_leaf.c.seq).where(
+            (ledger_leaf.c.compartment == within) | (ledger_leaf.c.subject == finding)
+        )
+        before = unit.connection.execute(about).scalars().all()
+    assert before
+    assert hub.known.claim(labs[1], **asked.claim).known is Known.COORDINATED
+    with hub.sessions.transaction() as unit:
+        assert unit.connection.execute(about).scalars().all() == before
+
+
 def test_what_is_public_is_told_freely(
     hub: Hub, held: Any, put: Any, labs: tuple[Actor, Actor]
 ) -> None:

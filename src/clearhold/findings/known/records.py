@@ -33,10 +33,14 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one signature of a finding left in a room. `ticket` is the hash of the real one."""
+    """What one signature of a finding left in a room. `ticket` is the hash of the real one.
+
+    `package` is the keyed value of what the finding is about.
+    """
 
     tag: bytes
     ticket: bytes
+    package: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A finding that a ticket leads to."""
+    """A finding that a ticket leads to, with the keyed value of its package."""
 
     finding: FindingId
     party: PartyId
     received_at: datetime
+    package: bytes
 
 
 def one_at_a_time(unit: UnitOfWork, *names: object) -> None:
@@ -161,6 +166,7 @@ def add_entries(
                 "room": room,
                 "place": own,
                 "tag": each.tag,
+                "package": each.package,
             }
         )
     if values:
@@ -199,7 +205,7 @@ def held_under(unit: UnitOfWork, epoch: int, room: int, ticket: bytes) -> tuple[
     """The findings a ticket leads to, the earliest first."""
     with unit.as_service():
         rows = unit.connection.execute(
-            select(finding.c.id, finding.c.party, finding.c.received_at)
+            select(finding.c.id, finding.c.party, finding.c.received_at, known_entry.c.package)
             .join(known_entry, known_entry.c.finding == finding.c.id)
             .where(
                 known_entry.c.epoch == epoch,
@@ -208,7 +214,10 @@ def held_under(unit: UnitOfWork, epoch: int, room: int, ticket: bytes) -> tuple[
             )
             .order_by(finding.c.received_at, finding.c.id)
         ).all()
-    return tuple(Holder(FindingId(row.id), PartyId(row.party), row.received_at) for row in rows)
+    return tuple(
+        Holder(FindingId(row.id), PartyId(row.party), row.received_at, bytes(row.package))
+        for row in rows
+    )
 
 
 def lodged(unit: UnitOfWork, actor: Actor, lodgement: str) -> bytes | None:

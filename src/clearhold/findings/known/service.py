@@ -53,6 +53,7 @@ from clearhold.store.unit_of_work import Sessions, UnitOfWork
 
 READER: Final = "service:known"
 INDEX: Final = "findings.known.index"
+_PACKAGE: Final = 16  # bytes of the keyed value of a package
 _START: Final = 4096
 _QUANTUM: Final = 64
 _EVERY: Final = timedelta(hours=1)
@@ -276,7 +277,8 @@ class KnownService:
             proof = self._findings.proof_of(unit, finding, reader=READER) or b""
         room, values = self._signed(body, proof)
         outputs = self._values(epoch.number, room, values) if values else []
-        entries = [Entry(tag_of(each), _stored(ticket_of(each))) for each in outputs]
+        package = self._ring.keyed_hash("known package", str(body.purl.package).encode())[:_PACKAGE]
+        entries = [Entry(tag_of(each), _stored(ticket_of(each)), package) for each in outputs]
         with self._sessions.transaction() as unit:
             first = _length(epoch, unit)
             records.add_entries(unit, finding, entries, epoch=epoch.number, room=room, first=first)
@@ -381,20 +383,20 @@ class KnownService:
             )
 
     def _tell(self, unit: UnitOfWork, actor: Actor, held: records.Holder, lodgement: str) -> None:
-        """Count that the party is told of another's finding."""
-        with unit.as_service():
-            body = self._findings.open_for(unit, held.finding, reader=READER)
-        package = self._ring.keyed_hash("known package", str(body.purl.package).encode())
+        """Count that the party is told of another's finding.
+
+        The finding stays closed: a release would show in its ledger, and tell that somebody asked.
+        """
         records.one_at_a_time(unit, "claims", actor.party)
         if records.claimed(unit, actor, held.finding):
             return
         since = unit.now - timedelta(days=30)
-        if records.claims_since(unit, actor, package, since) >= self._quotas.claims:
+        if records.claims_since(unit, actor, held.package, since) >= self._quotas.claims:
             raise LimitError(
                 "Your party was told enough of this package's findings within 30 days.",
                 next_step="Submit what you found; it is compared once its proof has reproduced.",
             )
-        records.add_claim(unit, actor, held.finding, package)
+        records.add_claim(unit, actor, held.finding, held.package)
         unit.record("findings:known:claim", actor=actor.principal, subject=lodgement)
 
 

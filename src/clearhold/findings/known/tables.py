@@ -23,6 +23,7 @@ known_epoch: Final = Table(
     **STRICT,
 )
 
+# `package` is a keyed value, so that a claim counts against it without opening what it is about.
 # `place` is where the tag stands in its room's list; of entries with one tag only one has a place.
 known_entry: Final = Table(
     "known_entry",
@@ -33,6 +34,7 @@ known_entry: Final = Table(
     Column("room", Whole, nullable=False),
     Column("place", Whole),
     Column("tag", Binary, nullable=False),
+    Column("package", Binary, nullable=False),
     UniqueConstraint("epoch", "room", "place"),
     Index("ix_known_entry_ticket", "epoch", "ticket"),
     **STRICT,

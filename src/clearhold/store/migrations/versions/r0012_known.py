@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("room", WHOLE, nullable=False),
         sa.Column("place", WHOLE, nullable=True),
         sa.Column("tag", sa.LargeBinary(), nullable=False),
+        sa.Column("package", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["finding"], ["finding.id"], name=op.f("fk_known_entry_finding")),
         sa.ForeignKeyConstraint(
             ["epoch"], ["known_epoch.number"], name=op.f("fk_known_entry_epoch")
