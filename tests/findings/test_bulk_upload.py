@@ -25,6 +25,7 @@ from clearhold.findings import bulk
 from clearhold.findings.bulk import Piece, pieces
 from clearhold.findings.intake import Format
 from clearhold.findings.model import Receipt, Skipped
+from clearhold.findings.service import MOST_UNPACKED
 from clearhold.kernel.errors import InvalidError, TooLargeError
 from clearhold.kernel.ids import FindingId, SubmissionId
 from clearhold.wire.json_stream import ElementReader
@@ -124,6 +125,17 @@ def test_what_came_before_a_broken_end_is_kept(hub: Hub, lab_a: Actor) -> None:
     done = upload(hub, lab_a, bytes(archive[: 512 * 6]), form=None)
     assert sum(len(each.findings) for each in done.receipts) in {0, 3}
     assert done.refused
+
+
+def test_a_small_archive_does_not_unpack_for_hours() -> None:
+    packed = tarred({f"{each}.bin": bytes(20 << 20) for each in range(4)}, packed="bz2")
+    unpacked = 45 << 20
+    assert len(packed) < 4096
+    found = pieces(io.BytesIO(packed), None, unpacked=unpacked)
+    assert [next(found).__class__ for _ in range(2)] == [Skipped, Skipped]
+    with pytest.raises(TooLargeError):
+        next(found)
+    assert MOST_UNPACKED <= 1 << 30
 
 
 def test_lines_without_end_are_refused_and_the_next_one_is_read() -> None:

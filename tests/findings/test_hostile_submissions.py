@@ -234,6 +234,16 @@ def test_a_message_of_a_thousand_parts_or_one_within_another_is_refused() -> Non
         take(b"Subject: x\n" + deep, Format.MESSAGE, package=PACKAGE)
 
 
+def test_a_message_whose_headers_or_lines_take_long_to_read_is_refused() -> None:
+    head = b"Subject: x\nContent-Type: multipart/mixed; boundary=q\n\n"
+    named = b"--q\nContent-Disposition: attachment; " + b"a=b; " * 1_000_000 + b"\n\nx\n--q--"
+    with pytest.raises(InvalidError):
+        take(head + named, Format.MESSAGE, package=PACKAGE)
+    for lines in (b"\n", b"\r"):
+        with pytest.raises(TooLargeError):
+            take(head + b"--q\n\n" + lines * 20_000_000, Format.MESSAGE, package=PACKAGE)
+
+
 _MEASURE: Final = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])

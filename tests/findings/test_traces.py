@@ -207,7 +207,7 @@ def test_no_name_makes_normalising_fail(name: str) -> None:
     ["    #0 0x1 in " + "(" * 1900, "    #0 " + "a " * 950, "    #1 " + " " * 1900 + "(", "at " * 600,
      "   0: " + "<" * 1900, "\tat " + "a." * 900 + "(", "a." * 900 + "Exception", "f@" + ":1" * 900,
      "thread '" + "' " * 900, "    #2 0x1 in _ZN" + "I" * 1900, "x" * 1900 + ": runtime error: ",
-     "Caused by: " + "a" * 1900, 'Traceback (most recent call last):\n  File "' + "a" * 900],
+     "Caused by: " + "a" * 1900, "#1 (" + "+0xaaa" * 315, "#1 (+0x" + "a" * 1900, 'Traceback (most recent call last):\n  File "' + "a" * 900],
 )  # fmt: skip
 def test_text_made_to_be_slow_is_read_in_time(unit: str) -> None:
     """Every pattern meets text that would make a careless one take hours."""

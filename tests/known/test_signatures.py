@@ -117,6 +117,8 @@ def test_any_bytes_give_the_same_few_strong_signatures(proof: bytes) -> None:
         b"[" + b"9" * 500_000 + b"]",
         b'["\\ud800"]',
         b"ab" * 1_000_000,
+        b"[[x" + b"\n" * 1_000_000 + b"y",
+        b"a" + b" " * 1_000_000 + b"!",
     ],
 )
 def test_hostile_proofs_are_read_within_bounds(hostile: bytes) -> None:

@@ -76,11 +76,13 @@ class BulkReceipt:
     refused: tuple[Skipped, ...]
 
 
-def pieces(file: BinaryIO, form: Format | None, *, name: str = "") -> Iterator[Piece | Skipped]:
+def pieces(
+    file: BinaryIO, form: Format | None, *, name: str = "", unpacked: int = _FILES.total
+) -> Iterator[Piece | Skipped]:
     """The submissions in a seekable `file`, and what in it can be none.
 
     Without `form`, an archive is taken for one of submissions, each of a format told by its name or
-    content, and anything else for what it is. Raises `InvalidError` and `TooLargeError` when the
+    content, and anything else for what it is; no more than `unpacked` bytes come out of it. Raises `InvalidError` and `TooLargeError` when the
     rest of the file cannot be read; what came before stays good.
     """
     if form is Format.JSON_LINES:
@@ -93,7 +95,7 @@ def pieces(file: BinaryIO, form: Format | None, *, name: str = "") -> Iterator[P
         head = file.read(512)
         file.seek(0)
         if archive.is_archive(head):
-            yield from _of_archive(file)
+            yield from _of_archive(file, replace(_FILES, total=unpacked))
         else:
             yield from pieces(file, form_of(name, file))
 
@@ -217,8 +219,8 @@ def _sarif_piece(head: dict[str, bytes], results: list[Element]) -> Piece:
     return Piece(raw + body + b"\n]}]}", Format.SARIF, places)
 
 
-def _of_archive(file: BinaryIO) -> Iterator[Piece | Skipped]:
-    for name, content in archive.members(file, _FILES):
+def _of_archive(file: BinaryIO, limits: archive.Limits) -> Iterator[Piece | Skipped]:
+    for name, content in archive.members(file, limits):
         inner = io.BytesIO(content)
         try:
             form = form_of(name, inner)

@@ -56,6 +56,8 @@ from clearhold.vault.service import Vault
 
 MOST_LISTED: Final = 200
 MOST_CANDIDATES: Final = 50
+MOST_UNPACKED: Final = 1 << 30
+"""Bytes that come out of an uploaded archive. A KiB can hold a TiB, which would take hours."""
 
 
 class FindingService:
@@ -133,7 +135,7 @@ class FindingService:
         receipts: list[Receipt] = []
         refused: list[Skipped] = []
         try:
-            for piece in pieces(file, form):
+            for piece in pieces(file, form, unpacked=MOST_UNPACKED):
                 if isinstance(piece, Skipped):
                     refused.append(piece)
                     continue

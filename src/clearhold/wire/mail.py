@@ -17,7 +17,21 @@ from clearhold.kernel.errors import InvalidError, TooLargeError
 MAX_PARTS = 64
 MAX_BYTES = 48 * 1024 * 1024
 MAX_HEADERS = 256 * 1024
+MAX_READ_HEADER = 4096
+MAX_STEPS = 8_000_000
 _BOUNDARY = re.compile(rb"boundary", re.IGNORECASE)
+_READ = frozenset({"subject", "content-type", "content-disposition", "content-transfer-encoding"})
+
+
+class _Policy(email.policy.EmailPolicy):
+    """Refuses long headers of any part that are read: the library takes long over them."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        if name.strip().lower() in _READ and len(value) > MAX_READ_HEADER:
+            message = "a header that is too long"
+            raise email.errors.HeaderParseError(message)
+        return name, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +46,10 @@ class Mail:
 def read(data: bytes) -> Mail:
     """The message in `data`; raises `InvalidError` and `TooLargeError`."""
     head = re.split(rb"\r?\n\r?\n", data[: MAX_HEADERS + 4], maxsplit=1)[0]
-    if len(data) > MAX_BYTES or len(head) > MAX_HEADERS or len(_BOUNDARY.findall(data)) > MAX_PARTS:
+    marks = len(_BOUNDARY.findall(data))
+    # The library holds each line against the boundary of every part it stands in.
+    steps = max(data.count(b"\n"), data.count(b"\r")) * (1 + marks)
+    if len(data) > MAX_BYTES or len(head) > MAX_HEADERS or marks > MAX_PARTS or steps > MAX_STEPS:
         raise TooLargeError(
             "The message is too large or has too many parts.",
             next_step="Send what is needed as a bundle of files.",
@@ -59,7 +76,7 @@ def read(data: bytes) -> Mail:
 
 
 def _read(data: bytes) -> Mail:
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    message = email.message_from_bytes(data, policy=_Policy())
     text: str | None = None
     attachments: list[tuple[str, bytes]] = []
     parts = [each for each in message.walk() if not each.is_multipart()]

@@ -22,8 +22,9 @@ _LONGEST_UNIT: Final = 8
 _FEWEST_REPEATS: Final = 4
 _DEEPEST: Final = 3
 _TOKEN: Final = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*|[0-9]+|[^\sA-Za-z0-9_]")
-_COMMENT: Final = re.compile(rb"^\s*(?:#(?!!|include|define)|//|--\s).*$", re.MULTILINE)
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\s]{24,}={0,2}\s*")
+# Nothing below gives back what it took: white space by the MiB would take hours otherwise.
+_COMMENT: Final = re.compile(rb"^[^\S\n]*+(?:#(?!!|include|define)|//|--\s).*$", re.MULTILINE)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\s]{24,}+={0,2}\s*")
 _HEX: Final = re.compile(rb"(?:0x)?(?:[0-9a-fA-F]{2}[\s:]?){12,}")
 _ELEMENT: Final = re.compile(rb"(.)\1{3,}", re.DOTALL)
 

@@ -26,7 +26,7 @@ _ACCESS: Final = re.compile(
 )
 _FRAME: Final = re.compile(r"^\s{0,20}#([0-9]{1,4})\s{1,4}(.{1,1900})$")
 _ADDRESS: Final = re.compile(r"^0x[0-9a-fA-F]{1,16}\s+(?:in\s+)?")
-_MODULE: Final = re.compile(r"\((?:BuildId: [^)]*|[^()\s]*\+0x[0-9a-fA-F]+[^()]*)\)")
+_MODULE: Final = re.compile(r"\((?:BuildId: [^)]*|(?>[^()\s]*?\+0x[0-9a-fA-F])[^()]*+)\)")
 _PLACE: Final = re.compile(
     r"((?:[A-Za-z]:)?[^\s():]{1,600}\.[A-Za-z0-9_+]{1,6}):([0-9]{1,7})(?::[0-9]{1,6})?"
 )
