@@ -246,8 +246,11 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     )
     discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
     engine.register("on:finding.matched", reactions.on_matched)
-    engine.register(ANNOUNCE, lambda ids: findings.announce(SubmissionId(ids["submission"])))
     reviews = ReviewService(sessions, vault, findings)
+    engine.register(
+        ANNOUNCE,
+        lambda ids: reviews.propose_batch(findings.announce(SubmissionId(ids["submission"]))),
+    )
     _examine_and_compare(engine, validation, reviews, reactions, known)
     engine.register(
         validation_service.RUN,
@@ -445,7 +448,8 @@ def _examine_and_compare(
 ) -> None:
     def submitted(ids: Mapping[str, str]) -> None:
         validation.queue(FindingId(ids["finding"]))
-        reviews.propose(FindingId(ids["finding"]))
+        if "submission" not in ids:  # else it was compared with all that came together
+            reviews.propose(FindingId(ids["finding"]))
 
     def validated(ids: Mapping[str, str]) -> None:
         reviews.join_copies(FindingId(ids["finding"]))

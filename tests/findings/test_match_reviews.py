@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from finding_examples import document
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.assembly import Hub
+from clearhold.findings.intake import Format
 from clearhold.findings.merging import Layer
 from clearhold.findings.model import Match, Method, Receipt
 from clearhold.kernel.errors import DeniedError, NotFoundError
@@ -73,6 +75,56 @@ def test_proposing_again_changes_nothing(
     hub.reviews.propose(pair[0])
     hub.reviews.propose(pair[1])
     assert hub.reviews.waiting(coordinator) == before
+
+
+def test_a_batch_is_proposed_as_each_finding_alone_would_be(
+    hub: Hub, coordinator: Actor, lab_a: Actor, lab_b: Actor, submit: Submit
+) -> None:
+    """The same pairs wait, those with the very same proof foremost, and again changes nothing."""
+    same = document(proof="QUFB", title="One", description="first words")
+    a = one(submit(lab_a, same))
+    batch = [
+        one(submit(lab_b, same)),
+        one(submit(lab_b, document(proof="QkJC", title="Two", description="other ones"))),
+    ]
+    hub.reviews.propose_batch(batch)
+    together = hub.reviews.waiting(coordinator)
+    assert {together[0].a, together[0].b} == {a, batch[0]}
+    assert together[0].layers == (Layer.PROOF,)
+    for finding in batch:
+        hub.reviews.propose(finding)
+    hub.reviews.propose_batch(batch)
+    assert hub.reviews.waiting(coordinator) == together
+    assert len(together) == 3
+
+
+def test_findings_that_come_together_are_compared_together(
+    hub: Hub, coordinator: Actor, lab_a: Actor, engine: Any, submit: Submit
+) -> None:
+    """An upload of several lets pairs wait without being asked for, each finding announced once."""
+    frames = ("png_read_row", "png_decode", "main")
+    results = [
+        {
+            "ruleId": "CWE-787",
+            "message": {"text": f"Words of their own, {number}"},
+            "stacks": [
+                {
+                    "frames": [
+                        {"location": {"logicalLocations": [{"fullyQualifiedName": name}]}}
+                        for name in frames
+                    ]
+                }
+            ],
+        }
+        for number in range(3)
+    ]
+    run = {"tool": {"driver": {"name": "t"}}, "results": results}
+    log = json.dumps({"version": "2.1.0", "runs": [run]}).encode()
+    submit(lab_a, log, form=Format.SARIF, package="pkg:pypi/quuxlib@1.0")
+    engine.run_due()
+    waiting = hub.reviews.waiting(coordinator)
+    assert waiting
+    assert all(Layer.CRASH in pair.layers for pair in waiting)
 
 
 def test_only_who_sees_both_sees_them_side_by_side(

@@ -8,8 +8,9 @@ Yet Unwritten Bug Report, 2013; Vasiliev et al., TraceSim, 2020, for weights by 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +77,10 @@ class Pool:
             )
             for n in range(len(members))
         ]
+        self._ends = [
+            (self._end(words[0]), self._end(words[-1]))
+            for words in (each.sketch.words or ((),) for each in members)
+        ]
         self._kinds = Counter(each.sketch.kind for each in members)
         self._faults = Counter(_fault(each.sketch) for each in members)
         self._days = sorted(each.day for each in members)
@@ -136,8 +141,8 @@ class Pool:
             float(same_kind),
             math.log((self.size + 1) / self._kinds[one.kind]) if same_kind else 0.0,
             math.log((self.size + 1) / self._faults[_fault(one)]) if same_fault else 0.0,
-            self._words_of(one, other, 0),
-            self._words_of(one, other, -1),
+            self._words_of(a, b, 0),
+            self._words_of(a, b, 1),
             likeness,
             math.log1p(rank),
             math.log(len(self.members) or 1),
@@ -151,16 +156,18 @@ class Pool:
 
     def _nearer(self, day: float, apart: float) -> int:
         """How many members are nearer to `day` than `apart`, the one that stands there left out."""
-        low = _first(self._days, lambda each: each > day - apart)
-        high = _first(self._days, lambda each: each >= day + apart)
+        low = bisect_right(self._days, day - apart)
+        high = bisect_left(self._days, day + apart)
         return max(high - low - 1, 0)
 
-    def _words_of(self, one: Sketch, other: Sketch, place: int) -> float:
-        if not one.words or not other.words:
-            return 0.0
-        left, right = frozenset(one.words[place]), frozenset(other.words[place])
-        norm = _norm(left, self._idf_words) * _norm(right, self._idf_words)
-        return _cosine(left & right, self._idf_words, norm)
+    def _words_of(self, a: int, b: int, end: int) -> float:
+        """How alike the words of the innermost (0) or the last (1) of the frames are."""
+        left, right = self._ends[a][end], self._ends[b][end]
+        return _cosine(left[0] & right[0], self._idf_words, left[1] * right[1])
+
+    def _end(self, words: Sequence[int]) -> tuple[frozenset[int], float]:
+        found = frozenset(words)
+        return found, _norm(found, self._idf_words)
 
     def _aligned(self, one: Sequence[int], other: Sequence[int]) -> float:
         """The heaviest common subsequence of two stacks; depth and displacement cost weight."""
@@ -199,14 +206,3 @@ def _cosine(shared: frozenset[int], rarity: dict[int, float], norm: float) -> fl
     if not shared or not norm:
         return 0.0
     return sum(rarity[value] ** 2 for value in shared) / norm
-
-
-def _first(ordered: Sequence[float], holds: Callable[[float], bool]) -> int:
-    low, high = 0, len(ordered)
-    while low < high:
-        middle = (low + high) // 2
-        if holds(ordered[middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return low

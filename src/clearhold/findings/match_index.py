@@ -28,8 +28,9 @@ from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
 
 MATCHER: Final = "service:matcher"
+MANY: Final = 50
+"""The most findings that are ranked at once against all candidates; of more, against fewer each."""
 _DAY: Final = 86_400.0
-_MANY: Final = 50
 _CANDIDATES: Final = 64
 _CANDIDATES_OF_MANY: Final = 12
 
@@ -108,7 +109,7 @@ def rank_batch(
     latest = match_records.newest(unit, packages)
     held = match_records.sizes(unit, packages)
     chosen = {
-        each.number: _chosen(each, posted, latest[each.package], many=len(asked) > _MANY)
+        each.number: _chosen(each, posted, latest[each.package], many=len(asked) > MANY)
         for each in asked
     }
     known = {each.number: each for each in asked}
@@ -148,12 +149,14 @@ def _chosen(
     """Whom to compare with: who shares the rarest tokens, then the nearest in time."""
     weights: dict[int, float] = defaultdict(float)
     for token in each.tokens:
-        numbers = posted.get(token, ())
-        for number in numbers:
-            weights[number] += 1 / len(numbers)
+        numbers = posted.get(token)
+        if numbers:
+            weight = 1 / len(numbers)
+            for number in numbers:
+                weights[number] += weight
     weights.pop(each.number, None)
     most = _CANDIDATES_OF_MANY if many else _CANDIDATES
-    alike = sorted(weights, key=lambda number: (-weights[number], number))[:most]
+    alike = sorted(sorted(weights), key=weights.__getitem__, reverse=True)[:most]
     near = sorted((n for n in latest if n != each.number), key=lambda n: (abs(n - each.number), n))
     return list(dict.fromkeys((*alike, *near[: most // 2 if many else len(near)])))
 

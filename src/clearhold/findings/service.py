@@ -161,11 +161,17 @@ class FindingService:
             refused.append(Skipped("the rest", f"{problem.message} {problem.next_step}"))
         return BulkReceipt(tuple(receipts), tuple(refused))
 
-    def announce(self, submission: SubmissionId) -> None:
-        """Tell the modules to the right of each finding of a submission; told twice, once heard."""
+    def announce(self, submission: SubmissionId) -> tuple[FindingId, ...]:
+        """Tell the modules to the right of each finding of a submission; told twice, once heard.
+
+        Returns the findings in their order, for what can be done for all of them at once.
+        """
         with self._sessions.transaction() as unit:
-            for finding in records.of_submission(unit, submission):
-                unit.publish(Event(SUBMITTED, finding, {"finding": finding}))
+            findings = records.of_submission(unit, submission)
+            for finding in findings:
+                ids = {"finding": finding, "submission": submission}
+                unit.publish(Event(SUBMITTED, finding, ids))
+            return findings
 
     def receipt(self, actor: Actor, submission: SubmissionId) -> Receipt:
         """The receipt of a submission the actor may see. Raises `NotFoundError`."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -91,6 +90,7 @@ class Sketcher:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._known: dict[str, int] = {}
+        self._last: tuple[frozenset[str], tuple[int, ...]] = (frozenset(), ())
 
     def sketch(self, signals: Signals) -> Sketch:
         """What is compared of a finding."""
@@ -143,13 +143,17 @@ class Sketcher:
             value.encode("utf-8", "replace"), key=self._key, digest_size=size
         ).digest()
 
-    def _minhash(self, shingles: Iterable[str]) -> tuple[int, ...]:
+    def _minhash(self, shingles: frozenset[str]) -> tuple[int, ...]:
+        if shingles is self._last[0]:  # a sketch and tokens are made of the same text
+            return self._last[1]
         least = [0] * BINS
         for each in shingles:
             value = int.from_bytes(self._hash(f"shingle {each}", 4), "little") or 1
             place = value % BINS
             least[place] = min(least[place] or value, value)
-        return tuple(least) if sum(map(bool, least)) > BINS // 2 else ()
+        told = tuple(least) if sum(map(bool, least)) > BINS // 2 else ()
+        self._last = (shingles, told)
+        return told
 
 
 def _bands(bins: tuple[int, ...]) -> tuple[str, ...]:
