@@ -57,6 +57,11 @@ def sizes(database: Engine) -> Sizes:
     return Sizes(round(found.body), round(found.receipt), round(found.keys), round(found.tokens))
 
 
+def crowd_of(held: int) -> int:
+    """How many of those held are on the crowded package: 50,000, of fewer than 100,000 half."""
+    return held // (held // min(CROWD, held // 2))
+
+
 class Bugs:
     """Made-up reports on one library: five frames, a file and forty words, drawn from a stock.
 
@@ -121,7 +126,7 @@ class _Filler:
         self._sketcher = Sketcher(vault.matching_hash("match-index", self._crowded.hex()))
         self._bugs = Bugs(1)
         self._sketch = self._sketcher.sketch(told_of(*self._bugs.next())).to_bytes()
-        self._every = max(count // CROWD, 1)
+        self._every = count // crowd_of(count)
         self._postings: dict[bytes, int] = {}
         self._leaf = 10_000_000
 

@@ -1,8 +1,9 @@
 """Taking in a thousand findings at once while many are held; what a finding takes on disk.
 
 What is held is written in bulk in the shapes and sizes that `findings.reception` writes (see
-`held_findings`), fifty thousand of it on the one package that the batch is about. The batch itself
-goes through the services, and so does what is counted in bytes. Published figures of DefectDojo stand beside; it is not run here.
+`held_findings`), much of it on the one package that the batch is about; bytes are counted on that.
+The batch itself goes through the services. Published figures of DefectDojo stand beside; it is not
+run here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import Engine, event, text
 
 from benchmarks import access
 from benchmarks.figure import Figure
-from benchmarks.held_findings import BATCH, CROWD, CROWDED, Bugs, hold, sizes
+from benchmarks.held_findings import BATCH, CROWDED, Bugs, crowd_of, hold, sizes
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PERMISSIONS, PartyKind
 from clearhold.adapters.blobs_local import LocalBlobs
@@ -64,10 +65,10 @@ class _Taken:
 def run(*, full: bool) -> Iterator[Figure]:
     """Seconds for a batch, bytes for a finding, and queries for a submission, on SQLite.
 
-    CLEARHOLD_BENCH_HELD says how many findings are held, in place of the 100,000 or, in full, the
+    CLEARHOLD_BENCH_HELD says how many findings are held, in place of the 50,000 or, in full, the
     million. Nothing is extrapolated.
     """
-    held = int(os.environ.get("CLEARHOLD_BENCH_HELD", "0")) or (1_000_000 if full else 100_000)
+    held = int(os.environ.get("CLEARHOLD_BENCH_HELD", "0")) or (1_000_000 if full else 50_000)
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         yield from _measured(place, held)
@@ -96,7 +97,7 @@ def _measured(place: Path, held: int) -> Iterator[Figure]:
 
 def _figures(desk: _Desk, database: Engine, *, held: int, bytes_each: float) -> Iterator[Figure]:
     taken, single = desk.batches()
-    crowd = held // max(held // CROWD, 1)
+    crowd = crowd_of(held)
     where = (
         f"findings held, all written out and none extrapolated, {crowd} of them on the batch's package"
         f" ({os.cpu_count()} cores, SQLite)"
