@@ -21,6 +21,7 @@ from clearhold.kernel.errors import (
     InvalidError,
     NotFoundError,
 )
+from clearhold.parties.terms import Act
 from clearhold.parties.wish import Wishes
 from clearhold.scanning.live_scope import Depth, make_live_scope
 from clearhold.scanning.model import Mode, State
@@ -150,12 +151,12 @@ def test_a_blackout_ends_leases_and_keeps_others_from_beginning(
 
 
 def test_leases_on_live_systems_hold_each_other_off(scene: LiveScene) -> None:
-    """Whatever the technique; the answer names the asker's own targets alone."""
+    """Whatever the technique; the answer names no target."""
     scene.allow()
     one, two = scene.lab("one"), scene.lab("two")
     scene.claim(one, "domain:*.water.example")
     told = _refused(scene, two, SHOP, ADDRESS, technique=Technique.LIVE_PROBING)
-    assert told.facts["taken"] == [SHOP]
+    assert "taken" not in told.facts
     assert told.facts["own_leases"] == []
     assert "water.example" not in str(told.facts).replace(SHOP, "")
     scene.claim(two, SHOP, mode=Mode.NOTIFY_ONLY)
@@ -380,3 +381,37 @@ def test_the_desk_for_software_leases_no_live_system(scene: LiveScene) -> None:
             budget_s=1,
             key="k",
         )
+
+
+def test_what_was_withdrawn_does_not_come_back_in_another_envelope(scene: LiveScene) -> None:
+    envelope = scene.envelope()
+    given = scene.hub.live.authorisations.lodge(scene.owner, envelope)
+    scene.hub.live.authorisations.withdraw(scene.owner, given.stored.id)
+    again = scene.hub.live.authorisations.lodge(scene.owner, envelope + b" ")
+    assert again.stored.id == given.stored.id
+    assert again.stored.withdrawn_at is not None
+    _refused(scene, scene.lab("lab"), SHOP)
+
+
+@pytest.mark.parametrize("who", ["water", "lab"])
+def test_consent_is_of_no_use_while_owner_or_holder_is_suspended(
+    scene: LiveScene, who: str
+) -> None:
+    scene.allow()
+    lab = scene.lab("lab")
+    held = scene.claim(lab, SHOP)
+    party = {"water": scene.owner, "lab": lab}[who]
+    (name,) = {each.agreement for each in scene.hub.agreements.standings(party)}
+    scene.hub.agreements.bar(scene.coordinator, name, party.party, Act.SUSPEND, reason="harm")
+    _refused(scene, lab, ADDRESS)
+    with pytest.raises(ConflictError):
+        scene.passport(lab, held)
+    with pytest.raises(ConflictError):
+        scene.beat(lab, held)
+
+
+def test_a_live_conflict_does_not_say_which_targets_are_taken(scene: LiveScene) -> None:
+    scene.allow()
+    scene.claim(scene.lab("lab"), ADDRESS)
+    told = _refused(scene, scene.lab("rival"), SHOP, ADDRESS)
+    assert "203.0.113.9" not in f"{told.message}{told.next_step}{told.facts}"

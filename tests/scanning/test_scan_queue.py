@@ -17,9 +17,11 @@ from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,
     InvalidError,
+    LimitError,
     NotFoundError,
 )
 from clearhold.kernel.ids import LeaseId
+from clearhold.parties.terms import Act
 from clearhold.scanning.claim_records import Waits
 from clearhold.scanning.model import Mode, State, StopReason, Versions
 
@@ -230,3 +232,56 @@ def test_a_commit_and_a_version_of_one_package_stand_against_each_other(
     with pytest.raises(ConflictError):
         claim(hub, first, scope("lib/", package=PACKAGE), "asked")
     assert claim(hub, first, scope("lib/", versions=Versions(commits=("b" * 40,))), "b")
+
+
+def test_a_party_takes_so_many_places_a_day(hub: Hub, first: Actor) -> None:
+    for number in range(64):
+        wait(hub, first, scope("a.c", package=f"pkg:pypi/many-{number}"), f"k{number}")
+    with pytest.raises(LimitError):
+        wait(hub, first, scope("a.c", package="pkg:pypi/many-64"), "k64")
+
+
+def test_who_stands_in_its_own_way_holds_up_nobody(
+    hub: Hub, first: Actor, second: Actor, pass_time: Callable[[], None]
+) -> None:
+    claim(hub, first, scope("tiny.c"), "1")
+    own = wait(hub, first, scope("**"), "2")
+    place = wait(hub, second, scope("other.c"), "3")
+    pass_time()
+    assert hub.scanning.queue.get(second, place.id).state is Waits.GRANTED
+    assert hub.scanning.queue.get(first, own.id).state is Waits.WAITING
+
+
+def test_nothing_is_granted_to_who_was_suspended(
+    hub: Hub, first: Actor, second: Actor, coordinator: Actor, pass_time: Callable[[], None]
+) -> None:
+    wait(hub, first, scope("**"), "1")
+    (name,) = {each.agreement for each in hub.agreements.standings(first)}
+    hub.agreements.bar(coordinator, name, first.party, Act.SUSPEND, reason="harm")
+    pass_time()
+    assert claim(hub, second, scope("a.c"), "2").state is State.GRANTED
+
+
+def test_a_key_of_a_pre_emption_is_for_one_scope(
+    hub: Hub, holder: Actor, first: Actor, coordinator: Actor
+) -> None:
+    urgent: dict[str, Any] = {
+        "reason": StopReason.EMERGENCY,
+        "to": "first",
+        "window": timedelta(hours=1),
+        "budget_s": 60,
+        "key": "k",
+    }
+    hub.scanning.preempt(coordinator, scope("a.c"), **urgent)
+    claim(hub, holder, scope("b.c"), "1")
+    with pytest.raises(ConflictError, match="idempotency key"):
+        hub.scanning.preempt(coordinator, scope("b.c"), **urgent)
+
+
+@pytest.mark.parametrize("paths", [("**/*",), ("*", "*/**")])
+def test_a_whole_package_by_another_spelling_is_one(
+    hub: Hub, first: Actor, paths: tuple[str, ...]
+) -> None:
+    wide = scope(*paths, versions=Versions(start="0.dev0"), functions=("?*",))
+    with pytest.raises(InvalidError, match="whole package"):
+        claim(hub, first, wide, "1", window=timedelta(days=30))

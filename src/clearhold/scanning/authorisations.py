@@ -9,9 +9,10 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from clearhold.access import allowances
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
-from clearhold.access.permissions import Permission
+from clearhold.access.permissions import PartyKind, Permission
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
 from clearhold.kernel.ids import PartyId, new_id
@@ -86,10 +87,12 @@ class Authorisations:
             return _not_allowed()
         found = records.in_force(unit, self._desk.near(unit, Kind.AUTHORISATION, scope.targets))
         handle = parties.by_id(unit, holder).handle
+        if not _agreed(unit, holder, Permission.SCANNING_CLAIM):
+            return _not_allowed()
         paused: datetime | None = None
         for each in found:
             read = self.open(unit, each, reader=READER)
-            if not read.allows(scope, handle) or not owns(unit, each.party, read.targets):
+            if not read.allows(scope, handle) or not _stands(unit, read):
                 continue
             end = min(until, each.until)
             spell = first_within(read.blackouts, unit.now, end)
@@ -111,7 +114,8 @@ class Authorisations:
             handle = parties.by_id(unit, holder).handle
             return (
                 read.allows(scope, handle)
-                and owns(unit, each.party, read.targets)
+                and _stands(unit, read)
+                and _agreed(unit, holder, Permission.SCANNING_CLAIM)
                 and not any_wish_against(unit, scope.targets)
                 and first_within(read.blackouts, unit.now, unit.now + timedelta(microseconds=1))
                 is None
@@ -164,8 +168,9 @@ class AuthorisationService:
             raise InvalidError("The signed authorisation is too long to be one.")
         with self._sessions.transaction() as unit:
             parties.hold(unit, actor.party)
-            consent, key = _verified(unit, actor, envelope)
-            digest = self._desk.vault.matching_hash("live-authorisation", envelope.hex())
+            payload, consent, key = _verified(unit, actor, envelope)
+            # Of the statement: an envelope can be written anew around what was withdrawn.
+            digest = self._desk.vault.matching_hash("live-authorisation", payload.hex())
             known = records.by_digest(unit, actor.party, digest)
             if known is not None:
                 return self._authorisations.open(unit, known, reader=actor.principal)
@@ -258,13 +263,25 @@ def owns(unit: UnitOfWork, owner: PartyId, targets: Sequence[Target]) -> bool:
     return not sites or sites == {parties.by_id(unit, owner).handle}
 
 
+def _stands(unit: UnitOfWork, read: Authorisation) -> bool:
+    """Whether its owner stands for its targets and has an agreement in force, both now."""
+    owner = read.stored.party
+    return _agreed(unit, owner, Permission.PARTIES_WISH) and owns(unit, owner, read.targets)
+
+
+def _agreed(unit: UnitOfWork, party: PartyId, permission: Permission) -> bool:
+    """Whether a party is bound by an agreement that opens this; coordinators need none."""
+    kind = parties.by_id(unit, party).kind
+    return kind is PartyKind.COORDINATOR or allowances.allows(unit, party, permission)
+
+
 def any_wish_against(unit: UnitOfWork, targets: Sequence[Target]) -> bool:
     """Whether somebody who stands for a target wishes not to have it scanned."""
     about = [subject for each in targets if (subject := subject_of(each)) is not None]
     return bool(about) and wishes.for_subjects(unit, about).do_not_scan
 
 
-def _verified(unit: UnitOfWork, actor: Actor, envelope: bytes) -> tuple[ScanConsent, str]:
+def _verified(unit: UnitOfWork, actor: Actor, envelope: bytes) -> tuple[bytes, ScanConsent, str]:
     keys = {
         name: Ed25519PublicKey.from_public_bytes(raw)
         for name, raw in parties.keys_of(unit, actor.party).items()
@@ -279,7 +296,7 @@ def _verified(unit: UnitOfWork, actor: Actor, envelope: bytes) -> tuple[ScanCons
     consent = wire.read(payload)
     if consent.party != actor.party:
         raise InvalidError("What was signed is the authorisation of another party.")
-    return consent, key
+    return payload, consent, key
 
 
 def _read(stored: StoredAuthorisation, consent: ScanConsent) -> Authorisation:

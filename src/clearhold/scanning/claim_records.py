@@ -126,6 +126,21 @@ def attempts_since(
     return tuple(_attempt(row) for row in rows)
 
 
+def waits_since(unit: UnitOfWork, party: PartyId, since: datetime) -> int:
+    """How many places in queues a party has taken."""
+    with unit.as_service():
+        count: int = unit.connection.execute(
+            select(func.count())
+            .select_from(attempt)
+            .where(
+                attempt.c.party == party,
+                attempt.c.asked_at > since,
+                attempt.c.kind == Kind.WAIT,
+            )
+        ).scalar_one()
+    return count
+
+
 def how_many_since(
     unit: UnitOfWork, party: PartyId, since: datetime, *, advised: bool = False
 ) -> int:

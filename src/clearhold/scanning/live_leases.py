@@ -187,13 +187,11 @@ class LiveLeaseService:
         ]
         if not against:
             return None
-        taken = {text for each in against for text in scope.overlap(each.scope)}
         leases = [each.stored.lease for each in against]
         return ConflictError(
             "Part of this scope is leased already.",
-            next_step="Leave the taken targets out, claim notify-only, or ask again later.",
+            next_step="Claim notify-only, or ask again later.",
             facts={
-                "taken": sorted(taken),
                 "own_leases": [each.id for each in leases if each.party == actor.party],
             },
         )

@@ -16,11 +16,12 @@ from typing import Final
 import msgspec
 from sqlalchemy.exc import IntegrityError as BrokenConstraintError
 
+from clearhold.access.allowances import allows
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
-from clearhold.kernel.ids import LeaseId, new_id
+from clearhold.kernel.ids import LeaseId, PartyId, new_id
 from clearhold.ports.engine import Task
 from clearhold.scanning import claim_records as records
 from clearhold.scanning import records as leases
@@ -214,7 +215,8 @@ class ScanQueue:
             if self._may_have(unit, lane, each, wanted, before):
                 self._grant(unit, lane, each, wanted)
                 return True
-            before.append((each.mode, scope))
+            if not self._blocks_itself(unit, lane, each.party, wanted):
+                before.append((each.mode, scope))
         return False
 
     def _may_have(
@@ -234,11 +236,29 @@ class ScanQueue:
         )
         if against is not None:
             return False
+        if not allows(unit, place.party, Permission.SCANNING_CLAIM):
+            return False
         ends_at = unit.now + wanted.window
         return (
             self._claims.forbidden(unit, place.party, wanted, ends_at=ends_at) is None
             and self._claims.unfair(unit, place.party, lane, wanted) is None
         )
+
+    def _blocks_itself(
+        self, unit: UnitOfWork, lane: Entered, party: PartyId, wanted: Wanted
+    ) -> bool:
+        """Whether what a place waits for is its own party's doing: then it holds up nobody."""
+        if not allows(unit, party, Permission.SCANNING_CLAIM):
+            return True
+        if self._claims.unfair(unit, party, lane, wanted) is not None:
+            return True
+        mine = {
+            each.lease.fence
+            for each in leases.of_party_in(unit, party, lane.name)
+            if collide(wanted.mode, each.lease.mode)
+        }
+        own = lane.sight.scopes(mine).values()
+        return any(wanted.scope.overlap(each) for each in own)
 
     def _grant(self, unit: UnitOfWork, lane: Entered, place: StoredWait, wanted: Wanted) -> None:
         _, others = self._claims.met(unit, place.party, lane, wanted)

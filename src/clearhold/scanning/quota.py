@@ -72,7 +72,7 @@ class Quota:
         places = [each for each in earlier if each.kind is Kind.WAIT]
         if len(places) >= limits.waits:
             raise _used_up(places[0].asked_at)
-        if records.how_many_since(unit, actor.party, since) >= limits.answers_in_all:
+        if records.waits_since(unit, actor.party, since) >= limits.waits_in_all:
             raise LimitError(
                 "Your party has joined as many queues as a day allows.",
                 next_step="Leave the places you have, and ask again tomorrow.",

@@ -211,10 +211,20 @@ class ScanningService:
         with self._sessions.transaction() as unit:
             party = None if to is None else _scanner(parties.by_handle(unit, to))
             named = self._vault.request_key(actor.party, f"preempt:{key}")
-            wanted = Wanted(scope, Mode.EXCLUSIVE, window, budget_s, named, named.encode())
+            asked = msgspec.json.encode(
+                (scope.to_plain(), window.total_seconds(), budget_s), order="sorted"
+            )
+            request = self._vault.matching_hash("preempt", asked.decode())
+            wanted = Wanted(scope, Mode.EXCLUSIVE, window, budget_s, named, request)
             lane = self._lanes.enter(unit, self._lanes.of(scope))
             if party is not None:
-                if records.by_key(unit, party, named) is not None:
+                known = records.by_key(unit, party, named)
+                if known is not None and known.request != request:
+                    raise ConflictError(
+                        "This idempotency key was used to pre-empt something else.",
+                        next_step="Use a new key for each scope.",
+                    )
+                if known is not None:
                     return
                 ends_at = unit.now + window
                 if (no := self._claims.forbidden(unit, party, wanted, ends_at=ends_at)) is not None:

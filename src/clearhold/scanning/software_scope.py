@@ -91,8 +91,17 @@ class SoftwareScope:
 
     @property
     def whole_package(self) -> bool:
-        """Whether it takes every state, file and function."""
-        return self.versions.everything and globs.EVERYTHING in self.paths and not self.functions
+        """Whether nothing but wildcards bounds its files and functions, in versions without end.
+
+        What takes all but nothing, as `**/*` from version 0.0.1 on, counts as everything.
+        """
+        open_ended = self.versions.exact is None and not self.versions.commits
+        return (
+            open_ended
+            and self.versions.before is None
+            and any(set(path) <= set("*?/") for path in self.paths)
+            and (not self.functions or any(set(each) <= set("*?") for each in self.functions))
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON."""
