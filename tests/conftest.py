@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, create_engine, text
 
 from agreeing import agree
@@ -23,6 +24,10 @@ from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine
 from clearhold.store.unit_of_work import Sessions
 from clearhold.vault.service import Vault
+
+# A busy machine is slow, and no test asserts a time.
+settings.register_profile("clearhold", deadline=None)
+settings.load_profile("clearhold")
 
 DATABASES = ("sqlite", "postgresql")
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"

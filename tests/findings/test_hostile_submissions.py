@@ -168,6 +168,7 @@ def test_archives_with_any_names_are_read_or_refused(files: dict[str, bytes]) ->
         b"\x1f\x8b",
         b"",
     ],
+    ids=lambda _: "archive",  # archives hold the time they were made: no name for a test
 )
 def test_archives_that_lead_elsewhere_lie_or_burst_are_refused(content: bytes) -> None:
     with pytest.raises((InvalidError, TooLargeError)) as refused:
