@@ -118,7 +118,9 @@ def test_finders_of_one_bug_learn_of_each_other_only_by_number_and_once_reproduc
     mine = hub.findings.list(lab_a)[0].standing
     assert mine is not None
     assert (mine.vulnerability, mine.first) == (theirs.vulnerability, True)
-    assert lab_a.party not in repr(hub.findings.get(lab_b, second))
+    shown = repr(hub.findings.get(lab_b, second))
+    assert lab_a.party not in shown
+    assert first not in shown  # an id holds the time it was made
     assert len(hub.findings.list(lab_b)) == 1
 
 

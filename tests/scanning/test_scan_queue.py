@@ -203,6 +203,18 @@ def test_two_are_introduced_once_both_are_willing(
     assert hub.scanning.introductions.list(second) == ()
 
 
+def test_an_attempt_introduces_nobody_after_a_day(
+    hub: Hub, holder: Actor, first: Actor, clock: Any
+) -> None:
+    mine = claim(hub, holder, scope("lib/a.c"), "held")
+    attempt = refused(hub, first, "asked")
+    hub.scanning.introductions.of_lease(holder, mine.lease.id, "room 1")
+    clock.advance(timedelta(days=1))
+    with pytest.raises(NotFoundError):
+        hub.scanning.introductions.of_attempt(first, attempt, "room 2")
+    assert hub.scanning.introductions.list(first) == ()
+
+
 def test_who_would_not_be_introduced_and_who_was_not_asked_look_alike(
     hub: Hub, holder: Actor, first: Actor
 ) -> None:

@@ -103,6 +103,9 @@ def test_judging_never_raises_and_unreadable_is_never_clean(a: str, b: str, c: s
         ("pkg:pypi/UJSON@5.1.0", "pkg:pypi/ujson@5.1.0"),
         ("pkg:PyPI/ruamel_yaml", "pkg:pypi/ruamel-yaml"),
         ("pkg:deb/debian/zlib@1:1.2.11?arch=amd64", "pkg:deb/debian/zlib@1:1.2.11?arch=amd64"),
+        ("pkg:nuget/Newtonsoft.Json@13.0.1", "pkg:nuget/newtonsoft.json@13.0.1"),
+        ("pkg:deb/Debian/zlib@1.3", "pkg:deb/debian/zlib@1.3"),
+        ("pkg:rpm/Fedora/curl@8.1", "pkg:rpm/fedora/curl@8.1"),
         ("pkg:npm/%40angular/core@1.0.0+x", "pkg:npm/%40angular/core@1.0.0%2Bx"),
     ],
 )

@@ -19,7 +19,7 @@ _WHY = {"reason": "a maintainer needs the proofs to judge a fix"}
 def case(scene: Scene) -> None:
     """Open the case, read the maintainer in, and agree an embargo."""
     coordinator, maintainer = scene.cast[COORDINATOR], scene.cast[MAINTAINER]
-    vulnerability = scene.facts["standing"]["a"]["vulnerability"]
+    vulnerability = scene.facts["findings"]["lab A's crash"]["id"]  # the earliest report of it
     opened = coordinator.post(
         "/cases",
         {"vulnerability": vulnerability, "title": "ujson: overflow while indenting"},

@@ -236,11 +236,13 @@ class Receipt(msgspec.Struct, frozen=True):
 class Standing:
     """What a finder learns of the vulnerability once the own proof has reproduced.
 
+    `vulnerability` is equal for the findings of one vulnerability and tells nothing else: its id
+    among coordinators is that of its earliest finding, which holds the time that came.
     `independent_finders` counts the parties whose own proofs reproduced, this one included;
     `first` says whether this finding has priority.
     """
 
-    vulnerability: VulnerabilityId
+    vulnerability: str
     independent_finders: int
     first: bool
 

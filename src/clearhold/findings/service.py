@@ -192,7 +192,7 @@ class FindingService:
         with self._sessions.transaction() as unit:
             head = _seen(unit, actor, finding)
             body = self._open(unit, head, reader=actor.principal)
-            return FindingView(head, body, _standings(unit, [head]).get(head.id))
+            return FindingView(head, body, self._standings(unit, [head]).get(head.id))
 
     def list(
         self, actor: Actor, *, after: FindingId | None = None, limit: int = MOST_LISTED
@@ -201,7 +201,7 @@ class FindingService:
         actor.need(Permission.FINDINGS_READ)
         with self._sessions.transaction() as unit:
             heads = records.listing(unit, actor, after=after, limit=min(max(limit, 1), MOST_LISTED))
-            standings = _standings(unit, heads)
+            standings = self._standings(unit, heads)
             return tuple(FindingView(head, None, standings.get(head.id)) for head in heads)
 
     def proof(self, actor: Actor, finding: FindingId) -> bytes:
@@ -381,6 +381,29 @@ class FindingService:
             body = self.open_for(unit, finding, reader=match_index.MATCHER)
             match_index.index_body(unit, self._vault, finding, body)
 
+    def _standings(
+        self, unit: UnitOfWork, heads: Sequence[FindingHead]
+    ) -> dict[FindingId, Standing]:
+        """What may be told of the vulnerabilities of those findings whose own proof reproduced."""
+        shown = [head.id for head in heads if head.state is State.REPRODUCED]
+        if not shown:
+            return {}
+        around = records.neighbourhood(unit, shown)
+        standings = {}
+        for cluster in clusters(around.received, around.assertions):
+            proven = [
+                each
+                for each in (around.heads[member] for member in cluster.members)
+                if each.state is State.REPRODUCED
+            ]
+            for member in proven:
+                standings[member.id] = Standing(
+                    vulnerability=self._vault.matching_hash("standing", proven[0].id).hex()[:32],
+                    independent_finders=len({each.party for each in proven}),
+                    first=member.id == proven[0].id,
+                )
+        return {identity: standings[identity] for identity in shown}
+
     def _open(self, unit: UnitOfWork, head: FindingHead, *, reader: str) -> FindingBody:
         content = self._vault.unseal(
             unit,
@@ -445,28 +468,6 @@ def _seen_submission(
     if known is None:
         raise NotFoundError("There is no such submission.")
     return known
-
-
-def _standings(unit: UnitOfWork, heads: Sequence[FindingHead]) -> dict[FindingId, Standing]:
-    """What may be told of the vulnerabilities of those findings whose own proof reproduced."""
-    shown = [head.id for head in heads if head.state is State.REPRODUCED]
-    if not shown:
-        return {}
-    around = records.neighbourhood(unit, shown)
-    standings = {}
-    for cluster in clusters(around.received, around.assertions):
-        proven = [
-            each
-            for each in (around.heads[member] for member in cluster.members)
-            if each.state is State.REPRODUCED
-        ]
-        for member in proven:
-            standings[member.id] = Standing(
-                vulnerability=cluster.id,
-                independent_finders=len({each.party for each in proven}),
-                first=member.id == proven[0].id,
-            )
-    return {identity: standings[identity] for identity in shown}
 
 
 def _entry(

@@ -54,7 +54,13 @@ class Purl:
             raise InvalidError(
                 f"The package URL {text!a} holds control characters.", next_step=_NEXT_STEP
             )
-        name = parsed.name
+        name, namespace = parsed.name, parsed.namespace
+        if parsed.type == "nuget":
+            name = name.lower()  # NuGet takes ids of any case for one package
+        if parsed.type in {"deb", "rpm"} and namespace:
+            namespace = (
+                namespace.lower()
+            )  # vendors are case-insensitive, says the type's definition
         if parsed.type == "pypi":
             if parsed.namespace:
                 raise InvalidError("PyPI knows no namespaces.", next_step=_NEXT_STEP)
@@ -62,7 +68,7 @@ class Purl:
         qualifiers = parsed.qualifiers if isinstance(parsed.qualifiers, dict) else {}
         return cls(
             type=parsed.type,
-            namespace=parsed.namespace,
+            namespace=namespace,
             name=name,
             version=parsed.version,
             qualifiers=MappingProxyType(dict(sorted(qualifiers.items()))),

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
+from clearhold.scanning.limits import DAY
 from clearhold.scanning.model import Mode
 from clearhold.scanning.tables import scan_attempt as attempt
 from clearhold.scanning.tables import scan_introduction as introduction
@@ -167,10 +168,12 @@ def forget_attempts(unit: UnitOfWork, lane: bytes, before: datetime) -> None:
 
 
 def attempt_of(unit: UnitOfWork, party: PartyId, identity: str) -> Attempt | None:
-    """A party's own attempt."""
+    """A party's own attempt of the last day."""
     with unit.as_service():
         row = unit.connection.execute(
-            select(attempt).where(attempt.c.party == party, attempt.c.id == identity)
+            select(attempt).where(
+                attempt.c.party == party, attempt.c.id == identity, _of_today(unit)
+            )
         ).one_or_none()
     return None if row is None else _attempt(row)
 
@@ -192,9 +195,15 @@ def open_to_introduction(unit: UnitOfWork, lane: bytes, *, besides: PartyId) -> 
                 attempt.c.party != besides,
                 attempt.c.introduce.is_not(None),
                 attempt.c.scope.is_not(None),
+                _of_today(unit),
             )
         ).all()
     return tuple(_attempt(row) for row in rows)
+
+
+def _of_today(unit: UnitOfWork) -> ColumnElement[bool]:
+    """An attempt leads to an introduction for a day."""
+    return attempt.c.asked_at > unit.now - DAY
 
 
 def add_wait(unit: UnitOfWork, new: StoredWait) -> None:
