@@ -15,6 +15,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.advisories.draft import Exploitation
 from clearhold.advisories.service import Notice
 from clearhold.cases import history
+from clearhold.findings.danger import Danger
 from clearhold.inventory.model import AssetProfile, Exposure, Known, MissionImpact, SafetyImpact
 from clearhold.kernel.decisions import bod_26_04, ssvc_deployer
 from clearhold.kernel.errors import DeniedError, NotFoundError
@@ -159,6 +160,28 @@ def test_a_priority_can_be_recomputed_from_the_inputs_that_are_shown(road: Road)
 
     assert bod_26_04.TABLE.decide(again(priority.directive)).outcome == action.tier
     assert ssvc_deployer.TABLE.decide(again(priority.deployer)).outcome == priority.deployer.outcome
+
+
+def test_what_several_found_comes_first_among_equals_but_only_once_public(road: Road) -> None:
+    _, utility, _ = operators(road)
+    cases = [
+        road.case(early_notice=True, collision=each) for each in (Danger.SINGLE, Danger.CROWDED)
+    ]
+    notices = []
+    for case in cases:
+        notices.append(road.scheduled(case))
+        road.remediation.prepare(road.coordinator, notices[-1].id)
+        road.engine.run_due()
+    coming = road.remediation.plan(utility)
+    assert [each.id for each in coming] == sorted(each.id for each in coming)
+    assert all(each.details is None for each in coming)
+    road.clock.advance(WEEK)
+    road.engine.run_due()
+    shown = [each.details for each in road.remediation.plan(utility)]
+    told = [each.priority for each in shown if each is not None]
+    assert [[each.value for each in one.beside] for one in told] == [["crowded"], ["single"]]
+    assert told[0].directive == told[1].directive
+    assert told[0].deployer == told[1].deployer
 
 
 def test_what_nobody_knows_counts_at_its_worst_and_is_said(road: Road) -> None:

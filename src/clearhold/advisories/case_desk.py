@@ -6,6 +6,7 @@ from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.advisories.case_file import CaseFile
 from clearhold.cases import entry, progress
+from clearhold.cases.collisions import collision_in
 from clearhold.cases.material import CaseMaterial
 from clearhold.kernel.ids import CaseId
 from clearhold.patches.judging import Delivery
@@ -35,6 +36,7 @@ class CaseDesk:
             level=self._material.level(unit, case),
             embargo_ends=term.until if term is not None and term.in_force else None,
             early_notice=term is not None and term.operators_early_notice,
+            collision=collision_in(unit, case).danger,
         )
 
     def delivery(self, unit: UnitOfWork, case: CaseId, *, reader: str) -> Delivery | None:

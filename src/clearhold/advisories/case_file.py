@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from clearhold.access.model import Actor
+from clearhold.findings.danger import Danger
 from clearhold.kernel.ids import CaseId, CompartmentId
 from clearhold.patches.judging import Delivery
 from clearhold.store.unit_of_work import UnitOfWork
@@ -18,7 +19,8 @@ class CaseFile:
 
     `level` is the best validation level of its findings. `embargo_ends` is None while no embargo
     was agreed or once it was terminated. `early_notice` says that the parties agreed to tell
-    operators before publication that something urgent is coming.
+    operators before publication that something urgent is coming. `collision` says how dangerous it is
+    that several found the flaw.
     """
 
     id: CaseId
@@ -26,6 +28,7 @@ class CaseFile:
     level: int
     embargo_ends: datetime | None
     early_notice: bool
+    collision: Danger = Danger.SINGLE
 
     def under_embargo(self, now: datetime) -> bool:
         """Whether nothing may be published yet."""

@@ -21,6 +21,7 @@ from clearhold.advisories.draft import Draft, PriorityFacts, advisory_of
 from clearhold.advisories.model import Advisory
 from clearhold.advisories.records import Kept, State
 from clearhold.advisories.renderings import Kind
+from clearhold.findings.danger import Danger
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import AdvisoryId, CaseId, CompartmentId, new_id
 from clearhold.parties import records as parties
@@ -61,7 +62,8 @@ class Matter:
     """What remediation works with: the advisory, its priority facts, and its place in time.
 
     `starts_at` is when operators can act: the instant of publication, past or agreed; None while
-    nothing is agreed. `delivered` says whether a patch ready to install comes with it.
+    nothing is agreed. `delivered` says whether a patch ready to install comes with it,
+    and `collision` how dangerous it is that several found the flaw.
     """
 
     id: AdvisoryId
@@ -73,6 +75,7 @@ class Matter:
     advisory: Advisory
     facts: PriorityFacts
     delivered: bool
+    collision: Danger = Danger.SINGLE
 
 
 class AdvisoryService:
@@ -257,6 +260,7 @@ class AdvisoryService:
             advisory=dossier.advisory(starts_at or unit.now),
             facts=dossier.draft.facts,
             delivered=dossier.delivery is not None,
+            collision=dossier.case.collision,
         )
 
     def owned(self, unit: UnitOfWork, actor: Actor, advisory: AdvisoryId) -> Kept:

@@ -16,6 +16,7 @@ from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.cases import embargo_records, model, progress, records
+from clearhold.cases.collisions import collision_in
 from clearhold.cases.contact import VendorContact
 from clearhold.cases.embargo_records import EmbargoRecord
 from clearhold.cases.entry import entered
@@ -61,6 +62,7 @@ class EmbargoService:
 
         Without `until`, the vendors' own policy says for how long. What lies outside that policy is
         marked with a caution, or refused where the policy is firm; a vendor may change its mind.
+        So is, for who may read the content, what is longer than advised for a flaw that so many found.
         `operators_early_notice` lets operators be told before that instant that something urgent
         is coming, without saying what. Proposing again what one's own open proposal says changes
         nothing. Raises `ConflictError` when something is public already, the embargo has ended or a
@@ -213,7 +215,12 @@ class EmbargoService:
         )
         earlier = embargo_records.embargo_in(unit, case.id, progress.PROPOSED)
         case = progress.move_embargo(
-            unit, case, EmbargoStep.PROPOSE, embargo=new, by=actor.principal
+            unit,
+            case,
+            EmbargoStep.PROPOSE,
+            embargo=new,
+            by=actor.principal,
+            collision=collision_in(unit, case.id).danger,
         )
         if earlier is not None:
             embargo_records.change_embargo(
@@ -238,7 +245,12 @@ class EmbargoService:
         if revised is not None:
             _lapse(unit, revised)
         case = progress.move_embargo(
-            unit, case, EmbargoStep.ACCEPT, embargo=proposal, by=by.principal
+            unit,
+            case,
+            EmbargoStep.ACCEPT,
+            embargo=proposal,
+            by=by.principal,
+            collision=collision_in(unit, case.id).danger,
         )
         embargo_records.change_embargo(
             unit, proposal.id, state=progress.ACTIVE, decided_at=unit.now
@@ -273,12 +285,16 @@ def _answer(
     before = embargo_records.consents(unit, embargo.id)[actor.party]
     after = step_consent(before, step)
     embargo_records.change_consent(unit, embargo.id, actor.party, after)
+    detail: dict[str, str] = {"case": case.id, "party": actor.party, "consent": after}
+    if step is ConsentStep.ACCEPT:
+        # What its length was judged by at that moment, so that the caution can be worked out again.
+        detail["collision"] = collision_in(unit, case.id).danger
     unit.record(
         "cases:consent:answer",
         actor=actor.principal,
         subject=embargo.id,
         compartment=case.compartment,
-        detail={"case": case.id, "party": actor.party, "consent": after},
+        detail=detail,
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from clearhold.cases import records
+from clearhold.cases import collisions, records
 from clearhold.cases.admission import enter, open_to_readers
-from clearhold.cases.model import ReportState, Role
+from clearhold.cases.model import IN_FORCE, OPEN_TO_ANSWER, ReportState, Role
 from clearhold.cases.records import CaseRecord, LinkedFinding, ParticipantRecord
 from clearhold.findings import records as findings
 from clearhold.findings.model import FindingHead, State
@@ -56,7 +56,9 @@ class CaseMaterial:
 
         What is linked already stays as it is; a finding that another case links is left there.
         """
-        known = {each.finding for each in records.linked_to(unit, case.id)}
+        before = records.linked_to(unit, case.id)
+        known = {each.finding for each in before}
+        joined = []
         for head in found:
             if head.id in known or head.case not in (None, case.id):
                 continue
@@ -74,6 +76,10 @@ class CaseMaterial:
             if all(part.party != head.party for part in everyone):
                 enter(unit, case, _finder(case, head, unit), by=by)
             open_to_readers(unit, case, linked, by=by)
+            joined.append(linked)
+        quiet = case.embargo_state in IN_FORCE | OPEN_TO_ANSWER
+        if quiet and not {each.party for each in joined} <= {each.party for each in before}:
+            _tell_collision(unit, case, (*before, *joined))
 
     def packages(self, unit: UnitOfWork, case: CaseId, *, reader: str) -> tuple[Purl, ...]:
         """The packages a case is about, released to the service `reader`."""
@@ -127,6 +133,18 @@ class CaseMaterial:
                 body = self._findings.open_for(unit, finding, reader=reader)
                 proofs.append(CaseProof(finding, body.package, body.target, proof))
         return tuple(proofs)
+
+
+def _tell_collision(unit: UnitOfWork, case: CaseRecord, linked: tuple[LinkedFinding, ...]) -> None:
+    """Say to who is bound to keep the case quiet, or asked to be, that one more party found it."""
+    found = collisions.collisions_in(unit, linked)[case.id]
+    unit.record(
+        collisions.COLLIDED,
+        actor=collisions.SERVICE,
+        subject=case.id,
+        compartment=case.compartment,
+        detail={"fact": "collision", "collision": found.danger},
+    )
 
 
 def _finder(case: CaseRecord, head: FindingHead, unit: UnitOfWork) -> ParticipantRecord:

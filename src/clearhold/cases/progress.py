@@ -20,6 +20,7 @@ from clearhold.cases.model import (
     step_embargo,
 )
 from clearhold.cases.records import CaseRecord, ParticipantRecord
+from clearhold.findings.danger import Danger
 from clearhold.kernel.errors import InvalidError, NotFoundError
 from clearhold.kernel.ids import CaseId
 from clearhold.store.unit_of_work import UnitOfWork
@@ -162,9 +163,18 @@ def reject_proposal(unit: UnitOfWork, case: CaseRecord, *, by: str) -> CaseRecor
 
 
 def move_embargo(
-    unit: UnitOfWork, case: CaseRecord, step: EmbargoStep, *, embargo: EmbargoRecord, by: str
+    unit: UnitOfWork,
+    case: CaseRecord,
+    step: EmbargoStep,
+    *,
+    embargo: EmbargoRecord,
+    by: str,
+    collision: Danger | None = None,
 ) -> CaseRecord:
-    """Write where the embargo of a case stands after `step` taken on one of its embargoes."""
+    """Write where the embargo of a case stands after `step` taken on one of its embargoes.
+
+    `collision` is the class that its length was judged by, where it was.
+    """
     state = step_embargo(case.embargo_state, step)
     records.change(unit, case.id, embargo_state=state)
     unit.record(
@@ -172,7 +182,12 @@ def move_embargo(
         actor=by,
         subject=embargo.id,
         compartment=case.compartment,
-        detail={"case": case.id, "state": state, "until": embargo.until.isoformat()},
+        detail={
+            "case": case.id,
+            "state": state,
+            "until": embargo.until.isoformat(),
+            **({} if collision is None else {"collision": collision}),
+        },
     )
     return replace(case, embargo_state=state)
 

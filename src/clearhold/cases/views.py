@@ -21,10 +21,12 @@ from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.cases import embargo_records, model, progress, records
 from clearhold.cases import waiting_records as queue
+from clearhold.cases.collisions import collisions_in
 from clearhold.cases.embargo_records import EmbargoRecord
 from clearhold.cases.model import Consent, EmbargoState, ReportState, Role
 from clearhold.cases.records import CaseRecord, LinkedFinding, ParticipantRecord
 from clearhold.cases.waiting_records import WaitingRecord
+from clearhold.findings.danger import Collision, Danger
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CaseId, CompartmentId, FindingId, PartyId, VulnerabilityId
 from clearhold.parties import records as parties
@@ -109,7 +111,9 @@ class CaseView:
 
     `waiting` is who is read in later, for coordinators alone. `status` is the case state as the protocol writes it, with V, F and D once any participant has
     them. `embargo` is the one in force or last ended, `proposal` one that still waits for answers. `questioned` says
-    that attacks are observed and the parties should end the embargo. `findings` are those the
+    that attacks are observed and the parties should end the embargo. `collision` says how dangerous it
+    is that several found the flaw, and `collided_since` that another finder has joined since the
+    embargo in force was proposed, which is a reason to negotiate anew. `findings` are those the
     participant may read. What the tier does not show is None or empty.
     """
 
@@ -128,6 +132,8 @@ class CaseView:
     proposal: EmbargoView | None
     publication_time: datetime | None
     questioned: bool
+    collision: Danger | None
+    collided_since: bool
     findings: tuple[FindingId, ...]
     participants: tuple[ParticipantView, ...]
     broken_glass: tuple[GlassView, ...]
@@ -171,6 +177,7 @@ class _Material:
     linked: Mapping[CaseId, Sequence[LinkedFinding]]
     glass: Mapping[CompartmentId, Sequence[glass.Broken]]
     waiting: Mapping[CaseId, Sequence[WaitingRecord]]
+    collisions: Mapping[CaseId, Collision]
     opened: Mapping[_Place, str]
 
 
@@ -218,7 +225,7 @@ class CaseViews:
     ) -> _Material:
         identities = [case.id for case in cases]
         parts = _grouped(records.participants(unit, *identities))
-        linked = _grouped(records.linked_to(unit, *identities))
+        links = records.linked_to(unit, *identities)
         roles = {case: part_of(everyone, actor.party).role for case, everyone in parts.items()}
         embargoes = embargo_records.embargoes(unit, identities, _SHOWN)
         tiers = records.tiers(unit, actor, cases, roles)
@@ -233,9 +240,12 @@ class CaseViews:
             names=parties.names_of(unit, everybody),
             embargoes=embargoes,
             consents=embargo_records.consents_to(unit, [each.id for each in embargoes.values()]),
-            linked=linked,
+            linked=_grouped(links),
             glass=broken,
             waiting=_grouped(waiting),
+            collisions=collisions_in(
+                unit, [each for each in links if tiers[each.case] <= Tier.CONTENT]
+            ),
             opened=self._open(unit, actor, _sealed(cases, tiers, embargoes, terms=terms)),
         )
 
@@ -326,6 +336,7 @@ def _shown(actor: Actor, case: CaseRecord, material: _Material) -> CaseView:
     for part in everyone:
         facts |= records.facts_of(case, part)
     prepares = tier <= Tier.FIX
+    collision = material.collisions.get(case.id)
     return CaseView(
         id=case.id,
         tier=tier,
@@ -338,10 +349,20 @@ def _shown(actor: Actor, case: CaseRecord, material: _Material) -> CaseView:
         status=model.word(facts) if prepares else None,
         fix_proved_at=case.fix_ready_at if prepares else None,
         embargo_state=case.embargo_state,
-        embargo=_embargo(actor, standing, names, material),
-        proposal=_embargo(actor, proposal, names, material),
+        embargo=_embargo(actor, case, standing, names, material),
+        proposal=_embargo(actor, case, proposal, names, material),
         publication_time=None if standing is None else standing.ended_at or standing.until,
         questioned=prepares and model.embargo_questioned(case.embargo_state, facts),
+        collision=None if collision is None else collision.danger,
+        collided_since=(
+            tier <= Tier.CONTENT
+            and standing is not None
+            and standing.state == progress.ACTIVE
+            and any(
+                part.role is Role.FINDER and part.joined_at > standing.proposed_at
+                for part in everyone
+            )
+        ),
         findings=tuple(
             each.finding
             for each in material.linked.get(case.id, ())
@@ -377,6 +398,7 @@ def _shown(actor: Actor, case: CaseRecord, material: _Material) -> CaseView:
 
 def _embargo(
     actor: Actor,
+    case: CaseRecord,
     embargo: EmbargoRecord | None,
     names: Mapping[PartyId, str],
     material: _Material,
@@ -392,8 +414,22 @@ def _embargo(
         operators_early_notice=embargo.operators_early_notice,
         terms=material.opened.get(terms_place(embargo.id)),
         your_consent=material.consents[embargo.id].get(actor.party),
-        caution=embargo.caution if material.tiers[embargo.case] <= Tier.FIX else None,
+        caution=_caution(case, embargo, material),
     )
+
+
+def _caution(case: CaseRecord, embargo: EmbargoRecord, material: _Material) -> str | None:
+    """How the embargo lies outside what vendors wish and, from the content tier, what is advised.
+
+    The time counts from the opening of the case, so that no chain of revisions outruns it.
+    """
+    said = []
+    if embargo.caution and material.tiers[case.id] <= Tier.FIX:
+        said.append(embargo.caution)
+    collision = material.collisions.get(case.id)
+    if collision is not None and embargo.state != progress.ENDED:
+        said.append(collision.danger.caution(embargo.until - case.opened_at))
+    return " ".join(filter(None, said)) or None
 
 
 def _names(

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from clearhold.findings.danger import Danger
 from clearhold.kernel.errors import ConflictError
 from clearhold.kernel.ids import (
     ArtifactId,
@@ -264,7 +265,7 @@ class QueueEntry:
     """A vulnerability as the coordinator's queue shows it: no content, no names.
 
     `states` are the distinct states of its findings; `contested` says that assertions disagree.
-    Numbers and times are None for who may not read the findings of what has a case.
+    `collision` says how dangerous it is that several found it. Numbers, times and that are None for who may not read the findings of what has a case.
     """
 
     vulnerability: VulnerabilityId
@@ -275,6 +276,7 @@ class QueueEntry:
     best_level: int | None = None
     first_received_at: datetime | None = None
     contested: bool | None = None
+    collision: Danger | None = None
 
 
 @dataclass(frozen=True, slots=True)

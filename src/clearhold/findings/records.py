@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Row,
+    and_,
     delete,
     insert,
     literal,
@@ -177,6 +178,16 @@ def head(unit: UnitOfWork, identity: FindingId, *, lock: bool = False) -> Findin
     with unit.as_service():
         row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _head(row)
+
+
+def reproduced_among(unit: UnitOfWork, which: Sequence[FindingId]) -> dict[FindingId, datetime]:
+    """When those of these findings were received that have reproduced: for services."""
+    if not which:
+        return {}
+    wanted = and_(finding.c.id.in_(which), finding.c.state == State.REPRODUCED)
+    with unit.as_service():
+        rows = unit.connection.execute(select(finding.c.id, finding.c.received_at).where(wanted))
+        return {FindingId(row.id): row.received_at for row in rows}
 
 
 def raw_compartment(unit: UnitOfWork, identity: FindingId) -> CompartmentId:

@@ -20,6 +20,7 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.findings import match_index, match_records, records
 from clearhold.findings.bulk import BulkReceipt, pieces, refusals
+from clearhold.findings.danger import collision_of
 from clearhold.findings.intake import NAMES_ITS_OWN, Format, take
 from clearhold.findings.model import (
     HIGHEST_LEVEL,
@@ -488,4 +489,7 @@ def _entry(
         best_level=max(head.level for head in heads),
         first_received_at=heads[0].received_at,
         contested=cluster.contested,
+        collision=collision_of(
+            (head.party, head.received_at) for head in heads if head.state is State.REPRODUCED
+        ).danger,
     )

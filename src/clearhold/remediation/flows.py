@@ -132,6 +132,7 @@ class Matching:
             holding.profile,
             matter.facts,
             profile_source=f"the operator's profile of “{holding.name}”",
+            collision=matter.collision,
         )
         starts_at = matter.starts_at or unit.now
         details = Details(

@@ -12,10 +12,13 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from clearhold.advisories.draft import Automatable, Exploitation, PriorityFacts, TechnicalImpact
+from clearhold.findings.danger import Danger
 from clearhold.inventory.model import AssetProfile, Exposure, Known, MissionImpact, SafetyImpact
 from clearhold.kernel.decisions import Decision, bod_26_04, human_impact, ssvc_deployer
 from clearhold.kernel.matching import Verdict
 from clearhold.wire.receipt import ReceiptState
+
+COLLISION: Final = "collision"
 
 
 class ActionState(StrEnum):
@@ -61,11 +64,22 @@ class Reasoned:
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """The three decisions, each recomputable from its inputs."""
+    """The three decisions, each recomputable from its inputs.
+
+    `beside` is what no published table asks for and changes no outcome or date: the danger class of
+    a flaw that several found puts the more dangerous first where the tables see no difference.
+    """
 
     directive: Reasoned
     human_impact: Reasoned
     deployer: Reasoned
+    beside: tuple[Input, ...] = ()
+
+    @property
+    def danger_rank(self) -> int:
+        """The place of the danger class in its scale; the mildest when none was recorded."""
+        named = (each.value for each in self.beside if each.name == COLLISION)
+        return Danger(next(named, Danger.SINGLE)).rank
 
     def due(self, starts_at: datetime) -> datetime | None:
         """When it must be done, counted from `starts_at`; None means with the next upgrade."""
@@ -142,7 +156,13 @@ _MISSION: Final[dict[MissionImpact, human_impact.MissionImpact]] = {
 }
 
 
-def prioritise(profile: AssetProfile, facts: PriorityFacts, *, profile_source: str) -> Priority:
+def prioritise(
+    profile: AssetProfile,
+    facts: PriorityFacts,
+    *,
+    profile_source: str,
+    collision: Danger = Danger.SINGLE,
+) -> Priority:
     """Decide how urgent an advisory with `facts` is on an asset with `profile`.
 
     Known exploitation follows from the advisory's exploitation: only "active" counts as known.
@@ -177,7 +197,10 @@ def prioritise(profile: AssetProfile, facts: PriorityFacts, *, profile_source: s
         "human_impact": f"{people.table_id}, decided from the two impacts",
     }
     return Priority(
-        _reasoned(directive, sources), _reasoned(people, sources), _reasoned(deployer, sources)
+        _reasoned(directive, sources),
+        _reasoned(people, sources),
+        _reasoned(deployer, sources),
+        beside=(Input(COLLISION, collision, collision.reason),),
     )
 
 

@@ -98,7 +98,11 @@ class RemediationService:
             return _counts(unit, advisory)
 
     def plan(self, actor: Actor) -> tuple[Planned, ...]:
-        """The actor's actions, most urgent first: by due date, then by SSVC; what is done, last."""
+        """The actor's actions, most urgent first: by due date, then by SSVC; what is done, last.
+
+        Between equals, what several found independently comes first, once it is public: before
+        that the order would tell it.
+        """
         actor.need(Permission.REMEDIATION_READ)
         with self._sessions.transaction() as unit:
             ranked = [
@@ -238,11 +242,12 @@ def _planned(kept: Kept, details: Details) -> Planned:
     )
 
 
-def _urgency(kept: Kept, details: Details) -> tuple[bool, datetime, int, str]:
+def _urgency(kept: Kept, details: Details) -> tuple[bool, datetime, int, int, str]:
     return (
         kept.state in DONE,
         kept.due_at or _NEVER,
         -details.priority.deployer.rank,
+        -details.priority.danger_rank if kept.public else 0,
         kept.id,
     )
 

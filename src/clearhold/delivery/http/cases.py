@@ -13,6 +13,7 @@ from clearhold.cases.model import Consent, EmbargoState, ReportState, ReportStep
 from clearhold.cases.service import MOST_LISTED
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
 from clearhold.delivery.http.standing import RoutesView
+from clearhold.findings.danger import Danger
 from clearhold.kernel.ids import CaseId, PersonId, PrincipalId, VulnerabilityId
 from clearhold.parties.wish import Channel
 
@@ -164,6 +165,8 @@ class CaseBody(_Shown):
     proposal: EmbargoBody | None
     publication_time: datetime | None
     questioned: bool
+    collision: Danger | None
+    collided_since: bool
     findings: list[str]
     participants: list[ParticipantBody]
     broken_glass: list[GlassBody]

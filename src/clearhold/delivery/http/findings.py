@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from clearhold.access.permissions import Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, SealingDep, requires
+from clearhold.findings.danger import Danger
 from clearhold.findings.intake import Format
 from clearhold.findings.model import FindingView as SeenFinding
 from clearhold.findings.model import Match, Method, QueueEntry, Receipt, State
@@ -174,6 +175,7 @@ class QueueView(BaseModel):
     case: str | None
     findings: int | None
     independent_finders: int | None
+    collision: Danger | None
     best_level: int | None
     first_received_at: datetime | None
     contested: bool | None
@@ -281,6 +283,7 @@ def _entry(entry: QueueEntry) -> QueueView:
         vulnerability=entry.vulnerability,
         findings=entry.findings,
         independent_finders=entry.independent_finders,
+        collision=entry.collision,
         best_level=entry.best_level,
         first_received_at=entry.first_received_at,
         states=entry.states,

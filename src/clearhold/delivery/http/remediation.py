@@ -11,7 +11,7 @@ from clearhold.access.permissions import Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, RawBody, requires
 from clearhold.kernel.ids import ActionId, AdvisoryId
 from clearhold.kernel.matching import Verdict
-from clearhold.remediation.model import ActionState, Reasoned
+from clearhold.remediation.model import ActionState, Input, Reasoned
 from clearhold.remediation.service import Counts, Planned
 
 router = APIRouter(prefix="/remediation", tags=["remediation"])
@@ -64,6 +64,7 @@ class DetailsView(BaseModel):
     directive: DecisionView
     human_impact: DecisionView
     deployer: DecisionView
+    beside: list[InputView]
     advice: AdviceView
 
 
@@ -96,13 +97,14 @@ class CountsView(BaseModel):
     states: dict[ActionState, int]
 
 
+def _input(each: Input) -> InputView:
+    return InputView(name=each.name, value=each.value, source=each.source)
+
+
 def _decision(reasoned: Reasoned) -> DecisionView:
     return DecisionView(
         table=reasoned.table,
-        inputs=[
-            InputView(name=each.name, value=each.value, source=each.source)
-            for each in reasoned.inputs
-        ],
+        inputs=[_input(each) for each in reasoned.inputs],
         assumed=list(reasoned.assumed),
         outcome=reasoned.outcome,
         outcome_name=reasoned.outcome_name,
@@ -126,6 +128,7 @@ def _view(planned: Planned) -> ActionView:
             directive=_decision(details.priority.directive),
             human_impact=_decision(details.priority.human_impact),
             deployer=_decision(details.priority.deployer),
+            beside=[_input(each) for each in details.priority.beside],
             advice=AdviceView(
                 what=advice.what,
                 where=advice.where,
