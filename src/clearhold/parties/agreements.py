@@ -9,14 +9,11 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from clearhold.access import allowances
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.kernel.errors import (
     ConflictError,
-    IntegrityError,
     InvalidError,
     NotFoundError,
 )
@@ -25,10 +22,10 @@ from clearhold.parties import agreement_records as records
 from clearhold.parties import records as parties
 from clearhold.parties import terms as rules
 from clearhold.parties.agreement_records import SignedAcceptance
+from clearhold.parties.signatures import signed_by
 from clearhold.parties.terms import Act, Adherence, Agreement, Terms
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.wire import acceptance as wire
-from clearhold.wire import dsse
 
 LONGEST_REASON: Final = 200
 
@@ -206,17 +203,7 @@ def _verified(
     """What was signed and by which of the party's keys; it names exactly this version, and now."""
     if len(envelope) > wire.LARGEST:
         raise InvalidError("The signed acceptance is too long to be one.")
-    keys = {
-        name: Ed25519PublicKey.from_public_bytes(raw)
-        for name, raw in parties.keys_of(unit, actor.party).items()
-    }
-    try:
-        payload, key = dsse.verify_with_signer(envelope, keys, wire.PAYLOAD_TYPE)
-    except IntegrityError as error:
-        raise InvalidError(
-            "No registered key of your party signed this acceptance.",
-            next_step="Make and register one with `clearhold party key make`, then sign with it.",
-        ) from error
+    payload, key = signed_by(unit, actor.party, envelope, wire.PAYLOAD_TYPE, what="acceptance")
     signed = wire.read(payload)
     asked = (actor.party, newest.name, newest.version, newest.terms.sha256)
     if (signed.party, signed.agreement, signed.version, signed.text_sha256) != asked:

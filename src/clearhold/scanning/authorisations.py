@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from clearhold.access import allowances
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind, Permission
 from clearhold.catalogue.model import Technique
-from clearhold.kernel.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
+from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import PartyId, new_id
 from clearhold.parties import records as parties
 from clearhold.parties import standing_records, subjects, wishes
+from clearhold.parties.signatures import signed_by
 from clearhold.scanning import live_records as records
 from clearhold.scanning.blackouts import MOST_BLACKOUTS, Blackout, first_within, parse_blackout
 from clearhold.scanning.live_desk import READER, EndReason, Kind, LiveDesk, subject_of
@@ -282,17 +281,7 @@ def any_wish_against(unit: UnitOfWork, targets: Sequence[Target]) -> bool:
 
 
 def _verified(unit: UnitOfWork, actor: Actor, envelope: bytes) -> tuple[bytes, ScanConsent, str]:
-    keys = {
-        name: Ed25519PublicKey.from_public_bytes(raw)
-        for name, raw in parties.keys_of(unit, actor.party).items()
-    }
-    try:
-        payload, key = dsse.verify_with_signer(envelope, keys, wire.PAYLOAD_TYPE)
-    except IntegrityError as error:
-        raise InvalidError(
-            "No registered key of your party signed this authorisation.",
-            next_step="Make and register one with `clearhold party key make`, then sign with it.",
-        ) from error
+    payload, key = signed_by(unit, actor.party, envelope, wire.PAYLOAD_TYPE, what="authorisation")
     consent = wire.read(payload)
     if consent.party != actor.party:
         raise InvalidError("What was signed is the authorisation of another party.")
