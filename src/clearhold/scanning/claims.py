@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.catalogue import records as catalogue
@@ -19,7 +21,7 @@ from clearhold.scanning.guards import Guard, Intent
 from clearhold.scanning.index import Entry
 from clearhold.scanning.lanes import READER, Entered, Lanes, Sight
 from clearhold.scanning.limits import Limits
-from clearhold.scanning.model import Lease, Mode, State, collide, expiry
+from clearhold.scanning.model import Lease, Mode, State, check_window, collide, expiry
 from clearhold.scanning.quota import Allowed, Quota
 from clearhold.scanning.scope import Scope
 from clearhold.scanning.scopes import LeaseView, SealedContent, SealedScopes
@@ -60,6 +62,30 @@ class Claims:
         self._guards = guards
         self._ranking = ranking
         self._quota = Quota(lanes, limits)
+
+    def wanted(
+        self,
+        actor: Actor,
+        scope: Scope,
+        *,
+        mode: Mode,
+        window: timedelta,
+        budget_s: int,
+        key: str,
+        waits: bool = False,
+    ) -> Wanted:
+        """A checked claim, or with `waits` a wish to wait for one, which are never the same request."""
+        check_window(window, budget_s)
+        asked = (scope.to_plain(), mode, window.total_seconds(), budget_s)
+        told = msgspec.json.encode(("wait", *asked) if waits else asked, order="sorted")
+        return Wanted(
+            scope,
+            mode,
+            window,
+            budget_s,
+            self._vault.request_key(actor.party, key),
+            self._vault.matching_hash("lease", told.decode()),
+        )
 
     def decide(self, unit: UnitOfWork, actor: Actor, wanted: Wanted) -> LeaseView | ClearholdError:
         """The lease, or the refusal, which the caller raises once this attempt is in the ledger.

@@ -29,7 +29,7 @@ from clearhold.scanning.claim_records import Kind, StoredWait, Waits
 from clearhold.scanning.claims import Claims, Wanted
 from clearhold.scanning.lanes import READER, Entered, Lanes
 from clearhold.scanning.limits import Limits
-from clearhold.scanning.model import Mode, check_window, collide
+from clearhold.scanning.model import Mode, collide
 from clearhold.scanning.quota import Quota
 from clearhold.scanning.scope import Scope, from_plain
 from clearhold.scanning.scopes import SealedContent
@@ -82,17 +82,13 @@ class ScanQueue:
     ) -> Place:
         """Wait for a scope. Raises `LimitError` when the party has taken a day's places already."""
         actor.need(Permission.SCANNING_CLAIM)
-        check_window(window, budget_s)
+        wanted = self._claims.wanted(
+            actor, scope, mode=mode, window=window, budget_s=budget_s, key=key, waits=True
+        )
         if mode is Mode.NOTIFY_ONLY:
             raise InvalidError(
                 "Nobody need wait for a notify-only lease.", next_step="Claim it; it is granted."
             )
-        asked = msgspec.json.encode(
-            ("wait", scope.to_plain(), mode, window.total_seconds(), budget_s), order="sorted"
-        )
-        request = self._vault.matching_hash("lease", asked.decode())
-        named = self._vault.request_key(actor.party, key)
-        wanted = Wanted(scope, mode, window, budget_s, named, request)
         try:
             return self._join(actor, wanted)
         except BrokenConstraintError:

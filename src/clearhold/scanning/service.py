@@ -115,13 +115,9 @@ class ScanningService:
                 "Live systems are leased under their owner's authorisation alone.",
                 next_step="Claim them with `clearhold scan live claim`.",
             )
-        check_window(window, budget_s)
-        asked = msgspec.json.encode(
-            (scope.to_plain(), mode, window.total_seconds(), budget_s), order="sorted"
+        wanted = self._claims.wanted(
+            actor, scope, mode=mode, window=window, budget_s=budget_s, key=key
         )
-        request = self._vault.matching_hash("lease", asked.decode())
-        named = self._vault.request_key(actor.party, key)
-        wanted = Wanted(scope, mode, window, budget_s, named, request)
         try:
             answer = self._decide(actor, wanted)
         except BrokenConstraintError:
