@@ -246,13 +246,6 @@ def set_case(unit: UnitOfWork, members: Iterable[FindingId], case_id: CaseId | N
         )
 
 
-def add_keys(unit: UnitOfWork, identity: FindingId, keys: Iterable[tuple[str, bytes]]) -> None:
-    """Index a finding under keyed values."""
-    rows = [{"kind": kind, "value": value, "finding": identity} for kind, value in set(keys)]
-    if rows:
-        unit.connection.execute(insert(match_key), rows)
-
-
 def add_all_keys(unit: UnitOfWork, keys: Mapping[FindingId, Iterable[tuple[str, bytes]]]) -> None:
     """Index findings under keyed values, in one query."""
     # Sorted, for the rows then go to neighbouring places of the index.

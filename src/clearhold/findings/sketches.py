@@ -25,7 +25,6 @@ BINS: Final = 16
 _BANDS: Final = 4
 _MOST_TOKENS: Final = 20
 _WORD_TOKENS: Final = 6
-_PRIME: Final = (1 << 61) - 1
 _LAYOUT: Final = struct.Struct("<B7B6I")
 
 

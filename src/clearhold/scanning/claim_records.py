@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
 
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
@@ -17,7 +17,6 @@ from clearhold.scanning.limits import DAY
 from clearhold.scanning.model import Mode
 from clearhold.scanning.tables import scan_attempt as attempt
 from clearhold.scanning.tables import scan_introduction as introduction
-from clearhold.scanning.tables import scan_lease as lease
 from clearhold.scanning.tables import scan_waiting as waiting
 from clearhold.store.unit_of_work import UnitOfWork
 
@@ -272,17 +271,6 @@ def end_wait(
             .where(waiting.c.id == identity)
             .values(state=state, lease=lease_id, in_lane=None)
         )
-
-
-def next_end(unit: UnitOfWork, lane: bytes) -> datetime | None:
-    """When the first lease in a lane lapses if nothing is heard: for services alone."""
-    with unit.as_service():
-        moment: datetime | None = unit.connection.execute(
-            select(func.min(lease.c.expires_at)).where(
-                and_(lease.c.lane == lane, lease.c.in_lane.is_not(None))
-            )
-        ).scalar_one()
-    return moment
 
 
 def add_introduction(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -17,11 +17,11 @@ from clearhold.parties import records as parties
 from clearhold.parties import wishes
 from clearhold.scanning import records, suggest
 from clearhold.scanning.claim_records import Kind
-from clearhold.scanning.guards import Guard, Intent
 from clearhold.scanning.index import Entry
 from clearhold.scanning.lanes import READER, Entered, Lanes, Sight
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.model import Lease, Mode, State, check_window, collide, expiry
+from clearhold.scanning.opt_outs import opted_out
 from clearhold.scanning.quota import Allowed, Quota
 from clearhold.scanning.scope import Scope
 from clearhold.scanning.scopes import LeaseView, SealedContent, SealedScopes
@@ -52,14 +52,12 @@ class Claims:
         scopes: SealedScopes,
         *,
         limits: Limits,
-        guards: Sequence[Guard],
         ranking: suggest.Ranking,
     ) -> None:
         self._vault = vault
         self._lanes = lanes
         self._scopes = scopes
         self._limits = limits
-        self._guards = guards
         self._ranking = ranking
         self._quota = Quota(lanes, limits)
 
@@ -102,7 +100,7 @@ class Claims:
                     next_step="Use a new key for each claim.",
                 )
             return self._scopes.view(unit, actor, known)
-        forbidden = self.forbidden(unit, actor.party, wanted, ends_at=unit.now + wanted.window)
+        forbidden = opted_out(unit, wanted.scope)
         if forbidden is not None:
             unit.record("scanning:lease:refuse", actor=actor.principal, subject=actor.party)
             return forbidden
@@ -134,16 +132,6 @@ class Claims:
                 "free": [each.to_plain() for each in free],
             },
         )
-
-    def forbidden(
-        self, unit: UnitOfWork, party: PartyId, wanted: Wanted, *, ends_at: datetime
-    ) -> ClearholdError | None:
-        """Why a scan is forbidden to everybody."""
-        intent = Intent(party, wanted.scope, wanted.mode, ends_at)
-        for guard in self._guards:
-            if (refusal := guard(unit, intent)) is not None:
-                return refusal
-        return None
 
     def met(
         self, unit: UnitOfWork, party: PartyId, lane: Entered, wanted: Wanted

@@ -30,6 +30,7 @@ from clearhold.scanning.claims import Claims, Wanted
 from clearhold.scanning.lanes import READER, Entered, Lanes
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.model import Mode, collide
+from clearhold.scanning.opt_outs import opted_out
 from clearhold.scanning.quota import Quota
 from clearhold.scanning.scope import Scope, from_plain
 from clearhold.scanning.scopes import SealedContent
@@ -146,8 +147,7 @@ class ScanQueue:
                         next_step="Use a new key for each place in a queue.",
                     )
                 return self._view(unit, actor, known)
-            ends_at = unit.now + wanted.window
-            forbidden = self._claims.forbidden(unit, actor.party, wanted, ends_at=ends_at)
+            forbidden = opted_out(unit, wanted.scope)
             if forbidden is not None:
                 raise forbidden
             if (unfair := self._claims.unfair(unit, actor.party, lane, wanted)) is not None:
@@ -234,9 +234,8 @@ class ScanQueue:
             return False
         if not allows(unit, place.party, Permission.SCANNING_CLAIM):
             return False
-        ends_at = unit.now + wanted.window
         return (
-            self._claims.forbidden(unit, place.party, wanted, ends_at=ends_at) is None
+            opted_out(unit, wanted.scope) is None
             and self._claims.unfair(unit, place.party, lane, wanted) is None
         )
 

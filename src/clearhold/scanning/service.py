@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,13 +17,11 @@ from clearhold.kernel.errors import ClearholdError, ConflictError, InvalidError,
 from clearhold.kernel.ids import LeaseId, PartyId
 from clearhold.kernel.purl import Purl
 from clearhold.parties import records as parties
-from clearhold.parties import wishes
 from clearhold.parties.model import Party
 from clearhold.scanning import claim_records, records
 from clearhold.scanning.claims import Claims, Wanted
 from clearhold.scanning.coverage import CoverageService, Recorded
 from clearhold.scanning.coverage_model import NewCoverage
-from clearhold.scanning.guards import Check, Guard, Intent, as_owners_wish
 from clearhold.scanning.introductions import Introductions
 from clearhold.scanning.lanes import READER, Lanes
 from clearhold.scanning.limits import Limits
@@ -38,6 +36,7 @@ from clearhold.scanning.model import (
     collide,
     expiry,
 )
+from clearhold.scanning.opt_outs import opted_out
 from clearhold.scanning.queue import ScanQueue, look_later
 from clearhold.scanning.scope import Scope
 from clearhold.scanning.scopes import LeaseView, SealedContent, SealedScopes
@@ -54,6 +53,14 @@ _ENDED: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What stands against a claim of a party, whatever others hold: a refusal, and own leases."""
+
+    refusal: ClearholdError | None
+    own: tuple[LeaseId, ...]
+
+
 class ScanningService:
     """The register of scan leases."""
 
@@ -66,7 +73,6 @@ class ScanningService:
     ) -> None:
         self._sessions = sessions
         self._vault = vault
-        self._guards: list[Guard] = [as_owners_wish]
         self._lanes = Lanes(vault)
         self._scopes = SealedScopes(vault)
         self.covering = CoverageService(sessions, vault, self._scopes)
@@ -78,7 +84,6 @@ class ScanningService:
             self._lanes,
             self._scopes,
             limits=limits,
-            guards=self._guards,
             ranking=self.suggestions.rank,
         )
 
@@ -86,10 +91,6 @@ class ScanningService:
             sessions, vault, lanes=self._lanes, claims=self._claims, limits=limits
         )
         self.introductions = Introductions(sessions, vault, lanes=self._lanes, scopes=self._scopes)
-
-    def add_guard(self, guard: Guard) -> None:
-        """Have a further guard asked before scans; before the hub serves."""
-        self._guards.append(guard)
 
     def claim(
         self,
@@ -135,7 +136,6 @@ class ScanningService:
         """
         actor.need(Permission.SCANNING_CLAIM)
         with self._sessions.transaction() as unit:
-            intent = Intent(actor.party, scope, mode, unit.now)
             mine = records.of_party_in(unit, actor.party, self._lanes.of(scope))
             own = [
                 held.lease.id
@@ -143,7 +143,7 @@ class ScanningService:
                 if collide(mode, held.lease.mode)
                 and scope.overlap(self._scopes.view(unit, actor, held).scope)
             ]
-            return Check(self._refusal(unit, intent), tuple(own))
+            return Check(opted_out(unit, scope), tuple(own))
 
     def heartbeat(self, actor: Actor, lease: LeaseId, *, fence: int) -> LeaseView:
         """Keep a lease from lapsing.
@@ -163,7 +163,7 @@ class ScanningService:
             records.keep(unit, lease, expires_at=expires_at)
             kept = replace(held.lease, state=State.ACTIVE, expires_at=expires_at)
             shown = self._scopes.view(unit, actor, replace(held, lease=kept))
-            if (forbidden := self._forbidden(unit, held.lease, shown.scope)) is not None:
+            if (forbidden := opted_out(unit, shown.scope)) is not None:
                 raise forbidden
             return shown
 
@@ -222,8 +222,7 @@ class ScanningService:
                     )
                 if known is not None:
                     return
-                ends_at = unit.now + window
-                if (no := self._claims.forbidden(unit, party, wanted, ends_at=ends_at)) is not None:
+                if (no := opted_out(unit, wanted.scope)) is not None:
                     raise no
             for held in lane.sight.every(
                 unit, scope, among=lambda entry: collide(Mode.EXCLUSIVE, entry.mode)
@@ -254,9 +253,7 @@ class ScanningService:
             with self._sessions.transaction() as unit:
                 records.hold_lane(unit, name)
                 scope = self._lanes.look(unit, name).any_scope()
-                if not isinstance(scope, SoftwareScope):
-                    continue  # live systems are another matter, and of no package
-                if wishes.for_package(unit, scope.package).do_not_scan:
+                if scope is not None and opted_out(unit, scope) is not None:
                     for held in records.live_in(unit, (name,)):
                         reason = StopReason.OWNER_OPTED_OUT
                         self._end(unit, held.lease, State.REVOKED, by=READER, reason=reason)
@@ -369,17 +366,7 @@ class ScanningService:
         if held.lease.state_at(unit.now) not in LIVE:
             return None
         scope = self._scopes.open(unit, held, reader=READER).scope
-        return scope if self._forbidden(unit, held.lease, scope) is None else None
-
-    def _forbidden(self, unit: UnitOfWork, lease: Lease, scope: Scope) -> ClearholdError | None:
-        intent = Intent(lease.party, scope, lease.mode, lease.window_ends_at, lease.id)
-        return self._refusal(unit, intent)
-
-    def _refusal(self, unit: UnitOfWork, intent: Intent) -> ClearholdError | None:
-        for guard in self._guards:
-            if (refusal := guard(unit, intent)) is not None:
-                return refusal
-        return None
+        return scope if opted_out(unit, scope) is None else None
 
 
 def _covers(scope: Scope, package: Purl, version: str, technique: Technique | None) -> bool:

@@ -19,7 +19,6 @@ from typing import Final
 from clearhold.findings.known import group
 from clearhold.kernel.errors import IntegrityError, InvalidError
 
-OUTPUT_BYTES: Final = 64
 MOST_AT_ONCE: Final = 256
 _SUITE: Final = b"ristretto255-SHA512"
 _LONGEST: Final = (1 << 16) - 1
