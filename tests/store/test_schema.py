@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +95,21 @@ def test_two_processes_that_begin_at_once_make_one_schema(database_url: str) -> 
         report = audit.verify(connection)
     engine.dispose()
     assert report.intact
+
+
+def test_many_that_open_a_new_sqlite_file_at_once_are_all_let_in(tmp_path: Path) -> None:
+    for number in range(40):
+        engines = [open_engine(f"sqlite:///{tmp_path / f'{number}.db'}") for _ in range(4)]
+        line = threading.Barrier(len(engines))
+
+        def enter(engine: Engine, line: threading.Barrier = line) -> None:
+            line.wait()
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+            engine.dispose()
+
+        with ThreadPoolExecutor(len(engines)) as pool:
+            list(pool.map(enter, engines))
 
 
 def test_sqlite_survives_power_cuts_and_keeps_references(sqlite: Engine) -> None:

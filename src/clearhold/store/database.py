@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,8 +68,8 @@ def open_engine(url: str) -> Engine:
         # The driver's own implicit BEGIN is deferred, which lets two readers both try to become
         # the writer and fail; autocommit here and an explicit BEGIN IMMEDIATE below avoid that.
         connection.isolation_level = None
+        _write_ahead(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={_BUSY_MILLISECONDS}",
@@ -81,6 +82,24 @@ def open_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if mode else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Ask for the write-ahead log until it is granted.
+
+    Of two that create it at once SQLite refuses one immediately, whatever its timeout: both hold
+    a shared lock that the other waits for.
+    """
+    deadline = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _configuration() -> Config:
