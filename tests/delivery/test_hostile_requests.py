@@ -22,6 +22,8 @@ POSTS: Final = (
     ("/catalogue/targets", {"package": "{}", "versions": [], "techniques": []}),
     ("/catalogue/targets", {"package": "pkg:pypi/a", "versions": ["{}"], "techniques": []}),
 )
+# What a place in an address must look like before anything is sought under it.
+TYPED: Final = {"{year}": "2026", "{number}": "0", "{day}": "2020-01-01"}
 
 
 @pytest.fixture
@@ -93,7 +95,9 @@ def test_whatever_is_not_there_comes_with_a_next_step(client: httpx.Client, hub:
         methods, _, path = name.partition(" ")
         if methods != "GET" or "{" not in path or permission not in allowed:
             continue
-        address = path.replace(":path", "").replace("{year}", "2026")
+        address = path.replace(":path", "")
+        for place, value in TYPED.items():
+            address = address.replace(place, value)
         answer = client.get(address.replace("{", "absent-").replace("}", ""))
         assert answer.status_code == 404, f"{path}: {answer.text}"
         assert answer.json()["next_step"], path

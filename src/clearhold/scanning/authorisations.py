@@ -226,7 +226,7 @@ class AuthorisationService:
         actor.need(Permission.PARTIES_STANDING)
         with self._sessions.transaction() as unit:
             return self._authorisations.open(
-                unit, _found(unit, actor, identity), reader=actor.principal
+                unit, owned(unit, actor, identity), reader=actor.principal
             )
 
     def withdraw(self, actor: Actor, identity: str) -> None:
@@ -236,7 +236,7 @@ class AuthorisationService:
         """
         actor.need(Permission.SCANNING_STOP)
         with self._sessions.transaction() as unit:
-            stored = _found(unit, actor, identity)
+            stored = owned(unit, actor, identity)
             self._desk.hold(unit)
             if stored.withdrawn_at is not None:
                 return
@@ -330,7 +330,8 @@ def _check(new: Authorisation, now: datetime) -> None:
         raise InvalidError("The nonce has 8 to 64 characters.")
 
 
-def _found(unit: UnitOfWork, actor: Actor, identity: str) -> StoredAuthorisation:
+def owned(unit: UnitOfWork, actor: Actor, identity: str) -> StoredAuthorisation:
+    """One of the authorisations of the party of the actor. Raises `NotFoundError`."""
     for each in records.authorisations(unit, actor, identity, limit=1):
         return each
     raise NotFoundError(

@@ -21,7 +21,7 @@ from clearhold.access.permissions import PartyKind, Permission
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import PartyId, new_id
 from clearhold.scanning import live_records as records
-from clearhold.scanning.authorisations import owns
+from clearhold.scanning.authorisations import owned, owns
 from clearhold.scanning.live_desk import READER, EndReason, Kind, LiveDesk
 from clearhold.scanning.live_records import Notice, StoredLiveLease, StoredStop
 from clearhold.scanning.live_scope import make_targets
@@ -192,10 +192,11 @@ class EmergencyService:
             )
 
     def withdrawal(self, actor: Actor, authorisation: str) -> tuple[Told, ...]:
-        """Who was told that an authorisation of the actor's was withdrawn."""
+        """Who was told that an authorisation of the actor's was withdrawn. Raises `NotFoundError`."""
         actor.need(Permission.SCANNING_STOP)
         with self._sessions.transaction() as unit:
-            return tuple(map(_told, records.notices_of(unit, actor, (authorisation,))))
+            known = owned(unit, actor, authorisation)
+            return tuple(map(_told, records.notices_of(unit, actor, (known.id,))))
 
     def notices(self, actor: Actor) -> tuple[Notice, ...]:
         """What the actor's party was told to stop and has not acknowledged, the oldest first."""
