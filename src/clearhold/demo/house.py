@@ -65,6 +65,8 @@ class Place:
             executor="demo",
             log_interval=3,  # a story lasts minutes, and its last act waits for an instant
             log_quantum=64,
+            scan_answers=100,
+            scan_told=100,  # whoever tells the story again asks again about what is leased
         )
 
     @property
