@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import access, intake, known_check, leases, ledger, sandbox, secrecy
+from benchmarks import access, escapes, intake, known_check, leases, ledger, sandbox, secrecy
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
     "dedup-truth": dedup_truth.run,
+    "escapes": escapes.run,
     "intake": intake.run,
     "known-check": known_check.run,
     "leases": leases.run,

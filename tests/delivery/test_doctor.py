@@ -11,6 +11,7 @@ import pytest
 from command_line import Ended
 from sqlalchemy import Engine, text
 
+from clearhold.adapters.sandbox_bwrap.hostile import PROGRAMS
 from clearhold.adapters.sandbox_bwrap.probes import EXPECTED
 from clearhold.delivery.cli import doctor
 from clearhold.ports.sandbox import Tier
@@ -78,6 +79,9 @@ def test_every_probe_of_the_sandbox_is_reported_as_measured(run: Run) -> None:
         pytest.skip("this machine gives no sandbox")
     probes = {each["name"] for each in ended.document["findings"] if each["area"] == "sandbox"}
     assert set(EXPECTED) < probes
+    programs = [each for each in ended.document["findings"] if each["area"] == "hostile programs"]
+    assert {each["name"] for each in programs} == {each.name for each in PROGRAMS}
+    assert [each for each in programs if not each["passed"]] == []
     assert found(ended, "tier")["passed"] is True
 
 
@@ -85,8 +89,9 @@ def test_a_tier_the_machine_does_not_reach_is_a_fault(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEARHOLD_LEAST_TIER", "gvisor")
-    ended = run("doctor", "--json")
+    ended = run("doctor", "--json", "--quick")
     assert ended.code == 1
+    assert "hostile programs" not in {each["area"] for each in ended.document["findings"]}
     assert found(ended, "tier")["passed"] is False
     assert "CLEARHOLD_LEAST_TIER" in found(ended, "tier")["next_step"]
 

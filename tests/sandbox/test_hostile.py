@@ -179,7 +179,9 @@ HOSTILE_OUT = r"""
 import socket
 os.chdir('/out')
 os.symlink('/etc/shadow', 'link'); os.symlink('/out', 'loop'); os.symlink('real', 'near')
-os.mkfifo('fifo'); socket.socket(socket.AF_UNIX).bind('/out/socket')
+os.mkfifo('fifo')
+try: socket.socket(socket.AF_UNIX).bind('/out/socket')
+except PermissionError: pass
 os.mkdir('dir'); os.chmod('dir', 0o777); os.symlink('../../../../etc', 'dir/up')
 open('real', 'w').write('true'); os.chmod('real', 0o6755); os.link('real', 'dir/same')
 open(b'\xff\xfe', 'w').write('x'); open('new\nline', 'w').write('x'); open('es\x1b[31mc', 'w').write('x')

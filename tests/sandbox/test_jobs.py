@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -174,6 +177,37 @@ def test_addresses_stand_still_unless_asked(sandbox: BubblewrapSandbox) -> None:
 def test_default_signal_behaviour_is_not_pythons(sandbox: BubblewrapSandbox) -> None:
     outcome = sandbox.run(Job(argv=("grep", "SigIgn", "/proc/self/status")), least=LEAST)
     assert int(outcome.stdout.split()[1], 16) == 0
+
+
+INHERITED = """
+import signal, sys
+sys.path.insert(0, sys.argv[1])
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.ports.sandbox import Job, Tier
+with BubblewrapSandbox(slots=1, use_cgroup=False) as sandbox:
+    job = Job(argv=("grep", "-E", "SigIgn|SigBlk", "/proc/self/status"))
+    print(sandbox.run(job, least=Tier.NAMESPACES).stdout.decode())
+"""
+
+
+def test_what_the_hub_inherited_ignored_or_blocked_is_not_handed_on(
+    watched: BubblewrapSandbox,
+) -> None:
+    def as_nohup_does() -> None:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGALRM})
+
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", INHERITED, source],
+        preexec_fn=as_nohup_does,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    masks = [int(line.split()[1], 16) for line in done.stdout.splitlines() if line]
+    assert masks == [0, 0]
 
 
 def test_standard_error_is_handed_over_while_the_program_runs(sandbox: BubblewrapSandbox) -> None:

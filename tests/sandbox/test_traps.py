@@ -141,9 +141,15 @@ def test_dangerous_system_calls_are_denied(attack: Attack) -> None:
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86_64")
 def test_memory_that_watching_cannot_count_is_denied(watched: BubblewrapSandbox) -> None:
-    code = SYSCALL + "print(json.dumps([call(319, b'x', 0), call(29, 0, 4096, 0o1600)]))"
+    code = SYSCALL + (
+        "import socket\ninternet = socket.socket()\n"
+        "size = ctypes.byref(ctypes.c_int(1 << 30))\n"
+        "print(json.dumps([call(319, b'x', 0), call(29, 0, 4096, 0o1600), call(53, 1, 1, 0, 0),\n"
+        " call(41, 1, 1, 0), call(41, ctypes.c_ulong(1 << 32 | 1), 1, 0),\n"
+        " *(call(54, internet.fileno(), 1, n, size, 4) for n in (7, 8, 32, 33))]))"
+    )
     job = Job(argv=("python3", "-I", "-S", "-c", code))
-    assert json.loads(watched.run(job, least=Tier.NAMESPACES).stdout) == ["EPERM", "EPERM"]
+    assert json.loads(watched.run(job, least=Tier.NAMESPACES).stdout) == ["EPERM"] * 9
 
 
 ATTACH_INIT = SYSCALL + "call(101, 16, 1, 0, 0)\nimport time\ntime.sleep(60)\n"

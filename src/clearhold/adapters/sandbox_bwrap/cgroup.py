@@ -75,6 +75,7 @@ class Group:
         if self._version == 1:
             _write(self._memory / "memory.limit_in_bytes", memory)
             _write_if_there(self._memory / "memory.memsw.limit_in_bytes", memory)
+            _write_if_there(self._memory / "memory.kmem.tcp.limit_in_bytes", memory)
             _write(self._homes["pids"] / "pids.max", processes)
             if "cpu" in self._homes:
                 _write_if_there(self._homes["cpu"] / "cpu.cfs_quota_us", str(_PERIOD_US))

@@ -6,11 +6,16 @@ anything unless it sees that none of its namespaces is the hub's.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import secrets
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clearhold.adapters.sandbox_bwrap.cgroup import Hierarchy
 from clearhold.adapters.sandbox_bwrap.slot import SetupError
@@ -18,12 +23,23 @@ from clearhold.kernel.errors import ClearholdError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+# Every name the probe program must answer for, so that one that answers less has no tier.
 EXPECTED = (
-    *("separate namespaces", "no network", "no environment of the hub", "no files of the hub"),
-    *("no capabilities", "no new privileges", "system call filter", "no mounting"),
-    *("no namespaces within", "no io_uring", "no tracing", "no kernel keys", "no foreign sockets"),
-    *("core pattern is closed", "system is read-only", "bounded scratch", "bounded processes"),
-    "no leaked descriptors",
+    *("separate namespaces", "no network interface", "no way to the internet"),
+    *("no service of the machine", "no abstract socket of the machine", "no netlink"),
+    *("no raw packets", "no foreign sockets", "no environment of the hub", "no canary of the hub"),
+    *("no accounts", "no homes", "no data and no daemons' sockets", "no system tree"),
+    *("no processes of the machine", "no signal to the hub", "no capabilities"),
+    *("no new privileges", "system call filter", "no second entrance to the kernel"),
+    *("no calls of the future", "no way back to root", "no mounting", "no remounting"),
+    *("no mounting by descriptor", "no other root", "no namespaces within"),
+    *("no joining of namespaces", "no io_uring", "no userfaultfd", "no kernel programs"),
+    *("no performance counters", "no kernel keys", "no kernel modules", "no tracing"),
+    *("no memory of others", "no files by handle", "no watching of files", "no terminal"),
+    *("no other devices", "no memory of the kernel", "kernel settings are closed"),
+    *("the clock is closed", "the launcher cannot be rewritten"),
+    *("no map of users can be written", "own limits stay", "system is read-only"),
+    *("bounded scratch", "bounded processes", "no leaked descriptors"),
 )
 _PYTHON = "/usr/bin/python3"
 _SCRIPT = Path(__file__).with_name("probe_inside.py")
@@ -80,16 +96,8 @@ def measure(
 
 
 def _inside(attempt: Callable[[Job, Hierarchy | None], Outcome]) -> tuple[Probe, ...]:
-    with tempfile.NamedTemporaryFile(prefix="clearhold-canary-", mode="w") as canary:
-        canary.write("canary")
-        canary.flush()
-        Path(canary.name).chmod(0o644)
-        facts = {
-            "namespaces": {each: _namespace(each) for each in NAMESPACES},
-            "canary": canary.name,
-            "scratch_mb": 8,
-        }
-        limits = Limits(processes=12, scratch_mb=8, memory_mb=512)
+    with _bait() as facts:
+        limits = Limits(processes=12, scratch_mb=int(facts["scratch_mb"]), memory_mb=512, wall_s=30)
         job = Job(
             argv=(_PYTHON, "-I", "-S", "/in/probe.py", "/in/facts.json"),
             files={
@@ -116,7 +124,34 @@ def _inside(attempt: Callable[[Job, Hierarchy | None], Outcome]) -> tuple[Probe,
         return (Probe("probe program", False, detail, step),)
 
 
-def _namespace(name: str) -> str:
+@contextlib.contextmanager
+def _bait() -> Iterator[dict[str, Any]]:
+    """What the probe looks for and must not find: a file, two listening sockets, this process."""
+    with (
+        tempfile.NamedTemporaryFile(prefix="clearhold-canary-", mode="w") as canary,
+        socket.socket(socket.AF_INET) as service,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        canary.write("canary")
+        canary.flush()
+        Path(canary.name).chmod(0o644)
+        name = f"clearhold-{secrets.token_hex(8)}"
+        service.bind(("127.0.0.1", 0))
+        abstract.bind(f"\0{name}")
+        for each in (service, abstract):
+            each.listen()
+        yield {
+            "namespaces": {each: namespace(each) for each in NAMESPACES},
+            "canary": canary.name,
+            "scratch_mb": 8,
+            "port": service.getsockname()[1],
+            "abstract": name,
+            "hub": os.getpid(),
+        }
+
+
+def namespace(name: str) -> str:
+    """What names one of this process's namespaces, for example `pid:[4026531836]`."""
     return str(Path("/proc/self/ns", name).readlink())
 
 
@@ -136,7 +171,7 @@ def _memory(
     attempt: Callable[[Job, Hierarchy | None], Outcome], hierarchy: Hierarchy | None, name: str
 ) -> Probe:
     job = Job(
-        argv=(_PYTHON, "-I", "-S", "-c", _GREEDY, _namespace("pid")),
+        argv=(_PYTHON, "-I", "-S", "-c", _GREEDY, namespace("pid")),
         limits=Limits(memory_mb=_MEMORY_MB, wall_s=20),
     )
     try:

@@ -31,8 +31,10 @@ DENIED = (
     *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "stime", "sethostname"),
     *("setdomainname", "mbind", "migrate_pages", "move_pages", "set_mempolicy", "memfd_secret"),
 )
-# Memory that belongs to no process, so that watching processes cannot count it.
-UNCOUNTED = ("memfd_create", "shmget")
+# Memory that belongs to no process, so that watching processes cannot count it. What waits in UNIX
+# sockets is told nowhere; two gigabytes of it fit into the descriptors of one program.
+UNCOUNTED = ("memfd_create", "shmget", "socketpair")
+SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)  # SO_SNDBUF, SO_RCVBUF, and what forces them
 # clone(2): the flags of cgroup, uts, ipc, user, pid, net and mount namespaces
 NEW_NAMESPACES = (
     0x02000000,
@@ -52,8 +54,8 @@ AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 def program(*, ptrace: bool, uncounted_memory: bool) -> bytes:
     """The filter as an array of `struct sock_filter`.
 
-    `ptrace` leaves tracing open, which LeakSanitizer needs; `uncounted_memory` leaves memory files
-    and System V segments open, for runs whose memory a control group counts. Raises
+    `ptrace` leaves tracing open, which LeakSanitizer needs; `uncounted_memory` leaves memory files,
+    System V segments and UNIX sockets open, for runs whose memory a control group counts. Raises
     `UnavailableError` when libseccomp refuses a rule.
     """
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
@@ -62,8 +64,7 @@ def program(*, ptrace: bool, uncounted_memory: bool) -> bytes:
         for name in (*DENIED, *(() if ptrace else ("ptrace",))):
             _deny(rules, refuse, name)
         if not uncounted_memory:
-            for name in UNCOUNTED:
-                _deny(rules, refuse, name)
+            _close_uncounted(rules, refuse)
         # Only the low 32 bits of an argument reach the kernel here; comparing 64 could be dodged.
         for flag in NEW_NAMESPACES:
             rules.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
@@ -83,6 +84,20 @@ def program(*, ptrace: bool, uncounted_memory: bool) -> bytes:
             f"The system call filter of the sandbox could not be built: {problem}.",
             next_step="Install libseccomp 2.5 or later (apt-get install libseccomp2).",
         ) from problem
+
+
+def _close_uncounted(rules: pyseccomp.SyscallFilter, action: int) -> None:
+    for name in UNCOUNTED:
+        _deny(rules, action, name)
+    rules.add_rule(action, "socket", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, FIRST_32_BITS, AF_UNIX))
+    level = pyseccomp.Arg(1, pyseccomp.MASKED_EQ, FIRST_32_BITS, SOL_SOCKET)
+    for option in BUFFER_SIZES:
+        rules.add_rule(
+            action,
+            "setsockopt",
+            level,
+            pyseccomp.Arg(2, pyseccomp.MASKED_EQ, FIRST_32_BITS, option),
+        )
 
 
 def _deny(rules: pyseccomp.SyscallFilter, action: int, name: str) -> None:

@@ -105,7 +105,10 @@ def read_proc(path: str) -> str:
     except OSError:
         return ""
     try:
-        return os.read(fd, PIECE).decode("ascii", "replace")
+        pieces = []
+        while piece := os.read(fd, PIECE):
+            pieces.append(piece)
+        return b"".join(pieces).decode("ascii", "replace")
     except OSError:
         return ""
     finally:
@@ -130,6 +133,17 @@ def resident_kb(root: int) -> int:
                     found.add(int(child))
                     waiting.append(int(child))
     return total
+
+
+def queued_kb(root: int) -> int:
+    """Memory that waits in the Internet sockets of a process's namespace, in KiB (proc_net(5))."""
+    total = 0
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in read_proc(f"/proc/{root}/net/{table}").splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 4:  # the last line may be cut
+                total += sum(int(each, 16) for each in fields[4].split(":"))
+    return total >> 10
 
 
 class HubGone(Exception):  # noqa: N818 (an event, not an error; never leaves this process)
@@ -166,9 +180,12 @@ class Run:
         """Become bubblewrap; runs in the forked child and never returns."""
         try:
             parent = os.getppid()
-            # Python ignores these two, and what is ignored stays so across exec.
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            # What is ignored or blocked stays so across exec: Python ignores two, nohup(1) a third,
+            # a shell's background jobs others.
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                if signal.getsignal(number) is not signal.SIG_DFL:
+                    signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
@@ -178,8 +195,8 @@ class Run:
                 call("personality", ADDR_NO_RANDOMIZE)
             keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (info, *map(sealed, self.blobs))]
             low = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (out, err, gate)]
-            for number, fd in enumerate(low, start=1):
-                os.dup2(fd, number)
+            for place, fd in enumerate(low, start=1):
+                os.dup2(fd, place)
             argv = [self.job["bwrap"], "--info-fd", str(keep[0]), "--seccomp", str(keep[1])]
             argv += self.job["options"]
             for fd, name in zip(keep[2:], self.job["files"], strict=True):
@@ -316,9 +333,12 @@ class Run:
             events = os.pread(self.watch, 4096, 0).split()
             if int(events[events.index(b"oom_kill") + 1]) > 0:
                 self.ended_by = "memory"
-        elif self.init >= 0:
-            used = resident_kb(self.init_pid)
-            self.peak_kb = max(self.peak_kb, used)
+        if self.init >= 0:
+            # Control groups of version 1 count neither what waits in connections nor in datagrams.
+            used = queued_kb(self.init_pid)
+            if self.watch < 0:
+                used += resident_kb(self.init_pid)
+                self.peak_kb = max(self.peak_kb, used)
             if used > self.job["memory_kb"]:
                 self.ended_by = self.ended_by or "memory"
         for fd in self.scratch:

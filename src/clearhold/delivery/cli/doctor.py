@@ -14,7 +14,7 @@ from typing import Final
 
 import typer
 
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe, check_enterable
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe, attacks, check_enterable
 from clearhold.adapters.sources_pypi import pip_settings
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
 from clearhold.delivery.cli.system_checks import (
@@ -74,9 +74,15 @@ class Diagnosis:
 
 
 @told
-def doctor(*, as_json: bool = JsonOption) -> None:
+def doctor(
+    *,
+    quick: bool = typer.Option(
+        False, "--quick", help="Leave out the hostile programs that take some seconds."
+    ),
+    as_json: bool = JsonOption,
+) -> None:
     """Look for what this machine lacks; ends with 1 when something needed is missing."""
-    diagnosis = examine(from_environment())
+    diagnosis = examine(from_environment(), quick=quick)
     if as_json:
         show(
             {
@@ -94,9 +100,12 @@ def doctor(*, as_json: bool = JsonOption) -> None:
         raise typer.Exit(EXIT_REFUSED)
 
 
-def examine(settings: Settings) -> Diagnosis:
-    """Look at the machine, the sandbox, the directories and the database of `settings`."""
-    tier, sandbox = _sandbox(settings)
+def examine(settings: Settings, *, quick: bool = False) -> Diagnosis:
+    """Look at the machine, the sandbox, the directories and the database of `settings`.
+
+    The sandbox is put to hostile programs as well, unless it should be `quick`.
+    """
+    tier, sandbox = _sandbox(settings, quick=quick)
     return Diagnosis(
         tier,
         settings.least_tier,
@@ -117,11 +126,14 @@ def _taken(area: str, checks: Iterable[Check | Probe], *, needed: bool = True) -
         yield Finding(area, each.name, each.passed, needed, each.detail, step)
 
 
-def _sandbox(settings: Settings) -> tuple[Tier, tuple[Finding, ...]]:
+def _sandbox(settings: Settings, *, quick: bool) -> tuple[Tier, tuple[Finding, ...]]:
     forbidden = (settings.data_directory, settings.key_directory)
+    programs: tuple[Probe, ...] = ()
     try:
         with BubblewrapSandbox(forbidden=forbidden, slots=1) as sandbox:
             probes, tier = sandbox.report(), sandbox.tier()
+            if tier is not Tier.NONE and not quick:
+                programs = tuple(attacks(sandbox))
     except ClearholdError as error:
         return Tier.NONE, (_failed("sandbox", "sandbox", error),)
     least = max(settings.least_tier, Tier.NAMESPACES)
@@ -135,7 +147,11 @@ def _sandbox(settings: Settings) -> tuple[Tier, tuple[Finding, ...]]:
         "" if enough else "mend the probes that failed, or lower CLEARHOLD_LEAST_TIER",
     )
     # A probe that fails although the tier is reached costs strength, not function.
-    return tier, (*_taken("sandbox", probes, needed=not enough), reached)
+    return tier, (
+        *_taken("sandbox", probes, needed=not enough),
+        *_taken("hostile programs", programs),
+        reached,
+    )
 
 
 def _disks(settings: Settings) -> Iterator[Check]:
