@@ -31,7 +31,7 @@ def machine_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what depends on this machine, to see the rest alone."""
     monkeypatch.setattr(doctor, "base_checks", tuple)
     monkeypatch.setattr(doctor, "laboratory_checks", tuple)
-    monkeypatch.setattr(doctor, "_sandbox", lambda _settings: (Tier.NAMESPACES, ()))
+    monkeypatch.setattr(doctor, "_sandbox", lambda _settings, *, quick: (Tier.NAMESPACES, ()))
 
 
 @pytest.fixture
