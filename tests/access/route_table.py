@@ -175,6 +175,8 @@ POST /catalogue/targets
 GET  /catalogue/targets
 POST /catalogue/vulnerabilities
 GET  /catalogue/vulnerabilities
+POST /catalogue/public
+POST /catalogue/exploited
 POST /scanning/leases
 POST /scanning/checks
 POST /scanning/revocations

@@ -8,12 +8,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from clearhold.catalogue.likeness import NOTHING, Terms, terms_of
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.matching import Affected, Judgement, judge
 from clearhold.kernel.purl import Purl
 from clearhold.kernel.versions import scheme_for
+from clearhold.wire.public_flaw import PublicFlaw
 
 MOST_ENTRIES: Final = 256
+MOST_SUMMARY: Final = 300
 _PATH: Final = re.compile(r"[^\x00-\x1f\x7f*?\[\]{}!\\]{1,128}")
 _ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9_.:-]{1,60}")
 
@@ -47,13 +50,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class KnownVulnerability:
-    """A vulnerability the public knows, under `id` and `aliases`, and whom it affects."""
+    """A vulnerability the public knows, under `id` and `aliases`, and whom it affects.
+
+    `terms` are what its public text is compared by, empty when it was recorded without one.
+    """
 
     id: str
     package: Purl
     aliases: tuple[str, ...]
     affected: Affected
     recorded_at: datetime
+    summary: str = ""
+    terms: Terms = NOTHING
 
     @property
     def names(self) -> frozenset[str]:
@@ -135,3 +143,26 @@ def make_known(
     for version in stated:
         scheme.key(version)
     return KnownVulnerability(identity, purl, tuple(dict.fromkeys(aliases)), affected, now)
+
+
+def known_from(flaw: PublicFlaw, now: datetime) -> tuple[KnownVulnerability, ...]:
+    """What a published record says, a vulnerability for each package it names.
+
+    Versions are taken as published: what cannot be read of them counts as undetermined.
+    """
+    if flaw.claims is None:
+        return ()
+    terms = terms_of(f"{flaw.title}\n{flaw.text}", names=flaw.symbols, weaknesses=flaw.weaknesses)
+    summary = " ".join((flaw.title or flaw.text[:MOST_SUMMARY]).split())[:MOST_SUMMARY]
+    return tuple(
+        KnownVulnerability(
+            id=flaw.id,
+            package=Purl.parse(package),
+            aliases=tuple(each for each in flaw.names if each != flaw.id)[:MOST_ENTRIES],
+            affected=affected,
+            recorded_at=now,
+            summary=summary,
+            terms=terms,
+        )
+        for package, affected in flaw.claims.affected.items()
+    )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Table, func, select, true
+from sqlalchemy import ColumnElement, Row, Table, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from clearhold.access.model import Actor
+from clearhold.catalogue.likeness import Terms
 from clearhold.catalogue.model import KnownVulnerability, Target, Technique
+from clearhold.catalogue.tables import catalogue_exploited as exploited
 from clearhold.catalogue.tables import catalogue_target as target
 from clearhold.catalogue.tables import catalogue_vulnerability as vulnerability
 from clearhold.kernel.ids import PartyId
 from clearhold.kernel.matching import Affected, Range
 from clearhold.kernel.purl import Purl
 from clearhold.store.unit_of_work import UnitOfWork
+from clearhold.wire.public_flaw import Exploited
+
+_AT_ONCE: Final = 10_000
 
 
 def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
@@ -35,31 +41,65 @@ def put_target(unit: UnitOfWork, new: Target, *, by: PartyId) -> None:
         "added_by": by,
         "added_at": new.added_at,
     }
-    _upsert(unit, target, {"package": str(new.package)}, values)
+    _upsert(unit, target, ("package",), [{"package": str(new.package), **values}])
 
 
-def put_known(unit: UnitOfWork, new: KnownVulnerability) -> None:
-    """Insert a public vulnerability, or replace the one of that package and id."""
-    values = {
-        "aliases": new.aliases,
-        "ranges": [
-            [each.introduced, each.fixed, each.last_affected] for each in new.affected.ranges
-        ],
-        "versions": new.affected.versions,
-        "recorded_at": new.recorded_at,
-    }
-    _upsert(unit, vulnerability, {"package": str(new.package), "id": new.id}, values)
+def put_known(unit: UnitOfWork, new: Iterable[KnownVulnerability]) -> None:
+    """Insert public vulnerabilities, or replace those of the same package and id."""
+    rows = [
+        {
+            "package": str(each.package),
+            "id": each.id,
+            "aliases": each.aliases,
+            "ranges": [
+                [one.introduced, one.fixed, one.last_affected] for one in each.affected.ranges
+            ],
+            "versions": each.affected.versions,
+            "summary": each.summary,
+            "terms": asdict(each.terms),
+            "recorded_at": each.recorded_at,
+        }
+        for each in new
+    ]
+    _upsert(unit, vulnerability, ("package", "id"), rows)
+
+
+def drop_known(unit: UnitOfWork, ids: Collection[str]) -> None:
+    """Take out vulnerabilities of these ids, of whatever package."""
+    if ids:
+        unit.connection.execute(delete(vulnerability).where(vulnerability.c.id.in_(ids)))
+
+
+def put_exploited(unit: UnitOfWork, entries: Iterable[Exploited]) -> None:
+    """Replace what is held of the catalogue of known exploited vulnerabilities."""
+    unit.connection.execute(delete(exploited))
+    rows = [
+        {"cve": each.cve, "added": each.added.isoformat(), "ransomware": each.ransomware}
+        for each in entries
+    ]
+    _upsert(unit, exploited, ("cve",), rows)
+
+
+def exploited_among(unit: UnitOfWork, names: Iterable[str]) -> dict[str, Exploited]:
+    """Those of these identifiers that are known to be exploited, with what is known."""
+    wanted = [each for each in names if each.startswith("CVE-")]
+    found: dict[str, Exploited] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        for row in unit.connection.execute(select(exploited).where(exploited.c.cve.in_(part))):
+            found[row.cve] = Exploited(row.cve, date.fromisoformat(row.added), row.ransomware)
+    return found
 
 
 def _upsert(
-    unit: UnitOfWork, table: Table, key: dict[str, object], values: dict[str, object]
+    unit: UnitOfWork, table: Table, key: Sequence[str], rows: Sequence[Mapping[str, object]]
 ) -> None:
+    if not rows:
+        return
     insert = sqlite_insert if unit.connection.dialect.name == "sqlite" else postgresql_insert
-    unit.connection.execute(
-        insert(table)
-        .values(**key, **values)
-        .on_conflict_do_update(index_elements=list(key), set_=values)
-    )
+    made = insert(table)
+    values = {name: made.excluded[name] for name in rows[0] if name not in key}
+    unit.connection.execute(made.on_conflict_do_update(index_elements=key, set_=values), rows)
 
 
 def targets(unit: UnitOfWork, actor: Actor, package: Purl | None = None) -> tuple[Target, ...]:
@@ -130,4 +170,6 @@ def _known(row: Row[Any]) -> KnownVulnerability:
         aliases=tuple(row.aliases),
         affected=Affected(package.type, ranges, tuple(row.versions)),
         recorded_at=row.recorded_at,
+        summary=row.summary,
+        terms=Terms(**{name: tuple(each) for name, each in row.terms.items()}),
     )

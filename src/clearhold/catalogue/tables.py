@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Table
+from sqlalchemy import Column, ForeignKey, Table, text
 
-from clearhold.store.schema import STRICT, Document, Instant, Words, metadata
+from clearhold.store.schema import STRICT, Document, Flag, Instant, Words, metadata
 
 catalogue_target: Final = Table(
     "catalogue_target",
@@ -28,6 +28,22 @@ catalogue_vulnerability: Final = Table(
     Column("aliases", Document, nullable=False),
     Column("ranges", Document, nullable=False),
     Column("versions", Document, nullable=False),
+    Column("summary", Words, nullable=False, server_default=text("''")),
+    Column(
+        "terms",
+        Document,
+        nullable=False,
+        server_default=text("""'{"names":[],"weaknesses":[],"words":[]}'"""),
+    ),
     Column("recorded_at", Instant, nullable=False),
+    **STRICT,
+)
+
+catalogue_exploited: Final = Table(
+    "catalogue_exploited",
+    metadata,
+    Column("cve", Words, primary_key=True),
+    Column("added", Words, nullable=False),
+    Column("ransomware", Flag, nullable=False),
     **STRICT,
 )

@@ -14,6 +14,7 @@ import msgspec
 
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.matching import Range
+from clearhold.wire.advisory_report import named_generically
 from clearhold.wire.claims import Claims, ClaimsBuilder
 from clearhold.wire.json_bounds import decode, decode_object
 from clearhold.wire.schema_check import SchemaCheck
@@ -47,6 +48,8 @@ class _Version(msgspec.Struct):
 
 
 class _Product(msgspec.Struct):
+    vendor: str | None = None
+    product: str | None = None
     package_url: str | None = msgspec.field(default=None, name="packageURL")
     default_status: str | None = msgspec.field(default=None, name="defaultStatus")
     versions: list[_Version] = []
@@ -69,23 +72,50 @@ class _Record(msgspec.Struct):
     containers: _Containers
 
 
-def read(data: bytes) -> Claims:
+def read(data: bytes, *, lenient: bool = False) -> Claims:
     """What the numbering authority's container says of products named by package URL.
 
     Raises `InvalidError` when the record is unreadable, names no affected product that way, or
     says it in a manner whose meaning is not certain (affected by default, changes in a range).
+    When `lenient`, products without package URL are `pkg:generic/vendor/product`, and what is not
+    certain counts as affected.
     """
     record = decode(data, _Record, what="CVE")
     claims = ClaimsBuilder()
     for product in record.containers.cna.affected:
-        if product.package_url is None:
+        name = product.package_url or (_generic(product) if lenient else None)
+        if name is None:
+            continue
+        if lenient:
+            _add_leniently(claims, name, product)
             continue
         if product.default_status not in {None, "unaffected", "unknown"}:
             raise _uncertain("a product that is affected by default")
-        key = claims.package(product.package_url)
+        key = claims.package(name)
         for stated in product.versions:
             _add(claims, key, stated)
     return claims.build({record.metadata.cve_id})
+
+
+def _generic(product: _Product) -> str | None:
+    named = named_generically(product.vendor or "", product.product or "", "0", "")
+    return None if named.package is None else str(named.package.package)
+
+
+def _add_leniently(claims: ClaimsBuilder, name: str, product: _Product) -> None:
+    try:
+        key = claims.package(name)
+    except InvalidError:
+        return
+    if product.default_status == "affected":
+        claims.add(key, ranges=(Range(),))
+        return
+    claims.add(key)
+    for stated in product.versions:
+        if stated.changes and stated.status == "affected":
+            claims.add(key, ranges=(Range(stated.version),))
+        elif not stated.changes:
+            _add(claims, key, stated)
 
 
 def _add(claims: ClaimsBuilder, key: str, stated: _Version) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -265,6 +266,40 @@ _CHECK = SchemaCheck(SCHEMA)
 _HOME_PREFIX = re.compile(_ID)
 
 
+# The purl type of an ecosystem, with the namespace that stands for a distribution.
+_PURL_TYPES = {
+    "PyPI": "pypi",
+    "npm": "npm",
+    "crates.io": "cargo",
+    "Go": "golang",
+    "RubyGems": "gem",
+    "NuGet": "nuget",
+    "Packagist": "composer",
+    "Hex": "hex",
+    "Pub": "pub",
+    "OSS-Fuzz": "generic",
+    "Maven": "maven",
+    "Bitnami": "bitnami",
+    "Debian": "deb/debian",
+    "Ubuntu": "deb/ubuntu",
+    "Alpine": "apk/alpine",
+    "Wolfi": "apk/wolfi",
+    "Chainguard": "apk/chainguard",
+    "AlmaLinux": "rpm/almalinux",
+    "Rocky Linux": "rpm/rocky",
+    "Red Hat": "rpm/redhat",
+}
+
+
+def purl_of(ecosystem: str, name: str) -> str | None:
+    """The package URL of a name in an OSV ecosystem, releases left out; None where none is known."""
+    kind = _PURL_TYPES.get(ecosystem.partition(":")[0])
+    if kind is None or not name:
+        return None
+    path = name.replace(":", "/") if kind == "maven" else name
+    return f"pkg:{kind}/{quote(path, safe='/')}"
+
+
 def record_id(advisory_id: str) -> str:
     """`advisory_id` as an OSV id: home databases OSV does not list are marked with `x_`."""
     return advisory_id if _HOME_PREFIX.match(advisory_id) else f"x_{advisory_id}"
@@ -281,7 +316,9 @@ class _Package(msgspec.Struct):
     purl: str | None = None
 
 
-class _Event(msgspec.Struct):
+class Event(msgspec.Struct):
+    """One event of a range, in the order given."""
+
     introduced: str | None = None
     fixed: str | None = None
     last_affected: str | None = None
@@ -290,7 +327,7 @@ class _Event(msgspec.Struct):
 
 class _Range(msgspec.Struct):
     type: str
-    events: list[_Event]
+    events: list[Event]
 
 
 class _Specific(msgspec.Struct):
@@ -310,35 +347,46 @@ class _Record(msgspec.Struct):
     affected: list[_Affected] | None = None
 
 
-def read(data: bytes) -> Claims:
-    """What an OSV record says of packages named by purl.
+def read(data: bytes, *, lenient: bool = False) -> Claims:
+    """What an OSV record says of packages named by purl, or by ecosystem and name.
 
     Git ranges are passed over, since they say nothing of versions. Raises `InvalidError` when the
-    record is unreadable, names no package by purl, or has events that do not pair.
+    record is unreadable, names no package, or has events that do not pair; when `lenient`, a
+    package whose name or events cannot be read is passed over while others can be.
     """
     record = decode(data, _Record, what="OSV")
     claims = ClaimsBuilder()
     for affected in record.affected or ():
-        purl = affected.package.purl if affected.package is not None else None
-        if purl is None and affected.database_specific is not None:
-            purl = affected.database_specific.purl
-        if purl is None:
-            continue
-        key = claims.package(purl)
-        ranges = [
-            stated
-            for given in affected.ranges or ()
-            if given.type != "GIT"
-            for stated in _paired(given.events)
-        ]
-        claims.add(key, ranges=ranges, versions=affected.versions or ())
-        for stated in ranges:
-            if stated.fixed is not None:
-                claims.add_fixed(key, stated.fixed)
+        try:
+            _add(claims, affected)
+        except InvalidError:
+            if not lenient:
+                raise
     return claims.build({record.id.removeprefix("x_"), *(record.aliases or ())})
 
 
-def _paired(events: list[_Event]) -> list[Range]:
+def _add(claims: ClaimsBuilder, affected: _Affected) -> None:
+    purl = affected.package.purl if affected.package is not None else None
+    if purl is None and affected.database_specific is not None:
+        purl = affected.database_specific.purl
+    if purl is None and affected.package is not None:
+        purl = purl_of(affected.package.ecosystem, affected.package.name)
+    if purl is None:
+        return
+    ranges = [
+        stated
+        for given in affected.ranges or ()
+        if given.type != "GIT"
+        for stated in _paired(given.events)
+    ]
+    key = claims.package(purl)
+    claims.add(key, ranges=ranges, versions=affected.versions or ())
+    for stated in ranges:
+        if stated.fixed is not None:
+            claims.add_fixed(key, stated.fixed)
+
+
+def _paired(events: list[Event]) -> list[Range]:
     """Ranges from events in the order given: each bound closes the introduction before it."""
     ranges: list[Range] = []
     introduced: str | None = None

@@ -1,7 +1,6 @@
 """An OSV record (schema 1.7) as a report of a flaw, as finders' tools export it before disclosure.
 
-A package is named by its purl; an OSV ecosystem whose packages have purls without namespace is
-mapped. A Git range of a repository on GitHub names the package `pkg:github/owner/name` at its last
+A package is named by its purl, or by its ecosystem and name where those have one. A Git range of a repository on GitHub names the package `pkg:github/owner/name` at its last
 affected, else its introducing, commit.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -24,19 +22,8 @@ from clearhold.wire.advisory_report import (
     product,
 )
 from clearhold.wire.json_bounds import decode
+from clearhold.wire.osv import Event, purl_of
 
-_TYPES = {
-    "PyPI": "pypi",
-    "npm": "npm",
-    "crates.io": "cargo",
-    "Go": "golang",
-    "RubyGems": "gem",
-    "NuGet": "nuget",
-    "Packagist": "composer",
-    "Hex": "hex",
-    "Pub": "pub",
-    "OSS-Fuzz": "generic",
-}
 _GITHUB = re.compile(r"https?://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", re.ASCII)
 _WEAKNESS = re.compile(r"CWE-[1-9][0-9]{0,4}")
 
@@ -47,17 +34,10 @@ class _Package(msgspec.Struct):
     purl: str | None = None
 
 
-class _Event(msgspec.Struct):
-    introduced: str | None = None
-    fixed: str | None = None
-    last_affected: str | None = None
-    limit: str | None = None
-
-
 class _Range(msgspec.Struct):
     type: str | None = None
     repo: str | None = None
-    events: list[_Event] | None = None
+    events: list[Event] | None = None
 
 
 class _Score(msgspec.Struct):
@@ -133,7 +113,7 @@ def _weaknesses(specific: dict[str, Any]) -> tuple[str, ...]:
 def _product(affected: _Affected, place: str) -> Product:
     given = affected.package or _Package()
     ranges = [each for each in affected.ranges or () if each.type != "GIT"]
-    text = given.purl or _purl_of(given)
+    text = given.purl or purl_of(given.ecosystem or "", given.name or "")
     if text is None:
         return _from_git(affected, place)
     try:
@@ -144,14 +124,7 @@ def _product(affected: _Affected, place: str) -> Product:
     return product(text, newest(kind, affected.versions or (), stated), place)
 
 
-def _purl_of(package: _Package) -> str | None:
-    kind = _TYPES.get((package.ecosystem or "").partition(":")[0])
-    if kind is None or not package.name:
-        return None
-    return f"pkg:{kind}/{quote(package.name, safe='/')}"
-
-
-def _bounds(events: list[_Event]) -> tuple[str, None, str | None]:
+def _bounds(events: list[Event]) -> tuple[str, None, str | None]:
     introduced = [each.introduced for each in events if each.introduced is not None]
     last = [each.last_affected for each in events if each.last_affected is not None]
     return introduced[-1] if introduced else "0", None, last[-1] if last else None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import typer
 
 from clearhold.catalogue.model import Technique
+from clearhold.delivery.cli.catalogue_import import import_public
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 
 app = typer.Typer(
     help="List packages that may be scanned and what the public knows.", no_args_is_help=True
 )
+
+app.command("import")(import_public)
 
 _VERSIONS = typer.Option(..., "--version", help="A version; may be given several times.")
 _TECHNIQUES = typer.Option(..., "--technique", help="A fitting technique; may be repeated.")

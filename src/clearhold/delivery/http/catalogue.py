@@ -51,7 +51,42 @@ class NewVulnerability(BaseModel):
 class VulnerabilityView(NewVulnerability):
     """A vulnerability the public knows, as recorded."""
 
+    summary: str
     recorded_at: datetime
+
+
+class PublicRecords(BaseModel):
+    """Published OSV and CVE records, each as the text of its JSON document."""
+
+    records: tuple[str, ...]
+
+
+class RefusedRecord(BaseModel):
+    """A record that was not taken: its place in the list, from 0, and why."""
+
+    place: int
+    reason: str
+
+
+class ImportView(BaseModel):
+    """What became of published records; `rows` counts one for each package it names."""
+
+    taken: int
+    withdrawn: int
+    rows: int
+    refused: tuple[RefusedRecord, ...]
+
+
+class ExploitedCatalogue(BaseModel):
+    """The catalogue of known exploited vulnerabilities, as the text of its JSON document."""
+
+    catalogue: str
+
+
+class ExploitedView(BaseModel):
+    """How many entries the catalogue has."""
+
+    entries: int
 
 
 def _target(target: Target) -> TargetView:
@@ -76,6 +111,7 @@ def _vulnerability(known: KnownVulnerability) -> VulnerabilityView:
             for each in known.affected.ranges
         ),
         versions=known.affected.versions,
+        summary=known.summary,
         recorded_at=known.recorded_at,
     )
 
@@ -123,3 +159,21 @@ def record_known(hub: HubDep, actor: ActorDep, new: NewVulnerability) -> Vulnera
 def known(hub: HubDep, actor: ActorDep, package: str) -> list[VulnerabilityView]:
     """What the public knows of a package."""
     return [_vulnerability(each) for each in hub.catalogue.known(actor, package)]
+
+
+@router.post("/public", **requires(Permission.CATALOGUE_WRITE))
+def import_public(hub: HubDep, actor: ActorDep, given: PublicRecords) -> ImportView:
+    """Take in published OSV and CVE records; what cannot be taken is refused alone."""
+    done = hub.catalogue.import_public(actor, given.records)
+    return ImportView(
+        taken=done.taken,
+        withdrawn=done.withdrawn,
+        rows=done.rows,
+        refused=tuple(RefusedRecord(place=at, reason=why) for at, why in done.refused),
+    )
+
+
+@router.post("/exploited", **requires(Permission.CATALOGUE_WRITE))
+def import_exploited(hub: HubDep, actor: ActorDep, given: ExploitedCatalogue) -> ExploitedView:
+    """Replace the catalogue of known exploited vulnerabilities (CISA's KEV)."""
+    return ExploitedView(entries=hub.catalogue.import_exploited(actor, given.catalogue))
