@@ -7,7 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from benchmarks import access, escapes, intake, known_check, leases, ledger, sandbox, secrecy
+from benchmarks import (
+    access,
+    escapes,
+    intake,
+    known_check,
+    leases,
+    ledger,
+    public_known,
+    sandbox,
+    secrecy,
+)
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
 
@@ -19,6 +29,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "known-check": known_check.run,
     "leases": leases.run,
     "ledger": ledger.run,
+    "public-known": public_known.run,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,
 }

@@ -190,13 +190,29 @@ class RecordTaken(msgspec.Struct, frozen=True):
     next_step: str
 
 
+class PublicFlawSeen(msgspec.Struct, frozen=True):
+    """A public flaw that a report names, resembles, or that is exploited; all of it public.
+
+    `signs` say what the report and the public text have in common; `exploited` is the day, as
+    2026-08-07, on which it entered the catalogue of known exploited vulnerabilities, else empty.
+    """
+
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    signs: tuple[str, ...]
+    exploited: str
+    ransomware: bool
+
+
 class FindingReceipt(msgspec.Struct, frozen=True):
     """What a finder is told at once of one finding.
 
     `missing` names the parts not given of the six maintainers ask for; `own_duplicates` are earlier
     findings of the same party with the same content; `public` are public vulnerabilities the report
     itself names and whose versions include the one reported; `perhaps_public` are others that
-    affect that version. `parts` says of each of the six parts whether and where it was found, and
+    affect that version, at most twenty and the likeliest first; `public_seen` says of those that
+    the report names or resembles, or that are exploited, what is known. `parts` says of each of the six parts whether and where it was found, and
     `place` where in the submission the finding stood.
     """
 
@@ -207,6 +223,7 @@ class FindingReceipt(msgspec.Struct, frozen=True):
     perhaps_public: tuple[str, ...]
     parts: tuple[Part, ...] = ()
     place: str = ""
+    public_seen: tuple[PublicFlawSeen, ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True):

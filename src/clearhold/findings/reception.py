@@ -12,8 +12,6 @@ from typing import Final
 
 from clearhold.access.grants import Grantee, read_in_to_new
 from clearhold.access.model import Actor
-from clearhold.catalogue import records as catalogue
-from clearhold.catalogue.model import KnownVulnerability
 from clearhold.findings import records
 from clearhold.findings.intake import Format
 from clearhold.findings.match_index import index_batch
@@ -24,10 +22,10 @@ from clearhold.findings.model import (
     Receipt,
     State,
 )
+from clearhold.findings.public import PublicKnowledge
 from clearhold.findings.report import Report, Taken
 from clearhold.kernel.events import Event
 from clearhold.kernel.ids import ArtifactId, FindingId, LeaseId, SubmissionId, new_id
-from clearhold.kernel.matching import Verdict
 from clearhold.ports.engine import Task
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Fresh, Kept, Vault
@@ -237,19 +235,20 @@ def _receipts(
     every = {value for values in prints.values() for value in values}
     own = records.own_with_fingerprint(unit, actor.party, every) if every else {}
     packages = {arrival.report.document.package.package for arrival in arrivals}
-    public = catalogue.known_in_all(unit, packages) if packages else {}
+    public = PublicKnowledge(unit, packages)
     receipts = []
     for arrival in arrivals:
         report, values = arrival.report, prints[arrival.id]
-        named, others = _public_matches(report, public[report.document.package.package])
+        recognised = public.recognise(report)
         duplicates = dict.fromkeys(other for value in values for other in own.get(value, []))
         receipts.append(
             FindingReceipt(
                 finding=arrival.id,
                 missing=report.document.completeness.missing,
                 own_duplicates=tuple(duplicates),
-                public=named,
-                perhaps_public=others,
+                public=recognised.named,
+                perhaps_public=recognised.perhaps,
+                public_seen=recognised.seen,
                 parts=report.parts,
                 place=report.place,
             )
@@ -257,14 +256,3 @@ def _receipts(
         for value in values:
             own.setdefault(value, []).append(arrival.id)
     return tuple(receipts)
-
-
-def _public_matches(
-    report: Report, known: Sequence[KnownVulnerability]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    version = report.document.package.version or ""
-    affecting = [
-        each for each in known if each.affects(version).verdict is not Verdict.NOT_AFFECTED
-    ]
-    named = tuple(each.id for each in affecting if each.names & report.names)
-    return named, tuple(each.id for each in affecting if each.id not in named)

@@ -82,6 +82,17 @@ class RecordTakenView(BaseModel):
     next_step: str
 
 
+class PublicFlawView(BaseModel):
+    """A public flaw that the report names or resembles, or that is exploited."""
+
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    signs: tuple[str, ...]
+    exploited: str
+    ransomware: bool
+
+
 class FindingReceiptView(BaseModel):
     """What is told at once of one finding; see the documentation of findings."""
 
@@ -90,6 +101,7 @@ class FindingReceiptView(BaseModel):
     own_duplicates: tuple[str, ...]
     public: tuple[str, ...]
     perhaps_public: tuple[str, ...]
+    public_seen: tuple[PublicFlawView, ...]
     parts: tuple[PartView, ...]
     place: str
 
