@@ -436,6 +436,80 @@ def test_a_second_party_that_lies_or_is_away_is_noticed(
     assert put(labs[1], known_proofs.ANOTHER_FLAW, by=split).hits
 
 
+def test_a_repeated_question_costs_the_second_holder_nothing(
+    hub: Hub, put: Any, labs: tuple[Actor, Actor]
+) -> None:
+    half = _Watched(KeyHalf(bytes(range(32))))
+    split = _service(hub, second=half)
+    asked = put(labs[0], by=split)
+    keys = split.published(labs[0])
+    publics = [each[ROOM] for each in keys.publics]
+    assert half.sent == PER_QUESTION
+    half.away = True
+    for _ in range(20):
+        answers = split.ask(
+            labs[0],
+            keys.epoch,
+            ROOM,
+            lodgement=asked.lodgement,
+            elements=asked.question.elements,
+        )
+        assert asked.question.outputs(publics, answers) == asked.outputs
+    assert half.sent == PER_QUESTION
+
+
+def test_a_question_whose_second_half_got_lost_is_asked_again_but_not_without_end(
+    hub: Hub, labs: tuple[Actor, Actor]
+) -> None:
+    half = _Watched(KeyHalf(bytes(range(32))))
+    split = _service(hub, second=half)
+    keys = split.published(labs[0])
+
+    def repeat(question: Any, lodgement: str) -> Any:
+        return split.ask(labs[0], keys.epoch, ROOM, lodgement=lodgement, elements=question.elements)
+
+    for lost in (3, 4):
+        question = ask([secrets.token_bytes(32)])
+        lodgement = hub.ledger.lodge(labs[0], question.commitment).id
+        half.lost = True
+        for _ in range(lost):
+            with pytest.raises(UnavailableError):
+                repeat(question, lodgement)
+        half.lost = False
+        if lost == 3:
+            answers = repeat(question, lodgement)
+            assert question.outputs([each[ROOM] for each in keys.publics], answers)
+            continue
+        with pytest.raises(LimitError):
+            repeat(question, lodgement)
+    assert half.sent == 2 * 4 * PER_QUESTION
+
+
+def test_claims_that_lead_nowhere_cost_the_second_holder_nothing_and_others_little(
+    hub: Hub, held: Any, put: Any, labs: tuple[Actor, Actor]
+) -> None:
+    half = _Watched(KeyHalf(bytes(range(32))))
+    split = _service(hub, second=half)
+    held(labs[0], by=split)
+    hit = put(labs[1], by=split)
+    half.sent = 0
+    for _ in range(5):
+        with pytest.raises(NotFoundError):
+            split.claim(labs[1], **hit.claim | {"ticket": secrets.token_bytes(32)})
+    assert half.sent == 0
+    # With a ticket that is held, and the opening of a place it did not come of.
+    other = (hit.hits[0] + 1) % PER_QUESTION
+    wrong = hit.claim | {"opening": hit.question.opening(other)}
+    assert split.claim(labs[1], **hit.claim).known is Known.COORDINATED
+    for _ in range(3 * PER_QUESTION - 1):
+        with pytest.raises(NotFoundError):
+            split.claim(labs[1], **wrong)
+    for claim in (wrong, hit.claim):
+        with pytest.raises(LimitError):
+            split.claim(labs[1], **claim)
+    assert half.sent == 3 * PER_QUESTION
+
+
 def test_the_fence_shows_no_request_an_entry(
     hub: Hub, held: Any, put: Any, labs: tuple[Actor, Actor], database: Any
 ) -> None:
@@ -465,7 +539,8 @@ class _Watched:
     def __init__(self, half: KeyHalf) -> None:
         self._half = half
         self.seen: set[bytes] = set()
-        self.lies = self.away = False
+        self.sent = 0
+        self.lies = self.away = self.lost = False
 
     def publics(self, epoch: int) -> tuple[bytes, ...]:
         return self._half.publics(epoch)
@@ -474,6 +549,9 @@ class _Watched:
         if self.away:
             raise UnavailableError("Away.")
         self.seen |= {*elements}
+        self.sent += len(elements)
+        if self.lost:
+            raise UnavailableError("The answer was lost.")
         return self._half.evaluate(epoch, room ^ self.lies, elements)
 
 

@@ -254,6 +254,39 @@ def add_question(unit: UnitOfWork, actor: Actor, lodgement: str, new: Asked) -> 
     )
 
 
+def half_of(unit: UnitOfWork, actor: Actor, lodgement: str) -> bytes | None:
+    """What the second holder answered to a question of the actor's party; None until it has."""
+    found = unit.connection.execute(
+        select(known_question.c.half).where(
+            known_question.c.lodgement == lodgement, known_question.c.party == actor.party
+        )
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def keep_half(unit: UnitOfWork, actor: Actor, lodgement: str, half: bytes) -> None:
+    """Keep what the second holder answered, so that it need not be asked again."""
+    unit.connection.execute(
+        update(known_question)
+        .where(known_question.c.lodgement == lodgement, known_question.c.party == actor.party)
+        .values(half=half)
+    )
+
+
+def may_send(unit: UnitOfWork, actor: Actor, lodgement: str, *, elements: int, most: int) -> bool:
+    """Count elements that the second holder is sent for a question, unless they exceed `most`."""
+    counted = unit.connection.execute(
+        update(known_question)
+        .where(
+            known_question.c.lodgement == lodgement,
+            known_question.c.party == actor.party,
+            known_question.c.sent <= most - elements,
+        )
+        .values(sent=known_question.c.sent + elements)
+    )
+    return counted.rowcount == 1
+
+
 def questions_since(unit: UnitOfWork, actor: Actor, room: int, since: datetime) -> int:
     """How many questions the actor's party asked in a room."""
     return unit.connection.execute(

@@ -54,10 +54,13 @@ from clearhold.store.unit_of_work import Sessions, UnitOfWork
 READER: Final = "service:known"
 INDEX: Final = "findings.known.index"
 _PACKAGE: Final = 16  # bytes of the keyed value of a package
+_PROOF: Final = 64  # bytes of two scalars
+_ELEMENT: Final = 32
 _START: Final = 4096
 _QUANTUM: Final = 64
 _EVERY: Final = timedelta(hours=1)
 _MOST_TAGS: Final = 1 << 20
+_MOST_SENT: Final = 4 * PER_QUESTION  # three answers may get lost, and each place be claimed once
 
 PublicFiles = Callable[[Purl], Iterable[bytes]]
 """Public inputs of a package, such as the seeds of its recipe."""
@@ -161,9 +164,10 @@ class KnownService:
     ) -> tuple[Evaluation, ...]:
         """Evaluate blinded elements, once for a commitment that was lodged before.
 
-        The same again is answered again and counted once. Raises `NotFoundError` for a commitment
-        the party did not lodge, `ConflictError` for one that was used for another question, and
-        `LimitError` when the party has asked enough in this room today.
+        The same again is answered again and counted once; the second holder's half of the answer
+        is kept for that. Raises `NotFoundError` for a commitment the party did not lodge,
+        `ConflictError` for one that was used for another question, and `LimitError` when the party
+        has asked enough in this room today or the second holder was asked this too often in vain.
         """
         actor.need(Permission.FINDINGS_SUBMIT)
         if len(elements) != PER_QUESTION or not 0 <= room < ROOMS:
@@ -190,20 +194,35 @@ class KnownService:
                     "This commitment was used for another question.",
                     next_step="Lodge a new one for each question.",
                 )
-        return (own, *self._second_half(epoch, room, elements))
+            kept = records.half_of(unit, actor, lodgement)
+            if self._second is not None and kept is None:
+                self._may_send(unit, actor, lodgement, len(elements))
+        if kept is not None:
+            return (own, _unpacked(kept))
+        halves = self._second_half(epoch, room, elements)
+        if halves:
+            with self._sessions.transaction() as unit:
+                records.keep_half(unit, actor, lodgement, _packed(halves[0]))
+        return (own, *halves)
 
     def claim(self, actor: Actor, *, lodgement: str, ticket: bytes, opening: Opening) -> Answer:
         """What is known of a hit: for who shows that the signature was committed to before asking.
 
         Raises `NotFoundError` when the ticket leads nowhere or the commitment does not hold the
-        signature it came of, and `LimitError` when the party was told enough of this package.
+        signature it came of, and `LimitError` when the party was told enough of this package, or
+        claimed so often under this question that the second holder is not asked any more.
         """
         actor.need(Permission.FINDINGS_SUBMIT)
         with self._sessions.transaction() as unit:
             commitment = records.lodged(unit, actor, lodgement)
             asked = records.asked(unit, actor, lodgement)
-        if commitment is None or asked is None or not opening.opens(commitment):
-            raise _leads_nowhere()
+            if commitment is None or asked is None or not opening.opens(commitment):
+                raise _leads_nowhere()
+            # Nobody guesses a ticket, so looking first tells nothing and spares the second holder.
+            if not records.held_under(unit, asked.epoch, asked.room, _stored(ticket)):
+                raise _leads_nowhere()
+            if self._second is not None:
+                self._may_send(unit, actor, lodgement, 1)
         output = self._values(asked.epoch, asked.room, [opening.signature])[0]
         if len(ticket) != TICKET_BYTES or not hmac.compare_digest(ticket_of(output), ticket):
             raise _leads_nowhere()
@@ -382,6 +401,14 @@ class KnownService:
                 next_step="Ask again tomorrow, or submit the finding.",
             )
 
+    def _may_send(self, unit: UnitOfWork, actor: Actor, lodgement: str, elements: int) -> None:
+        """Count what the second holder is sent for one question, whose allowance all share."""
+        if not records.may_send(unit, actor, lodgement, elements=elements, most=_MOST_SENT):
+            raise LimitError(
+                "The second holder of the key was asked often enough for this question.",
+                next_step="Lodge a new commitment and ask anew.",
+            )
+
     def _tell(self, unit: UnitOfWork, actor: Actor, held: records.Holder, lodgement: str) -> None:
         """Count that the party is told of another's finding.
 
@@ -413,6 +440,16 @@ def _length(epoch: Epoch, unit: UnitOfWork) -> int:
     if epoch.ready_at is None:
         return 0
     return epoch.start + _QUANTUM * ((unit.now - epoch.ready_at) // _EVERY)
+
+
+def _packed(half: Evaluation) -> bytes:
+    return half.proof + b"".join(half.elements)
+
+
+def _unpacked(kept: bytes) -> Evaluation:
+    proof, elements = kept[:_PROOF], kept[_PROOF:]
+    places = range(0, len(elements), _ELEMENT)
+    return Evaluation(tuple(elements[place : place + _ELEMENT] for place in places), proof)
 
 
 def _stored(ticket: bytes) -> bytes:

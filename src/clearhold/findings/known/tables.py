@@ -40,6 +40,9 @@ known_entry: Final = Table(
     **STRICT,
 )
 
+# `half` is what the second holder of the key answered, None until it has. It stands open: it is a
+# function of elements that are random to all but the finder, and says nothing without their blinds.
+# `sent` counts the elements that the second holder was sent for this question and its claims.
 known_question: Final = Table(
     "known_question",
     metadata,
@@ -49,6 +52,8 @@ known_question: Final = Table(
     Column("room", Whole, nullable=False),
     Column("asked_at", Instant, nullable=False),
     Column("elements", Binary, nullable=False),
+    Column("half", Binary),
+    Column("sent", Whole, nullable=False, server_default="0"),
     Index("ix_known_question_party", "party", "room", "asked_at"),
     **STRICT,
 )
