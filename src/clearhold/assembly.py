@@ -28,6 +28,7 @@ from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
 from clearhold.adapters.pages_https import HttpsPages
+from clearhold.adapters.passport_keys_file import PassportKeys
 from clearhold.adapters.publisher_tuf import TufPublisher
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
 from clearhold.adapters.second_key_http import HttpSecondKey, token_in
@@ -335,7 +336,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         live=live_scanning.make(
             sessions,
             vault,
-            Signer(settings.public_url, signing_key(settings.key_directory, "scan-passport")),
+            Signer(settings.public_url, PassportKeys(settings.key_directory, clock)),
             Throttle(clock),
         ),
         findings=findings,

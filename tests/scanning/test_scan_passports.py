@@ -286,7 +286,7 @@ def test_a_list_is_not_taken_from_others_nor_without_bounds(scene: LiveScene) ->
     with pytest.raises(ClearholdError):
         read_status(issued.token, keys)
     key = Ed25519PrivateKey.generate()
-    signer = scan_passport.Signer("http://hub", key)
+    signer = scan_passport.Signer("http://hub", lambda: (key,))
     now = scene.hub.clock.now()
     bomb = signer.status("u", bytes(60_000), issued_at=now, expires_at=now, ttl=1)
     with pytest.raises(InvalidError):
@@ -294,7 +294,7 @@ def test_a_list_is_not_taken_from_others_nor_without_bounds(scene: LiveScene) ->
     assert len(zlib.compress(bytes(60_000))) < 1000
     with pytest.raises(ClearholdError):
         read_status(bomb, keys)
-    other = scan_passport.Signer("http://other", key)
+    other = scan_passport.Signer("http://other", lambda: (key,))
     with pytest.raises(ClearholdError):  # the same key, another hub
         read_status(bomb, read_keys(other.keys()))
 

@@ -31,13 +31,29 @@ def signing_key(directory: Path, purpose: str) -> Ed25519PrivateKey:
             pass
         finally:
             temporary.unlink()
-    if path.stat().st_mode & 0o077:
+    key = read_key(path, purpose)
+    if key is None:
+        raise UnavailableError(
+            f"The signing key for {purpose} vanished.",
+            next_step="Restore the key directory from its own backup.",
+        )
+    return key
+
+
+def read_key(path: Path, purpose: str) -> Ed25519PrivateKey | None:
+    """The key in a file, None when there is none; raises as `signing_key` does."""
+    try:
+        with path.open("rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(33)
+    except FileNotFoundError:
+        return None
+    if mode & 0o077:
         raise UnavailableError(
             f"The signing key for {purpose} can be read by other users of this machine.",
             next_step=f"Run: chmod 600 {path}",
         )
     try:
-        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+        return Ed25519PrivateKey.from_private_bytes(content)
     except ValueError as error:
         raise UnavailableError(
             f"The signing key for {purpose} is damaged.",

@@ -277,27 +277,9 @@ class PublicCheck:
     ) -> None:
         self._sessions = sessions
         self._desk = desk
-        self._trusted = wire.read_keys(signer.keys())
+        self._signer = signer
         self._throttle = throttle
-        never = datetime.fromtimestamp(0, UTC)
-        # A token that is worked on where there is none; it allows nothing and is never sent.
-        self._decoy = signer.passport(
-            identity="none",
-            audience="",
-            holder="",
-            issued_at=never,
-            expires_at=never,
-            reference=StatusReference(0, ""),
-            terms=Terms(
-                contact="",
-                depth="",
-                requests_per_second=0,
-                sources=(),
-                targets=("host:192.0.2.1",),
-                technique="",
-            ),
-        )
-        self._capsule = _close(_DECOY, self._decoy)
+        self._reading = _Reading.under(signer)
 
     def authorised(self, presented: str, *, target: str, source: str, asked_from: str) -> bool:
         """Whether a scan that shows this, seen from `source` at `target`, is authorised now.
@@ -322,7 +304,8 @@ class PublicCheck:
 
     def _holds(self, presented: str, probe: Probe) -> bool:
         is_token = "." in presented
-        shown = self._read(presented) if is_token else None
+        reading = self._current()
+        shown = reading.read(presented) if is_token else None
         code = _DECOY if is_token else presented
         with self._sessions.transaction() as unit:
             found = passports.counting(
@@ -331,18 +314,60 @@ class PublicCheck:
                 code=code_digest(self._desk, code),
             )
             now = unit.now
-        opened = _open(_DECOY, self._capsule) if is_token or found is None else ""
+        opened = _open(_DECOY, reading.capsule) if is_token or found is None else ""
         if not is_token:
-            opened = opened or _open(code, found[1] if found else self._capsule)
-            shown = self._read(opened or self._decoy)
+            opened = opened or _open(code, found[1] if found else reading.capsule)
+            shown = reading.read(opened or reading.decoy)
         if found is None or shown is None or shown.jti != found[0]:
             return False
         # Whether it is revoked the query has answered, more freshly than any list.
         return not faults_beside_status(shown, probe, now)
 
-    def _read(self, token: str) -> Passport | None:
+    def _current(self) -> _Reading:
+        published = self._signer.keys()
+        if published != self._reading.published:
+            self._reading = _Reading.under(self._signer)
+        return self._reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What passports are read with while these keys are published.
+
+    `decoy` is a token that is worked on where there is none; it allows nothing and is never sent.
+    """
+
+    published: bytes
+    trusted: wire.TrustedKeys
+    decoy: str
+    capsule: bytes
+
+    @classmethod
+    def under(cls, signer: Signer) -> _Reading:
+        """For the keys of this moment."""
+        never = datetime.fromtimestamp(0, UTC)
+        decoy = signer.passport(
+            identity="none",
+            audience="",
+            holder="",
+            issued_at=never,
+            expires_at=never,
+            reference=StatusReference(0, ""),
+            terms=Terms(
+                contact="",
+                depth="",
+                requests_per_second=0,
+                sources=(),
+                targets=("host:192.0.2.1",),
+                technique="",
+            ),
+        )
+        published = signer.keys()
+        return cls(published, wire.read_keys(published), decoy, _close(_DECOY, decoy))
+
+    def read(self, token: str) -> Passport | None:
         try:
-            return wire.read_passport(token, self._trusted)
+            return wire.read_passport(token, self.trusted)
         except ClearholdError:
             return None
 

@@ -17,7 +17,7 @@ import binascii
 import json
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -123,21 +123,38 @@ class TrustedKeys:
     keys: Mapping[str, OKPKey]
 
 
+SigningKeys = Callable[[], Sequence[Ed25519PrivateKey]]
+"""The key that signs at this moment, followed by others that are only published."""
+
+
+class _Pair:
+    """A key to sign with, and how it is published."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        shown = _text(key.public_key().public_bytes_raw())
+        public: dict[str, str | list[str]] = {"kty": "OKP", "crv": "Ed25519", "x": shown}
+        self.key = OKPKey.import_key({**public, "d": _text(key.private_bytes_raw())})
+        self.id = OKPKey.import_key(public).thumbprint()
+        self.shown = {**public, "alg": ALGORITHM, "use": "sig", "kid": self.id}
+
+
 class Signer:
     """Signs passports and lists in the name of an issuer."""
 
-    def __init__(self, issuer: str, key: Ed25519PrivateKey) -> None:
+    def __init__(self, issuer: str, keys: SigningKeys) -> None:
         self.issuer = issuer.rstrip("/")
-        shown = _text(key.public_key().public_bytes_raw())
-        public: dict[str, str | list[str]] = {"kty": "OKP", "crv": "Ed25519", "x": shown}
-        self._key = OKPKey.import_key({**public, "d": _text(key.private_bytes_raw())})
-        self._id = OKPKey.import_key(public).thumbprint()
-        self._public = public
+        self._keys = keys
+        self._pairs: dict[bytes, _Pair] = {}
 
     def keys(self) -> bytes:
         """The published JWK Set."""
-        shown = {**self._public, "alg": ALGORITHM, "use": "sig", "kid": self._id}
-        return msgspec.json.encode({"issuer": self.issuer, "keys": [shown]}, order="sorted")
+        shown = [each.shown for each in self._listed()]
+        return msgspec.json.encode({"issuer": self.issuer, "keys": shown}, order="sorted")
+
+    def _listed(self) -> list[_Pair]:
+        keys = {each.private_bytes_raw(): each for each in self._keys()}
+        self._pairs = {raw: self._pairs.get(raw) or _Pair(key) for raw, key in keys.items()}
+        return list(self._pairs.values())
 
     def passport(
         self,
@@ -185,8 +202,9 @@ class Signer:
         return self._sign(STATUS_TYPE, msgspec.json.encode(claims))
 
     def _sign(self, kind: str, payload: bytes) -> str:
-        header = {"alg": ALGORITHM, "kid": self._id, "typ": kind}
-        return jws.serialize_compact(header, payload, self._key, algorithms=[ALGORITHM])
+        signing = self._listed()[0]
+        header = {"alg": ALGORITHM, "kid": signing.id, "typ": kind}
+        return jws.serialize_compact(header, payload, signing.key, algorithms=[ALGORITHM])
 
 
 def read_keys(data: bytes) -> TrustedKeys:

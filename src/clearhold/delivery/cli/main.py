@@ -24,6 +24,7 @@ from clearhold.delivery.cli import (
     known,
     ledger,
     party,
+    passport_keys,
     patch,
     recipe,
     remediation,
@@ -63,6 +64,7 @@ app.add_typer(remediation.app, name="remediate")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")
 admin.add_typer(keys.app, name="keys")
+admin.add_typer(passport_keys.app, name="passport-keys")
 admin.add_typer(known.admin, name="known")
 admin.add_typer(known.half, name="known-half")
 app.add_typer(admin, name="admin")
