@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,10 +20,12 @@ from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,
     InvalidError,
+    LimitError,
     NotFoundError,
 )
 from clearhold.parties.terms import Act
 from clearhold.parties.wish import Wishes
+from clearhold.scanning.live_leases import ANSWERS_A_DAY, REFUSALS_A_DAY
 from clearhold.scanning.live_scope import Depth, make_live_scope
 from clearhold.scanning.model import Mode, State
 from clearhold.wire import dsse, scan_consent
@@ -415,3 +418,82 @@ def test_a_live_conflict_does_not_say_which_targets_are_taken(scene: LiveScene) 
     scene.claim(scene.lab("lab"), ADDRESS)
     told = _refused(scene, scene.lab("rival"), SHOP, ADDRESS)
     assert "203.0.113.9" not in f"{told.message}{told.next_step}{told.facts}"
+
+
+def test_refusals_are_counted_so_that_a_prober_soon_learns_nothing(
+    scene: LiveScene, clock: Any
+) -> None:
+    """Once they are used up, what is free, taken and not allowed is answered alike."""
+    scene.allow()
+    scene.claim(scene.lab("rival"), ADDRESS)
+    prober = scene.lab("prober")
+    for number in range(REFUSALS_A_DAY):
+        _refused(scene, prober, (ADDRESS, "host:192.0.2.9")[number % 2])
+    told = []
+    for target in (ADDRESS, SHOP, "host:192.0.2.9"):
+        with pytest.raises(LimitError) as refused:
+            scene.claim(prober, target)
+        told.append((refused.value.message, refused.value.next_step, refused.value.facts))
+    assert told[0] == told[1] == told[2]
+    assert scene.claim(scene.lab("other"), SHOP)
+    clock.advance(timedelta(days=1))
+    assert scene.claim(prober, SHOP)
+
+
+def test_granted_claims_are_counted_too_and_a_repeated_one_is_not(scene: LiveScene) -> None:
+    scene.allow()
+    lab = scene.lab("lab")
+    for number in range(ANSWERS_A_DAY):
+        held = scene.claim(lab, SHOP, key=f"again-{number}")
+        assert scene.claim(lab, SHOP, key=f"again-{number}") == held
+        scene.hub.live.leases.release(lab, held.lease.id, fence=held.lease.fence)
+    with pytest.raises(LimitError):
+        scene.claim(lab, SHOP)
+
+
+@pytest.mark.parametrize("who", ["water", "lab"])
+def test_a_suspended_holders_lease_holds_nobody_off(scene: LiveScene, who: str) -> None:
+    given = scene.allow(concurrency=1)
+    lab, other = scene.lab("lab"), scene.lab("other")
+    held = scene.claim(lab, SHOP)
+    party = {"water": scene.owner, "lab": lab}[who]
+    (name,) = {each.agreement for each in scene.hub.agreements.standings(party)}
+    bar = scene.hub.agreements.bar
+    bar(scene.coordinator, name, party.party, Act.SUSPEND, reason="harm")
+    if who == "water":
+        _refused(scene, other, SHOP)
+        return
+    assert scene.claim(other, SHOP).lease.fence > held.lease.fence
+    bar(scene.coordinator, name, party.party, Act.RESUME, reason="settled")
+    with pytest.raises(ConflictError):
+        scene.beat(lab, held)
+    assert given.consent.concurrency == 1
+
+
+@pytest.mark.parametrize("who", ["water", "lab"])
+def test_a_suspension_shows_in_the_next_list_and_at_once_in_the_check(
+    scene: LiveScene, who: str
+) -> None:
+    """Of the holder or of the owner, without waiting for a heartbeat."""
+    scene.allow()
+    lab = scene.lab("lab")
+    issued = scene.passport(lab, scene.claim(lab, SHOP))
+    live = scene.hub.live
+    trusted = read_keys(live.passports.keys())
+    reference = read_passport(issued.token, trusted).reference
+
+    def counts() -> tuple[bool, ...]:
+        day = reference.uri.rpartition("/")[2]
+        listed = read_status(live.passports.status(day), trusted)
+        asked = {"target": SHOP, "source": "198.51.100.7", "asked_from": "192.0.2.1"}
+        return (
+            live.check.authorised(issued.code, **asked),
+            live.check.authorised(issued.token, **asked),
+            not listed.revoked(reference.idx),
+        )
+
+    assert counts() == (True, True, True)
+    party = {"water": scene.owner, "lab": lab}[who]
+    (name,) = {each.agreement for each in scene.hub.agreements.standings(party)}
+    scene.hub.agreements.bar(scene.coordinator, name, party.party, Act.SUSPEND, reason="harm")
+    assert counts() == (False, False, False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, exists, or_, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from clearhold.access.permissions import PartyKind, Permission, opened
-from clearhold.access.tables import allowance
+from clearhold.access.tables import allowance, principal
 from clearhold.kernel.ids import PartyId
 from clearhold.store.unit_of_work import UnitOfWork
 
@@ -61,6 +61,25 @@ def open_to(
     for permissions, in_force in found:
         (now if in_force else lapsed).update(permissions or ())
     return opened(kind, now, lapsed)
+
+
+def open_now(
+    party: ColumnElement[str], permission: Permission, now: datetime
+) -> ColumnElement[bool]:
+    """Whether a permission is open to the party in a column: by an agreement, or to who needs none.
+
+    Asked within the very query that it bears on, so that a suspension counts at once.
+    """
+    named = f'"{permission}"'  # as a list in JSON writes it, and nothing else in there can
+    agreed = exists().where(
+        allowance.c.party == party,
+        stands(now),
+        type_coerce(allowance.c.permissions, Text).contains(named, autoescape=True),
+    )
+    coordinates = exists().where(
+        principal.c.party == party, principal.c.kind == PartyKind.COORDINATOR
+    )
+    return or_(agreed, coordinates)
 
 
 def allows(unit: UnitOfWork, party: PartyId, permission: Permission) -> bool:

@@ -22,10 +22,11 @@ from clearhold.store.unit_of_work import UnitOfWork
 
 
 class Kind(StrEnum):
-    """What was asked: a lease now, or a place in the queue."""
+    """What was asked: a lease now, a place in the queue, or a lease on live systems."""
 
     CLAIM = "claim"
     WAIT = "wait"
+    LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +145,15 @@ def waits_since(unit: UnitOfWork, party: PartyId, since: datetime) -> int:
 def how_many_since(
     unit: UnitOfWork, party: PartyId, since: datetime, *, advised: bool = False
 ) -> int:
-    """How many questions of a party were answered, or how many of the answers advised."""
+    """How many questions about software were answered, or how many of the answers advised."""
     with unit.as_service():
         rows = unit.connection.execute(
             select(attempt.c.advised, func.count())
-            .where(attempt.c.party == party, attempt.c.asked_at > since)
+            .where(
+                attempt.c.party == party,
+                attempt.c.asked_at > since,
+                attempt.c.kind != Kind.LIVE,
+            )
             .group_by(attempt.c.advised)
         ).all()
     return sum(count for flag, count in rows if flag or not advised)

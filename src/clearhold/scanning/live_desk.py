@@ -62,9 +62,14 @@ class LiveDesk:
 
     def hold(self, unit: UnitOfWork) -> int:
         """Hold the lane of live systems until the transaction ends; the next fencing token."""
-        fence = advance_lane(unit, self.vault.matching_hash("lane", "live systems")).fence
+        fence = advance_lane(unit, self.lane).fence
         records.lapse(unit)
         return fence
+
+    @property
+    def lane(self) -> bytes:
+        """The keyed name of the lane of live systems."""
+        return self.vault.matching_hash("lane", "live systems")
 
     def pseudonym(self, owner: PartyId, holder: PartyId) -> str:
         """What an owner may know a holder by: the same for all its scans there, and nowhere else."""

@@ -11,11 +11,15 @@ import msgspec
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.errors import ConflictError, InvalidError, LimitError, NotFoundError
 from clearhold.kernel.ids import LeaseId, new_id
+from clearhold.scanning import claim_records as attempts
 from clearhold.scanning import live_records as records
 from clearhold.scanning.authorisations import Admission, Authorisations
+from clearhold.scanning.claim_records import Attempt
+from clearhold.scanning.claim_records import Kind as AttemptKind
 from clearhold.scanning.emergency import Stops
+from clearhold.scanning.limits import DAY
 from clearhold.scanning.live_desk import READER, EndReason, Kind, LiveDesk
 from clearhold.scanning.live_records import Notice, StoredLiveLease
 from clearhold.scanning.live_scope import LiveScope
@@ -25,6 +29,9 @@ from clearhold.store.unit_of_work import Sessions, UnitOfWork
 IDLE_LIMIT: Final = timedelta(minutes=15)
 LONGEST_WINDOW: Final = timedelta(days=7)
 MOST_LISTED: Final = 100
+ANSWERS_A_DAY: Final = 64
+REFUSALS_A_DAY: Final = 12
+"""How many claims of a party are answered within a day, and how many of them refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class LiveLeaseService:
         It ends earlier where the authorisation ends or a blackout begins, and lapses a quarter of an
         hour after the last heartbeat. The same `key` and request answer the same lease again.
         Raises `ConflictError` when no authorisation allows it, as many leases stand as the owner
-        allows, another lease stands against it, or the party has a stop to acknowledge.
+        allows, another lease stands against it, or the party has a stop to acknowledge, and
+        `LimitError` when the party has had a day's answers or refusals.
         """
         actor.need(Permission.SCANNING_CLAIM)
         if not timedelta(0) < window <= LONGEST_WINDOW:
@@ -84,7 +92,12 @@ class LiveLeaseService:
                         next_step="Use a new key for each claim.",
                     )
                 return self._view(unit, actor, known)
+            waiting = records.notices_to(unit, actor)
+            if waiting:
+                raise unacknowledged(waiting)
+            self._admit(unit, actor)
             admitted = self._decide(unit, actor, scope, mode, unit.now + window)
+            self._note(unit, actor, request, refused=isinstance(admitted, ConflictError))
             if not isinstance(admitted, ConflictError):
                 stored = self._grant(
                     unit, actor, scope, admitted, mode=mode, fence=fence, budget_s=budget_s
@@ -151,12 +164,55 @@ class LiveLeaseService:
             found = records.leases(unit, actor, limit=MOST_LISTED)
             return tuple(self._view(unit, actor, each) for each in found)
 
+    def _admit(self, unit: UnitOfWork, actor: Actor) -> None:
+        """Refuse a party that has had a day's answers, whatever it asks: that maps nobody."""
+        earlier = attempts.attempts_since(unit, actor.party, unit.now - DAY, lane=self._desk.lane)
+        refused = [each for each in earlier if each.told]
+        for had, most in ((refused, REFUSALS_A_DAY), (earlier, ANSWERS_A_DAY)):
+            if len(had) >= most:
+                again = (had[0].asked_at + DAY).isoformat()
+                raise LimitError(
+                    "Your party has had as many answers about live systems as a day allows.",
+                    next_step=f"Work under the leases you hold, or claim again after {again}.",
+                    facts={"again_at": again},
+                )
+
+    def _note(self, unit: UnitOfWork, actor: Actor, digest: bytes, *, refused: bool) -> None:
+        """Write down that a claim was answered, before its answer leaves the hub."""
+        identity = new_id(unit.now)
+        attempts.add_attempt(
+            unit,
+            Attempt(
+                id=identity,
+                party=actor.party,
+                lane=self._desk.lane,
+                asked_at=unit.now,
+                kind=AttemptKind.LIVE,
+                told=refused,
+                advised=False,
+                scope=None,
+            ),
+        )
+        unit.record(
+            "scanning:claim:commit",
+            actor=actor.principal,
+            subject=actor.party,
+            detail={"attempt": identity, "digest": digest.hex()},
+        )
+
+    def _heeded(
+        self, unit: UnitOfWork, among: tuple[StoredLiveLease, ...]
+    ) -> tuple[StoredLiveLease, ...]:
+        """Leases that stand against others; those of whoever is suspended end now."""
+        over = records.unheeded(unit, among) if among else ()
+        for each in over:
+            reason = EndReason.LAPSED
+            self._desk.end(unit, (each,), cause=each.authorisation, reason=reason, by=None)
+        return tuple(each for each in among if each not in over)
+
     def _decide(
         self, unit: UnitOfWork, actor: Actor, scope: LiveScope, mode: Mode, until: datetime
     ) -> Admission | ConflictError:
-        waiting = records.notices_to(unit, actor)
-        if waiting:
-            return unacknowledged(waiting)
         admitted = self._authorisations.admit(unit, actor.party, scope, until=until)
         if isinstance(admitted, ConflictError):
             return admitted
@@ -166,7 +222,7 @@ class LiveLeaseService:
                 "Scans of part of this are stopped.",
                 next_step="Ask the owner's security centre when they may go on.",
             )
-        under = records.standing_under(unit, (authorisation.stored.id,))
+        under = self._heeded(unit, records.standing_under(unit, (authorisation.stored.id,)))
         if len(under) >= authorisation.consent.concurrency:
             return ConflictError(
                 "As many scans stand as the owner allows at once.",
@@ -177,7 +233,10 @@ class LiveLeaseService:
     def _against(
         self, unit: UnitOfWork, actor: Actor, scope: LiveScope, mode: Mode
     ) -> ConflictError | None:
-        near = records.standing_among(unit, self._desk.near(unit, Kind.LEASE, scope.targets))
+        near = self._heeded(
+            unit,
+            records.standing_among(unit, self._desk.near(unit, Kind.LEASE, scope.targets)),
+        )
         against = [
             each
             for each in self._desk.open_scopes(

@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, literal, or_, select, update
 
+from clearhold.access.allowances import open_now
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
 from clearhold.scanning.live_tables import live_authorisation as authorisation
 from clearhold.scanning.live_tables import live_lease as lease
@@ -263,6 +265,29 @@ def leases(
         .limit(limit)
     )
     return tuple(map(_lease, rows))
+
+
+def heeded_at(now: datetime) -> ColumnElement[bool]:
+    """Leases whose holder and whose systems' owner are both bound by an agreement in force.
+
+    To be used in a query that joins leases with their authorisations.
+    """
+    return and_(
+        open_now(lease.c.party, Permission.SCANNING_CLAIM, now),
+        open_now(authorisation.c.party, Permission.PARTIES_WISH, now),
+    )
+
+
+def unheeded(unit: UnitOfWork, among: Sequence[StoredLiveLease]) -> tuple[StoredLiveLease, ...]:
+    """Those of some leases whose holder or owner is suspended: for services alone."""
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(lease.c.id)
+            .join(authorisation, authorisation.c.id == lease.c.authorisation)
+            .where(lease.c.id.in_([each.lease.id for each in among]), heeded_at(unit.now))
+        ).scalars()
+        heeded = set(rows)
+    return tuple(each for each in among if each.lease.id not in heeded)
 
 
 def standing_at(now: datetime) -> ColumnElement[bool]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clearhold.access.model import Actor
 from clearhold.kernel.ids import LeaseId
-from clearhold.scanning.live_records import standing_at
+from clearhold.scanning.live_records import heeded_at, standing_at
 from clearhold.scanning.live_tables import live_authorisation as authorisation
 from clearhold.scanning.live_tables import live_lease as lease
 from clearhold.scanning.live_tables import live_passport as passport
@@ -93,12 +93,18 @@ def revoke(unit: UnitOfWork, identity: str) -> None:
 
 
 def invalid_indices(unit: UnitOfWork, day: str) -> tuple[int, ...]:
-    """The places in a day's list whose passports do not count: revoked, or their lease is over."""
-    over = or_(lease.c.state.not_in(LIVE), lease.c.expires_at <= unit.now)
+    """The places in a day's list whose passports do not count.
+
+    They are revoked, their lease is over, or its holder or the owner is suspended.
+    """
+    over = or_(
+        lease.c.state.not_in(LIVE), lease.c.expires_at <= unit.now, not_(heeded_at(unit.now))
+    )
     with unit.as_service():
         rows = unit.connection.execute(
             select(passport.c.idx)
             .join(lease, lease.c.id == passport.c.lease)
+            .join(authorisation, authorisation.c.id == lease.c.authorisation)
             .where(passport.c.day == day, or_(passport.c.revoked_at.is_not(None), over))
         ).all()
     return tuple(row.idx for row in rows)
@@ -116,6 +122,7 @@ def counting(unit: UnitOfWork, *, identity: str, code: bytes) -> tuple[str, byte
                 passport.c.revoked_at.is_(None),
                 passport.c.expires_at > unit.now,
                 standing_at(unit.now),
+                heeded_at(unit.now),
                 authorisation.c.withdrawn_at.is_(None),
             )
         ).one_or_none()
