@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhold.validation.crash import parse_report, similar
+from clearhold.validation.crash import parse_leaks, parse_report, similar
 
 REPORT = b"""=================================================================
 ==7==ERROR: AddressSanitizer: stack-buffer-overflow on address 0x7ffd0 at pc 0x55 bp 0x7f sp 0x7e
@@ -31,6 +31,55 @@ def test_a_report_gives_its_family_and_the_projects_own_frames() -> None:
     assert crash.signature == ("out-of-bounds", "Pad", "encode", "encode_top")
     assert [frame.line for frame in crash.frames] == [0, 518, 682, 683, 899, 0]
     assert crash.frames[5].function == "x.so+0x1a2b"
+
+
+LEAKS = b"""
+=================================================================
+==9==ERROR: LeakSanitizer: detected memory leaks
+
+Direct leak of 16 byte(s) in 1 object(s) allocated from:
+    #0 0x7f11 in __interceptor_malloc (/usr/lib/libasan.so.8+0xb89ff)
+    #1 0x55aa in main /recipe/parse.c:12
+
+Direct leak of 24 byte(s) in 1 object(s) allocated from:
+    #0 0x7f11 in __interceptor_malloc (/usr/lib/libasan.so.8+0xb89ff)
+    #1 0x55ab in push /work/src/stack.c:7
+    #2 0x55ac in parse /work/src/parse.c:70
+    #3 0x55ad in main /recipe/parse.c:14
+
+Indirect leak of 8 byte(s) in 1 object(s) allocated from:
+    #0 0x7f11 in __interceptor_malloc (/usr/lib/libasan.so.8+0xb89ff)
+    #1 0x55ae in inner /work/src/stack.c:9
+
+SUMMARY: AddressSanitizer: 48 byte(s) leaked in 3 allocation(s).
+"""
+
+
+def test_each_lost_allocation_is_told_from_those_of_the_driver() -> None:
+    crash = parse_report(LEAKS)
+    assert crash is not None
+    assert (crash.kind, crash.family) == ("memory-leak", "leak")
+    driver, project = parse_leaks(LEAKS)
+    assert driver.within("/recipe/")
+    assert not project.within("/recipe/")
+    assert (project.size, project.frames[1].function) == (24, "push")
+
+
+@pytest.mark.parametrize(
+    ("said", "family"),
+    [
+        ("signed integer overflow: 1 + 2147483647", "undefined-signed-integer-overflow"),
+        ("signed integer overflow: 7 + 2147483640", "undefined-signed-integer-overflow"),
+        ("index 5 out of bounds for type 'int [4]'", "undefined-index-out-of"),
+        ("division by zero", "undefined-division-by-zero"),
+        ("-1 '?'", "undefined-undefined-behavior"),
+    ],
+)
+def test_undefined_behaviour_is_named_without_the_values_of_one_run(said: str, family: str) -> None:
+    report = f"lib/a.c:3:30: runtime error: {said}\n    #0 0x55 in add lib/a.c:3\n".encode()
+    crash = parse_report(report)
+    assert crash is not None
+    assert crash.signature == (family, "add")
 
 
 def test_addresses_and_depth_of_recursion_do_not_matter() -> None:

@@ -125,6 +125,37 @@ def test_a_claim_of_something_else_is_a_different_crash() -> None:
     assert _decide([CRASH] * 5, claim=Claim("crash", frames=("decode",))).confirmed
 
 
+def test_what_the_target_is_not_watched_for_is_a_different_crash() -> None:
+    verdict = _decide([replace(CRASH, other=True)] * 5, [CLEAN] * 2)
+    assert verdict.kind is VerdictKind.DIFFERENT_CRASH
+
+
+@pytest.mark.parametrize(
+    ("plain", "label"),
+    [
+        ([CRASH] * 5, "reproduced"),
+        ([CRASH] * 4 + [CLEAN], "not_reproduced(bbbbbbbbbbbb)"),
+        ([OOM] * 5, "not_reproduced(bbbbbbbbbbbb)"),
+        ([], "not_validated(unsupported_class)"),
+    ],
+)
+def test_an_exhausted_stack_counts_only_when_the_plain_build_falls_too(
+    plain: list[Run], label: str
+) -> None:
+    exhausted = replace(CRASH, signature=("stack-exhaustion", "parse"))
+    verdict = decide(
+        [exhausted] * 5,
+        fixed=[CLEAN] * 2,
+        control=CLEAN,
+        claim=Claim(),
+        build_key="b" * 64,
+        observed="crash",
+        minimised=True,
+        plain=plain,
+    )
+    assert verdict.label == label
+
+
 def test_a_report_for_the_fixed_version_is_already_fixed() -> None:
     verdict = _decide([CRASH] * 5, [CLEAN] * 2, claim=Claim(version="2.0"))
     assert verdict.kind is VerdictKind.ALREADY_FIXED

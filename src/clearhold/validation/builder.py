@@ -40,6 +40,20 @@ _COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
         "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address",
         "SANITIZER": "address",
     },
+    Flavour.UNDEFINED: {
+        "CC": "gcc",
+        "CXX": "g++",
+        "CFLAGS": (
+            "-g -O1 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined"
+        ),
+        "SANITIZER": "undefined",
+    },
+    Flavour.MEMORY: {
+        "CC": "clang",
+        "CXX": "clang++",
+        "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=memory",
+        "SANITIZER": "memory",
+    },
     Flavour.FUZZ: {
         "CC": "clang",
         "CXX": "clang++",

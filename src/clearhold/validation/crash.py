@@ -19,13 +19,19 @@ _HEAD = re.compile(
     r"|UndefinedBehaviorSanitizer): (?:(?P<attempt>attempting )?)(?P<type>[A-Za-z0-9_-]+)"
 )
 _LEAK = re.compile(r"LeakSanitizer: detected memory leaks")
+_LOST = re.compile(r"^(?P<how>Direct|Indirect) leak of (?P<size>\d+) byte", re.MULTILINE)
+_UNDEFINED = re.compile(
+    r"^(?P<place>\S+:\d+:\d+): runtime error: (?P<what>[^\n]{1,300})$", re.MULTILINE
+)
+_WORD = re.compile(r"[a-z-]+")
+_KIND_WORDS = 3
 _ACCESS = re.compile(r"^(READ|WRITE) of size (\d+)", re.MULTILINE)
 _SIGNAL_ACCESS = re.compile(r"caused by a (READ|WRITE) memory access")
 _FRAME = re.compile(r"^\s*#(?P<index>\d+) 0x[0-9a-f]+ (?:in (?P<what>.*))?(?P<rest>.*)$")
 _PLACE = re.compile(r"^(?P<function>.+?)(?: (?P<file>/?[^\s:()]+):(?P<line>\d+)(?::\d+)?)?$")
 _MODULE = re.compile(r"\((?P<module>[^()]+)\+0x(?P<offset>[0-9a-f]+)\)")
 _RUNTIME = re.compile(
-    r"^(__asan|__interceptor|__sanitizer|__lsan|__msan|__ubsan|__libc|_start$|__GI_|__mem|__str"
+    r"^(__asan|__interceptor|__sanitizer|__lsan|__msan|__ubsan|__libc|_start$|__GI_|__assert|__pthread_kill|__mem|__str"
     r"|mem(cpy|move|set|cmp|chr)$|str(len|cpy|ncpy|cat|cmp|dup)\w*$|operator new|operator delete"
     r"|malloc$|calloc$|realloc$|free$|abort$|raise$|gsignal$|fuzzer::|LLVMFuzzer|main$)"
 )
@@ -95,6 +101,20 @@ class Crash:
         return (self.family, *top_functions(self.frames))
 
 
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """An allocation that was lost: its bytes and the stack that allocated it."""
+
+    size: int
+    frames: tuple[Frame, ...]
+
+    def within(self, directory: str) -> bool:
+        """Whether the code that allocated it lies below `directory`, ending with a slash."""
+        allocator = next((frame for frame in self.frames if not frame.runtime), None)
+        own = allocator or next((f for f in self.frames if f.function == "main"), None)
+        return own is not None and own.file.startswith(directory)
+
+
 def top_functions(frames: tuple[Frame, ...], count: int = SIGNATURE_FRAMES) -> tuple[str, ...]:
     """The first `count` functions outside the runtime, directly repeated ones taken once."""
     functions: list[str] = []
@@ -114,6 +134,9 @@ def parse_report(report: bytes) -> Crash | None:
     for the oracle to establish by where it was written and how the process ended.
     """
     text = report[:_REPORT_CAP].decode("utf-8", "replace")
+    undefined = _UNDEFINED.search(text)
+    if undefined is not None:
+        return _undefined(undefined, text)
     head = _HEAD.search(text)
     if head is None:
         return None
@@ -133,6 +156,17 @@ def parse_report(report: bytes) -> Crash | None:
     )
 
 
+def parse_leaks(report: bytes) -> tuple[Leak, ...]:
+    """Every lost allocation that LeakSanitizer's report names; direct ones, when there are any."""
+    text = report[:_REPORT_CAP].decode("utf-8", "replace")
+    heads = list(_LOST.finditer(text))
+    leaks = [
+        (head["how"], Leak(int(head["size"]), _first_stack(text[head.end() :]))) for head in heads
+    ]
+    direct = tuple(leak for how, leak in leaks if how == "Direct")
+    return direct or tuple(leak for _, leak in leaks)
+
+
 def similar(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
     """Whether two signatures of one toolchain may be the same fault.
 
@@ -144,6 +178,20 @@ def similar(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
     one, other = first[1:], second[1:]
     needed = min(MINIMUM_COMMON, len(one), len(other))
     return _common(one, other) >= needed
+
+
+def _undefined(head: re.Match[str], text: str) -> Crash:
+    """The crash of UndefinedBehaviorSanitizer's line; its kind is the first words, without values."""
+    words = [word for word in head["what"].split(":")[0].split() if _WORD.fullmatch(word)]
+    kind = "-".join(words[:_KIND_WORDS]) or "undefined-behavior"
+    return Crash(
+        tool="UndefinedBehaviorSanitizer",
+        kind=kind,
+        family=f"undefined-{kind}",
+        access="",
+        size=0,
+        frames=_first_stack(text[head.end() :]),
+    )
 
 
 def _common(first: tuple[str, ...], second: tuple[str, ...]) -> int:

@@ -13,6 +13,7 @@ from clearhold.validation.oracles import RunKind, oracle
 from clearhold.validation.recipe import Flavour, Recipe, Side
 from clearhold.validation.reproduce import Run, reproduce
 from clearhold.validation.verdict import (
+    EXHAUSTED,
     FIRST_RUNS,
     FIXED_RUNS,
     Claim,
@@ -87,9 +88,12 @@ def examine(
     further: tuple[Run, ...] = ()
     fixed: tuple[Run, ...] = ()
     smallest, spent = proof, 0
+    plain: tuple[Run, ...] | None = None
     if all(run.kind is RunKind.CLEAN for run in runs):
         further = _further_runs(laboratory, build, target, proof)
     elif control.kind is RunKind.CLEAN:
+        if any(run.signature[:1] == (EXHAUSTED,) for run in runs):
+            plain = _plain_runs(laboratory, build, target, proof)
         signature = next((run.signature for run in runs if run.kind is RunKind.VIOLATION), ())
         if signature and minimising_runs:
             found = minimise(
@@ -118,6 +122,7 @@ def examine(
         observed=oracle(recipe.target(target).oracle).claim,
         fixed_version=builds[1].version if len(builds) > 1 else "",
         minimised=bool(spent),
+        plain=plain,
     )
     return Examination(
         recipe=recipe,
@@ -129,7 +134,7 @@ def examine(
         fixed_build=builds[1] if len(builds) > 1 else None,
         control=control,
         vulnerable=runs,
-        further=further,
+        further=(*further, *(plain or ())),
         fixed=fixed,
         smallest=smallest,
         minimising_runs=spent,
@@ -145,5 +150,12 @@ def _further_runs(
     )
     if build.flavour is Flavour.PLAIN:
         return again
+    return again + _plain_runs(laboratory, build, target, proof)
+
+
+def _plain_runs(laboratory: Laboratory, build: Build, target: str, proof: bytes) -> tuple[Run, ...]:
+    """Runs on the build as users have it; none when the recipe does not make one."""
+    if Flavour.PLAIN not in build.recipe.build.flavours:
+        return ()
     plain = laboratory.build(build.recipe, build.side, flavour=Flavour.PLAIN)
-    return again + reproduce(laboratory, plain, target=target, proof=proof, runs=FIRST_RUNS)
+    return reproduce(laboratory, plain, target=target, proof=proof, runs=FIRST_RUNS)

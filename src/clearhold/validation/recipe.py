@@ -34,10 +34,16 @@ class Side(StrEnum):
 
 
 class Flavour(StrEnum):
-    """How a build is instrumented: not at all, with AddressSanitizer, or for fuzzing with it."""
+    """How a build is instrumented.
+
+    Not at all, with AddressSanitizer, with UndefinedBehaviorSanitizer, with MemorySanitizer (clang),
+    or for fuzzing with AddressSanitizer (clang).
+    """
 
     PLAIN = "plain"
     ADDRESS = "address"
+    UNDEFINED = "undefined"
+    MEMORY = "memory"
     FUZZ = "fuzz"
 
 
@@ -90,7 +96,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flavour: Flavour
     oracle: str
     control: str
-    host: Literal["python", "native"] = "native"
+    host: Literal["python", "native", "node"] = "native"
     reference: tuple[str, ...] = ()
     vary: str = ""
     fuzz: FuzzTarget | None = None

@@ -30,7 +30,8 @@ class Run:
     """One run of one proof: what the oracle saw and what the sandbox measured.
 
     Seconds and MB are the sandbox's; the hashes are SHA-256 of what the run printed and of the
-    sanitizer's report, which may hold embargoed detail and are therefore kept apart.
+    sanitizer's report, which may hold embargoed detail and are therefore kept apart. `other` marks
+    a violation of another class than the oracle is for.
     """
 
     kind: RunKind
@@ -47,6 +48,7 @@ class Run:
     stdout_sha256: str
     stderr_sha256: str
     report_sha256: str
+    other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +148,14 @@ def vary(
     chosen = build.recipe.target(target)
     if not chosen.vary:
         return {}
-    plain = _job(build, target, proof, randomise=False)
+    how = invocation(build, target)
     outcome = laboratory.run(
         Job(
             argv=("/usr/bin/python3", "-s", f"/recipe/{chosen.vary}", "/in/proof"),
-            trees=plain.trees,
-            files=plain.files,
-            env=plain.env,
-            limits=plain.limits,
+            trees={"/build": build.directory},
+            files=_inputs(build, proof),
+            env=how.env,
+            limits=how.limits,
         )
     )
     varied = {}
@@ -166,16 +168,21 @@ def vary(
 
 def _job(build: Build, target: str, proof: bytes, *, randomise: bool) -> Job:
     how = invocation(build, target)
-    files = {f"/recipe/{path}": content for path, content in build.recipe.files.items()}
-    files["/in/proof"] = proof
-    return Job(
+    job = Job(
         argv=how.argv,
         trees={"/build": build.directory},
-        files=files,
+        files=_inputs(build, proof),
         env=how.env,
         limits=how.limits,
         randomise=randomise,
     )
+    chosen = build.recipe.target(target)
+    return oracle(chosen.oracle).prepare(job, chosen.host)
+
+
+def _inputs(build: Build, proof: bytes) -> dict[str, bytes]:
+    recipe = {f"/recipe/{path}": content for path, content in build.recipe.files.items()}
+    return {**recipe, "/in/proof": proof}
 
 
 def _reference(laboratory: Laboratory, build: Build, target: Target, proof: bytes) -> bytes | None:
@@ -185,10 +192,7 @@ def _reference(laboratory: Laboratory, build: Build, target: Target, proof: byte
     outcome = laboratory.run(
         Job(
             argv=target.reference,
-            files={
-                **{f"/recipe/{path}": content for path, content in build.recipe.files.items()},
-                "/in/proof": proof,
-            },
+            files=_inputs(build, proof),
             env=dict(_COMMON_ENV),
             limits=Limits(wall_s=build.recipe.limits.run_s),
         )
@@ -212,4 +216,5 @@ def _run(outcome: Outcome, seen: Observation, *, randomised: bool) -> Run:
         stdout_sha256=hashlib.sha256(outcome.stdout).hexdigest(),
         stderr_sha256=hashlib.sha256(outcome.stderr).hexdigest(),
         report_sha256=hashlib.sha256(seen.report).hexdigest(),
+        other=seen.other,
     )

@@ -20,6 +20,8 @@ FIRST_RUNS = 5
 EXTENDED_RUNS = 20
 FIXED_RUNS = 2
 FLAKY_SHARE = 0.5
+EXHAUSTED = "stack-exhaustion"
+"""The family of faults that instrumentation alone can bring about."""
 
 
 class VerdictKind(StrEnum):
@@ -100,12 +102,15 @@ def decide(
     observed: str,
     fixed_version: str = "",
     minimised: bool = False,
+    plain: Sequence[Run] | None = None,
 ) -> Verdict:
     """The verdict on runs of one proof.
 
     `vulnerable` and `fixed` are its runs on the two sides (`fixed` None when no fix exists or it
     is withheld), `control` a run of the benign input on the vulnerable build, `observed` the class
     of violation that the oracle used can see, `minimised` whether the proof has been minimised.
+    `plain` are its runs on the build as users have it, empty when the recipe makes none; they are
+    asked for when a stack was exhausted, because instrumented frames are several times larger.
     """
     if control.kind is not RunKind.CLEAN:
         return Verdict(
@@ -127,9 +132,9 @@ def decide(
             build_key[:12],
             signature,
         )
-    mismatch = _claim_mismatch(claim, observed, violations)
-    if mismatch:
-        return Verdict(VerdictKind.DIFFERENT_CRASH, 0, mismatch, signature=signature)
+    refused = _inflated(plain, build_key, signature) or _mismatch(claim, observed, violations)
+    if refused:
+        return replace(refused, signature=signature)
     steady = alike == len(vulnerable)
     shown = Verdict(
         VerdictKind.REPRODUCED if steady else VerdictKind.REPRODUCED_FLAKY,
@@ -168,13 +173,41 @@ def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
     return Verdict(VerdictKind.NOT_REPRODUCED, 0, why, build_key[:12])
 
 
-def _claim_mismatch(claim: Claim, observed: str, violations: Sequence[Run]) -> str:
-    if claim.violation and claim.violation != observed:
-        return f"A {claim.violation} was claimed; the proof shows a {observed}."
+def _inflated(
+    plain: Sequence[Run] | None, build_key: str, signature: tuple[str, ...]
+) -> Verdict | None:
+    """A refusal when only the instrumented build exhausts its stack; else None."""
+    if plain is None or signature[0] != EXHAUSTED:
+        return None
+    if not plain:
+        return Verdict(
+            VerdictKind.NOT_VALIDATED,
+            0,
+            "The recipe has no plain build, and the instrumented one exhausts its stack too early.",
+            "unsupported_class",
+        )
+    if all(run.kind is RunKind.VIOLATION for run in plain):
+        return None
+    return Verdict(
+        VerdictKind.NOT_REPRODUCED,
+        0,
+        "Only the instrumented build exhausts its stack; the build as users have it does not.",
+        build_key[:12],
+    )
+
+
+def _mismatch(claim: Claim, observed: str, violations: Sequence[Run]) -> Verdict | None:
+    """A refusal when what was seen is not what was claimed; else None."""
     functions = {frame.function for run in violations if run.crash for frame in run.crash.frames}
-    if claim.frames and functions and not functions & set(claim.frames):
-        return "None of the claimed functions is on the stack of the fault that was seen."
-    return ""
+    if sum(run.other for run in violations) * 2 > len(violations):
+        reason = f"The target is watched for something else than this: {violations[0].reason}."
+    elif claim.violation and claim.violation != observed:
+        reason = f"A {claim.violation} was claimed; the proof shows a {observed}."
+    elif claim.frames and functions and not functions & set(claim.frames):
+        reason = "None of the claimed functions is on the stack of the fault that was seen."
+    else:
+        return None
+    return Verdict(VerdictKind.DIFFERENT_CRASH, 0, reason)
 
 
 def _against_fix(

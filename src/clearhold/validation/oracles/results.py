@@ -1,0 +1,88 @@
+"""Oracles for what a run gives or fails to give: a wrong result, no end."""
+
+from __future__ import annotations
+
+from clearhold.ports.sandbox import Outcome
+from clearhold.validation.oracles.observation import (
+    Observation,
+    PlainOracle,
+    RunKind,
+    SelfTest,
+    crashed,
+    ended_abnormally,
+    plain_end,
+)
+
+
+class Differential(PlainOracle):
+    """A result that differs from an independent reference implementation's."""
+
+    name = "differential"
+    version = "1"
+    claim = "wrong-result"
+    purpose = "The result is not that of an independent reference implementation."
+    self_test = SelfTest(
+        violating="printf five >/out/result",
+        clean="printf four >/out/result",
+        reference=b"four",
+    )
+
+    def observe(self, outcome: Outcome, reference: bytes | None) -> Observation:
+        """A violation when `/out/result` is there and is not the reference's."""
+        ended = ended_abnormally(outcome)
+        if ended:
+            return ended
+        if outcome.signal is not None:
+            return _other(crashed(outcome))
+        result = outcome.artefacts.get("result")
+        if outcome.exit_code != 0 or result is None or reference is None:
+            return Observation(RunKind.FAULT, f"no result (exit code {outcome.exit_code})")
+        if result == reference:
+            return Observation(RunKind.CLEAN, "the result is the reference's")
+        return Observation(
+            RunKind.VIOLATION,
+            f"the result {_short(result)} is not the reference's {_short(reference)}",
+            ("wrong-result", _difference(result, reference)),
+        )
+
+
+class Hang(PlainOracle):
+    """A run that does not end within the recipe's limit, while the benign control does."""
+
+    name = "hang"
+    version = "1"
+    claim = "hang"
+    purpose = "The run does not end within the recipe's limit."
+    self_test = SelfTest(violating="while :; do :; done", clean="exit 0")
+
+    def observe(self, outcome: Outcome, reference: bytes | None) -> Observation:
+        """A violation when the wall clock ended the run."""
+        del reference
+        if outcome.timed_out and not outcome.out_of_memory:
+            return Observation(RunKind.VIOLATION, "the run did not end", ("hang",))
+        ended = ended_abnormally(outcome)
+        if ended:
+            return ended
+        if outcome.signal is not None:
+            return _other(crashed(outcome))
+        return plain_end(outcome)
+
+
+def _other(seen: Observation | None) -> Observation:
+    if seen is None:
+        return Observation(RunKind.FAULT, "the run ended in no known way")
+    return Observation(seen.kind, seen.reason, seen.signature, other=seen.kind is RunKind.VIOLATION)
+
+
+def _short(content: bytes, limit: int = 60) -> str:
+    text = content[: limit + 1].decode("ascii", "backslashreplace")
+    return text if len(content) <= limit else f"{text[:limit]}… ({len(content)} bytes)"
+
+
+def _difference(result: bytes, reference: bytes) -> str:
+    """The class of difference: which of the two refused, or that the values differ."""
+    if result == b"refused":
+        return "refuses-what-reference-accepts"
+    if reference == b"refused":
+        return "accepts-what-reference-refuses"
+    return "other-value"
