@@ -60,6 +60,7 @@ from clearhold.discovery.searcher import LaboratorySearcher
 from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.known import service as known_service
 from clearhold.findings.known.service import KnownService, Quotas
+from clearhold.findings.proposals import ProposalService
 from clearhold.findings.reception import ANNOUNCE
 from clearhold.findings.review import ReviewService
 from clearhold.findings.service import FindingService
@@ -150,6 +151,7 @@ class Hub:
     findings: FindingService
     known: KnownService
     reviews: ReviewService
+    proposals: ProposalService
     cases: CaseService
     embargoes: EmbargoService
     sealed_cases: SealedCaseService
@@ -342,6 +344,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         findings=findings,
         known=known,
         reviews=reviews,
+        proposals=ProposalService(sessions, vault),
         cases=cases,
         embargoes=EmbargoService(sessions, vault, contact),
         sealed_cases=SealedCaseService(sessions, vault),

@@ -192,6 +192,7 @@ POST /scanning/queue
 POST /findings
 POST /findings/bulk
 GET  /findings/queue
+GET  /findings/proposals
 GET  /findings/known/keys
 GET  /findings/known/rooms/{epoch}/{room}
 POST /findings/known/questions
@@ -350,6 +351,10 @@ admin keys backup
 admin keys forget
 admin keys destroy-retired
 admin keys expunge
+admin passport-keys status
+admin passport-keys prepare
+admin passport-keys switch
+admin passport-keys drop
 admin migrate
 admin found
 admin known rotate

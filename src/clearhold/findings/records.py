@@ -99,6 +99,18 @@ def submission_by_key(unit: UnitOfWork, party: PartyId, key: str) -> StoredSubmi
     return None if row is None else _submission(row)
 
 
+def latest_of_format(unit: UnitOfWork, form: str, *, limit: int) -> tuple[StoredSubmission, ...]:
+    """The latest submissions in a format, whoever sent them: for services."""
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(submission)
+            .where(submission.c.format == form)
+            .order_by(submission.c.received_at.desc(), submission.c.id.desc())
+            .limit(limit)
+        ).all()
+    return tuple(map(_submission, rows))
+
+
 def submission_seen(
     unit: UnitOfWork, actor: Actor, identity: SubmissionId
 ) -> StoredSubmission | None:

@@ -141,6 +141,13 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
+@app.command("proposals")
+@told
+def proposals(*, as_json: bool = JsonOption) -> None:
+    """List opt-outs and routes that third parties' interchange records speak of."""
+    show(hub().get("/findings/proposals"), as_json=as_json)
+
+
 @app.command("reviews")
 @told
 def reviews(*, as_json: bool = JsonOption) -> None:

@@ -117,6 +117,17 @@ class ReceiptView(BaseModel):
     records: tuple[RecordTakenView, ...]
 
 
+class ProposalView(BaseModel):
+    """What a third party says somebody wishes; it binds nobody."""
+
+    kind: str
+    about: str
+    sent_by: str
+    received_at: datetime
+    submission: str
+    next_step: str
+
+
 class BulkView(BaseModel):
     """The receipts of the submissions an upload became, and what was refused, where and why."""
 
@@ -362,6 +373,22 @@ def listing(
 def queue(hub: HubDep, actor: ActorDep) -> list[QueueView]:
     """Every vulnerability reported, as numbers."""
     return [_entry(entry) for entry in hub.findings.queue(actor)]
+
+
+@router.get("/proposals", **requires(Permission.FINDINGS_QUEUE))
+def proposals(hub: HubDep, actor: ActorDep) -> list[ProposalView]:
+    """What third parties say others wish: opt-outs and routes of interchange records."""
+    return [
+        ProposalView(
+            kind=each.kind,
+            about=each.about,
+            sent_by=each.sent_by,
+            received_at=each.received_at,
+            submission=each.submission,
+            next_step=each.next_step,
+        )
+        for each in hub.proposals.list(actor)
+    ]
 
 
 @router.get("/reviews", **requires(Permission.FINDINGS_QUEUE))
