@@ -20,6 +20,7 @@ from benchmarks import (
 )
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
+from benchmarks.root_cause import run as root_cause
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
@@ -30,6 +31,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "leases": leases.run,
     "ledger": ledger.run,
     "public-known": public_known.run,
+    "root-cause": root_cause,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 from importlib import resources
-from itertools import combinations
 
+from benchmarks.root_cause import target as orchard
+from benchmarks.root_cause.bench import opened, score
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,29 +20,69 @@ from reproduction_bench import DEEP_LISTS
 
 OVERFLOW = ("out-of-bounds", "append", "encode", "dumps")
 WRONG = ("wrong-result", "other-value")
-ROWS = st.lists(
-    st.fixed_dictionaries({name: st.booleans() for name in "abcd"}), min_size=0, max_size=5
-)
+NEAR = ("out-of-bounds", "append", "encode", "main_loop")
 
 
 def _proof(name: str, signature: tuple[str, ...] = OVERFLOW) -> KnownProof:
     return KnownProof(name, "encode", b"", signature)
 
 
-@given(ROWS)
-def test_one_fix_that_tells_two_proofs_apart_outweighs_all_that_stop_both(
-    table: list[dict[str, bool]],
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[KnownProof], dict[str, int], list[FixRow]]:
+    """Proofs of a few flaws, each with one signature, and what atomic and misleading fixes stop."""
+    flaws = range(draw(st.integers(1, 4)))
+    signatures = {flaw: draw(st.sampled_from([OVERFLOW, NEAR, WRONG])) for flaw in flaws}
+    truth = {f"{name:02}": draw(st.sampled_from(flaws)) for name in range(draw(st.integers(2, 8)))}
+    proofs = [_proof(name, signatures[flaw]) for name, flaw in truth.items()]
+    stopped = [{name for name in truth if truth[name] == flaw} for flaw in flaws]
+    atomic = draw(st.lists(st.sampled_from(stopped), max_size=4))
+    partial = [
+        {name for name in draw(st.sampled_from(stopped)) if draw(st.booleans())}
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    rows = draw(st.permutations(atomic + partial))
+    return (
+        proofs,
+        truth,
+        [
+            FixRow(f"{number:064x}", {name: name in stops for name in truth})
+            for number, stops in enumerate(rows)
+        ],
+    )
+
+
+@given(worlds())
+def test_atomic_and_partial_fixes_never_merge_two_flaws_nor_split_one(
+    world: tuple[list[KnownProof], dict[str, int], list[FixRow]],
 ) -> None:
-    rows = [FixRow(f"{number:064x}", stops) for number, stops in enumerate(table)]
-    told = {
-        (shown.a, shown.b): shown.relation
-        for shown in relations([_proof(name) for name in "dbca"], rows)
-    }
-    for a, b in combinations("abcd", 2):
-        apart = any(row[a] != row[b] for row in table)
-        both = any(row[a] and row[b] for row in table)
-        expected = Relation.DIFFERENT if apart else Relation.SAME if both else None
-        assert told.get((a, b)) == expected
+    proofs, truth, rows = world
+    for shown in relations(proofs, rows):
+        one = truth[shown.a] == truth[shown.b]
+        assert shown.relation is not (Relation.DIFFERENT if one else Relation.SAME)
+
+
+@given(worlds())
+def test_a_compound_fix_merges_nothing_when_each_flaw_has_a_fix_of_its_own(
+    world: tuple[list[KnownProof], dict[str, int], list[FixRow]],
+) -> None:
+    proofs, truth, _ = world
+    each = [
+        FixRow(f"{flaw:064x}", {name: truth[name] == flaw for name in truth})
+        for flaw in set(truth.values())
+    ]
+    everything = FixRow("f" * 64, dict.fromkeys(truth, True))
+    for shown in relations(proofs, [everything, *each]):
+        if truth[shown.a] != truth[shown.b]:
+            assert shown.relation in {Relation.DIFFERENT, Relation.RELATED}
+
+
+def test_a_fix_that_stops_one_of_two_like_faults_says_only_that_they_are_related() -> None:
+    row = FixRow("0" * 64, {"a": True, "b": False})
+    (shown,) = relations([_proof("a"), _proof("b", NEAR)], [row])
+    assert shown.relation is Relation.RELATED
+    mutual = FixRow("1" * 64, {"a": False, "b": True})
+    (shown,) = relations([_proof("a"), _proof("b", NEAR)], [row, mutual])
+    assert shown.relation is Relation.DIFFERENT
 
 
 def test_a_fix_of_two_faults_that_do_not_look_alike_merges_nothing() -> None:
@@ -109,3 +150,31 @@ def _upgrade(laboratory: Laboratory, recipe: Recipe) -> bytes:
 
 def _material(name: str) -> bytes:
     return (resources.files(material) / name).read_bytes()
+
+
+FLAWS = (1, 2, 10, 25)
+
+
+def test_flaws_of_one_function_are_told_apart_and_misleading_fixes_give_no_row(
+    laboratory: Laboratory,
+) -> None:
+    with opened(each=3, workers=2, flaws=FLAWS, seed=7) as bench:
+        atomic = [orchard.patch(orchard.source(fixed=[each])) for each in FLAWS]
+        misleading = [orchard.patch(orchard.source(fixed=each)) for each in ((1, 2), (2, 25))]
+        misleading.append(orchard.patch(orchard.source(broad="writes")))
+        partial = [orchard.patch(orchard.source(partial=[each])) for each in (1, 10)]
+        rows = try_fixes(
+            bench.laboratory,
+            bench.recipe,
+            proofs=bench.proofs,
+            patches=[*misleading, *partial, *atomic],
+        )
+        told = {row.patch_sha256 for row in rows}
+        whole = {hashlib.sha256(each).hexdigest() for each in atomic}
+        assert whole <= told
+        assert not told & {hashlib.sha256(each).hexdigest() for each in misleading}
+        seen = score(bench.truth, relations(bench.proofs, rows))
+        assert (seen.wrong_merges, seen.wrong_splits, seen.clusters) == (0, 0, len(FLAWS))
+        alone = [row for row in rows if row.patch_sha256 not in whole]
+        left = score(bench.truth, relations(bench.proofs, alone))
+        assert (left.wrong_merges, left.wrong_splits) == (0, 0)

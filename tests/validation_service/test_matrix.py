@@ -9,6 +9,7 @@ from clearhold.validation.crash import similar
 from clearhold.validation.matrix import FixRow, KnownProof, Relation, relations
 
 ENCODER = ("stack-buffer-overflow", "indent", "encode")
+NEAR = ("stack-buffer-overflow", "indent", "encode", "dumps")
 DECODER = ("heap-buffer-overflow", "decode", "decode_string")
 IDS = ("a", "b", "c", "d")
 
@@ -34,9 +35,22 @@ def test_one_fix_that_stops_faults_that_do_not_look_alike_shows_only_kinship() -
     assert relation(row("1", a=True, b=True), second=DECODER) is Relation.RELATED
 
 
-def test_a_fix_that_tells_them_apart_outweighs_any_that_stop_both() -> None:
+def test_fixes_of_each_alone_leave_equal_faults_in_doubt_and_tell_others_apart() -> None:
     both = [row(str(number), a=True, b=True) for number in range(9)]
-    assert relation(*both, row("apart", a=True, b=False)) is Relation.DIFFERENT
+    apart = [row("first", a=True, b=False), row("second", a=False, b=True)]
+    assert relation(*both, *apart) is Relation.RELATED
+    assert relation(*both, *apart, second=NEAR) is Relation.DIFFERENT
+    assert relation(*both, *apart, second=DECODER) is Relation.DIFFERENT
+    assert relation(*apart) is Relation.RELATED
+    assert relation(*apart, second=NEAR) is Relation.DIFFERENT
+
+
+def test_a_fix_of_one_alone_may_be_partial_when_their_faults_are_alike() -> None:
+    one = row("one", a=True, b=False)
+    assert relation(one) is relation(one, second=NEAR) is Relation.RELATED
+    assert relation(one, second=DECODER) is Relation.DIFFERENT
+    assert relation(one, row("both", a=True, b=True)) is Relation.SAME
+    assert relation(one, row("both", a=True, b=True), second=NEAR) is Relation.RELATED
 
 
 def test_fixes_that_stop_neither_show_nothing() -> None:
@@ -45,12 +59,12 @@ def test_fixes_that_stop_neither_show_nothing() -> None:
 
 
 def test_a_relation_names_the_fixes_that_show_it_and_no_others() -> None:
-    (shown,) = relations(
-        [proof("b"), proof("a")],
-        [row("3", a=True, b=False), row("2", a=True, b=True), row("1", a=False, b=True)],
-    )
+    told = [row("3", a=True, b=False), row("2", a=True, b=True), row("0", a=False, b=False)]
+    (shown,) = relations([proof("b"), proof("a")], told)
     assert (shown.a, shown.b) == ("a", "b")
-    assert shown.patches == ("1", "3")
+    assert (shown.relation, shown.patches) == (Relation.SAME, ("2",))
+    (shown,) = relations([proof("b", DECODER), proof("a")], [told[0], told[2]])
+    assert (shown.relation, shown.patches) == (Relation.DIFFERENT, ("3",))
 
 
 proofs = st.permutations(IDS).flatmap(
@@ -82,14 +96,14 @@ def test_every_pair_gets_what_its_own_fixes_say(
     by_id = {each.id: each for each in known}
     for first in IDS:
         for second in IDS[IDS.index(first) + 1 :]:
-            answers = {(fix.stops[first], fix.stops[second]) for fix in fixes}
+            pair = [by_id[first], by_id[second]]
+            alone = relations(pair, [row(f.patch_sha256, **f.stops) for f in fixes])
             told = shown.get((first, second))
-            if answers & {(True, False), (False, True)}:
-                assert told is not None
-                assert told.relation is Relation.DIFFERENT
-            elif (True, True) in answers:
-                assert told is not None
-                alike = similar(by_id[first].signature, by_id[second].signature)
-                assert told.relation is (Relation.SAME if alike else Relation.RELATED)
-            else:
-                assert told is None
+            assert alone == (() if told is None else (told,))
+            answers = {(fix.stops[first], fix.stops[second]) for fix in fixes}
+            assert (told is None) == (answers <= {(False, False)})
+            if told is not None and told.relation is Relation.SAME:
+                assert (True, True) in answers
+                assert similar(by_id[first].signature, by_id[second].signature)
+            if told is not None and told.relation is Relation.DIFFERENT:
+                assert answers & {(True, False), (False, True)}

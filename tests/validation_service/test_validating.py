@@ -209,7 +209,8 @@ def test_what_a_report_claims_of_itself_is_a_claim_and_never_a_verdict(desk: Des
     [
         ({b"FIX-1": {b"ONE", b"TWO"}}, True),
         ({b"FIX-1": {b"ONE"}}, False),
-        ({b"FIX-1": {b"ONE", b"TWO"}, b"FIX-2": {b"TWO"}}, False),
+        ({b"FIX-1": {b"ONE"}, b"FIX-2": {b"TWO"}}, False),
+        ({b"FIX-1": {b"ONE", b"TWO"}, b"FIX-2": {b"TWO"}}, True),
         ({b"FIX-1": set()}, False),
     ],
 )
