@@ -1,10 +1,17 @@
 """How dangerous it is that several parties found one flaw independently.
 
-What was found twice can be found a third time, by somebody who tells nobody. Measured on public
-records, 15 to 20 in a hundred vulnerabilities are found again within a year (Herr, Schneier and
-Morris, "Taking Stock: Estimating Vulnerability Rediscovery", Belfer Center 2017); of a stock of
-private exploits, about 6 in a hundred a year became known to others (Ablon and Bogart, "Zero Days,
-Thousands of Nights", RAND RR-1751, 2017). A flaw that has been found again is beyond both odds.
+What was found twice can be found a third time, by somebody who tells nobody. Of more than 4,300
+vulnerabilities with public records, 15 to 20 in a hundred were found independently at least twice
+within a year (Herr, Schneier and Morris, 2017, http://www.belfercenter.org/node/96256); of a stock
+of more than 200 private ones, others came upon about 5.7 in a hundred a year (Ablon and Bogart,
+2017, https://www.rand.org/news/press/2017/03/09.html). A flaw that was found again is beyond both.
+
+The classes, their bounds and the times advised for them are our own judgement. As a measure they
+have deadlines that others publish: 90 days
+(https://googleprojectzero.blogspot.com/p/vulnerability-disclosure-policy.html), 45 days
+(https://certcc.github.io/CERT-Guide-to-CVD/tutorials/coord_certcc/vendor), and 14 days
+(https://oss-security.openwall.org/wiki/mailing-lists/distros). None of these sources speaks of
+flaws that were found twice.
 
 Counted are parties whose own proofs reproduced, each at its first report. Parties that share people
 or a source look independent here, so the class advises and decides nothing.
@@ -22,7 +29,7 @@ from clearhold.kernel.ids import PartyId
 
 CROWD: Final = 3
 CLOSE: Final = timedelta(days=7)
-"""Two who found a flaw within this time show that it is being found now."""
+"""Two who found a flaw within this time show that it is being found now: our own judgement."""
 
 
 class Danger(StrEnum):
@@ -63,14 +70,14 @@ _ADVISED: Final = {
     Danger.CROWDED: timedelta(days=14),
 }
 _REASONS: Final = {
-    Danger.SINGLE: "One party is known to have found this; 90 days are a customary limit.",
+    Danger.SINGLE: "One party is known to have found this; Project Zero waits 90 days.",
     Danger.COLLIDED: (
         "More than one party found this independently, so attackers may have; "
-        "CERT/CC publishes after 45 days."
+        "CERT/CC generally aims to publish after 45 days."
     ),
     Danger.CROWDED: (
         "Several parties found this independently, or two within a week, so attackers probably "
-        "can; the list linux-distros allows 14 days."
+        "can; the list linux-distros allows 14 days at most."
     ),
 }
 
