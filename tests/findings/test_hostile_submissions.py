@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import subprocess
@@ -10,6 +11,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import pytest
 from archives import bomb, lying_zip, overlapping_zip, tar_with, tarred, zip_link, zipped
@@ -20,6 +22,7 @@ from test_formats import CSAF, CVE, FILES, OSV, PACKAGE, RECORDS, TRACE, raw, sa
 
 from clearhold.findings.intake import NAMES_ITS_OWN, Format, take
 from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
+from clearhold.wire.json_stream import member_names
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 README: Final = {"README.md": b"a\nb"}
@@ -306,3 +309,82 @@ def test_a_log_of_any_size_is_split_in_the_same_memory() -> None:
     assert many[1] > 90_000_000
     assert many[2] < few[2] + 8_000
     assert many[2] < 64_000
+
+
+_DETECT = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from clearhold.findings.intake import detect
+kind, count = sys.argv[2], int(sys.argv[3])
+if kind == "empty-arrays":
+    raw = b'{"version":"2.1.0","runs":[' + b"[]," * count + b"[]]}"
+elif kind == "members":
+    raw = b"{" + b"".join(b'"%d":1,' % each for each in range(count // 4))
+    raw += b'"version":"2.1.0","runs":[]}'
+else:
+    raw = b'{"version":"2.1.0","runs":' + b"[" * count + b"]" * count + b"}"
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+form = detect(raw)
+print(form, len(raw), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("kind", ["empty-arrays", "members", "nesting"])
+def test_the_format_of_a_large_upload_is_told_in_little_memory(kind: str) -> None:
+    """What 64 MB of brackets would build takes gigabytes; telling the format builds nothing."""
+    command = [sys.executable, "-c", _DETECT, str(ROOT / "src"), kind, str(21_000_000)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    form, size, memory = done.stdout.split()
+    assert form == "sarif"
+    assert int(size) > 40_000_000
+    assert int(memory) < 16_000
+
+
+def _whole_members(raw: bytes) -> frozenset[str] | None:
+    """The names by which formats are told, by a parser that builds everything."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return frozenset(value) if isinstance(value, dict) else None
+
+
+_NAMES = ("a", "schema", "sch\u00e9ma", 'q"uo\\te', "")
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(_NAMES),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    _VALUES,
+    st.booleans(),
+    st.sampled_from([None, 1]),
+    st.sampled_from([b"", b"\xef\xbb\xbf", b" \n"]),
+    st.sampled_from([b"", b" \n\t", b"\n{}", b"]", b'"', b"5"]),
+)
+def test_member_names_are_those_a_whole_parser_finds(
+    value: Any, ascii_only: Any, indent: int | None, before: bytes, after: bytes
+) -> None:
+    raw = before + json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode() + after
+    among = frozenset(_NAMES)
+    whole = _whole_members(raw)
+    for window in (3, 1 << 18):
+        with mock.patch("clearhold.wire.json_stream._WINDOW", window):
+            found = member_names(io.BytesIO(raw), among)
+        assert found == (None if whole is None else whole & among)
+
+
+@given(st.lists(st.sampled_from([*'{}[]:,"\\ \n', '"a"', '"a":', "1", "null"]), max_size=24))
+def test_what_is_no_json_names_no_more_than_its_structure_does(parts: list[str]) -> None:
+    """Whatever the bytes, what a whole parser finds is found; the rest the reader refuses."""
+    raw = "".join(parts).encode()
+    whole = _whole_members(raw)
+    found = member_names(io.BytesIO(raw), frozenset({"a"}))
+    assert whole is None or found == whole & {"a"}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 
-from clearhold.findings.intake import MOST_FINDINGS, Format, detect
+from clearhold.findings.intake import MOST_FINDINGS, Format, detect_in
 from clearhold.findings.model import Receipt, Skipped
 from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
 from clearhold.wire import archive
@@ -118,9 +118,7 @@ def form_of(name: str, file: BinaryIO) -> Format:
     told = _BY_SUFFIX.get(PurePosixPath(name.lower()).suffix)
     if told is not None:
         return told
-    content = file.read(MOST_BYTES * 6)
-    file.seek(0)
-    return detect(content)
+    return detect_in(file)
 
 
 def _whole(file: BinaryIO) -> bytes:

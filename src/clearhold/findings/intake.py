@@ -7,10 +7,10 @@ and plain text stand here. docs/submitting.md describes them all.
 
 from __future__ import annotations
 
-import json
+import io
 import re
 from enum import StrEnum
-from typing import Final
+from typing import BinaryIO, Final
 
 from clearhold.findings.intake_advisory import take_advisories
 from clearhold.findings.intake_files import take_bundle, take_log, take_mail
@@ -32,8 +32,19 @@ from clearhold.kernel.purl import Purl
 from clearhold.wire import archive, csaf_report, cve_report, finding_json, osv_report
 from clearhold.wire.advisory_report import AdvisoryReport
 from clearhold.wire.finding_json import MAX_TITLE, Claim, FindingDocument
+from clearhold.wire.json_stream import member_names
 
-__all__ = ["MOST_FINDINGS", "NAMES_ITS_OWN", "Format", "Report", "Taken", "detect", "read", "take"]
+__all__ = [
+    "MOST_FINDINGS",
+    "NAMES_ITS_OWN",
+    "Format",
+    "Report",
+    "Taken",
+    "detect",
+    "detect_in",
+    "read",
+    "take",
+]
 
 MOST_FINDINGS: Final = 1000
 """In one submission. More go through `findings.bulk`, which makes several of them."""
@@ -195,21 +206,32 @@ _MARKS: Final = (
 )
 
 
+_ALL_MARKS: Final = frozenset[str]().union(*(marks for _, marks in _MARKS))
+_START: Final = 1 << 20
+
+
 def detect(raw: bytes) -> Format:
     """The one format that `raw` can be written in.
 
     Plain text could be anything and is never guessed. Raises `InvalidError` when no format fits or
     several do.
     """
-    start = raw[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return detect_in(io.BytesIO(raw))
+
+
+def detect_in(file: BinaryIO) -> Format:
+    """As `detect`, of a seekable file of any size and in fixed memory; it is at its start then."""
+    head = file.read(_START)
+    file.seek(0)
+    start = head[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     fitting: list[Format] = []
-    if archive.is_archive(raw[:512]):
+    if archive.is_archive(head[:512]):
         fitting = [Format.CRASH_BUNDLE]
     elif start[:1] in {b"{", b"["}:
-        fitting = _json_formats(raw)
+        fitting = _json_formats(file, head)
     elif re.match(rb"(?i)(?:received|return-path|from|mime-version|date|subject|to):[ \t]", start):
         fitting = [Format.MESSAGE]
-    elif re.search(rb"(?m)^==\d+==\s?(?:ERROR|WARNING): \w+Sanitizer: ", raw[: 1 << 20]):
+    elif re.search(rb"(?m)^==\d+==\s?(?:ERROR|WARNING): \w+Sanitizer: ", head):
         fitting = [Format.SANITIZER_LOG]
     if len(fitting) == 1:
         return fitting[0]
@@ -219,25 +241,14 @@ def detect(raw: bytes) -> Format:
     )
 
 
-def _json_formats(raw: bytes) -> list[Format]:
-    lines = [line for line in raw[: 1 << 20].split(b"\n", 2)[:2] if line.strip()]
-    names = _members(raw)
-    if names is None:
-        first = _members(lines[0]) if len(lines) == 2 else None
-        if first is None:
-            return []
-        fitting = [form for form, marks in _MARKS if marks <= first]
-        own = {Format.CLEARHOLD_JSON: Format.JSON_LINES, Format.INTERCHANGE: Format.INTERCHANGE}
-        return [own[form] for form in fitting if form in own]
-    return [form for form, marks in _MARKS if marks <= names]
-
-
-def _members(raw: bytes) -> frozenset[str] | None:
-    """The names of the members of an object, or of the first one in an array."""
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(value, list):
-        value = value[0] if value else None
-    return frozenset(value) if isinstance(value, dict) else None
+def _json_formats(file: BinaryIO, head: bytes) -> list[Format]:
+    names = member_names(file, _ALL_MARKS)
+    file.seek(0)
+    if names is not None:
+        return [form for form, marks in _MARKS if marks <= names]
+    lines = [line for line in head.split(b"\n", 2)[:2] if line.strip()]
+    first = member_names(io.BytesIO(lines[0]), _ALL_MARKS) if len(lines) == 2 else None
+    if first is None:
+        return []
+    own = {Format.CLEARHOLD_JSON: Format.JSON_LINES, Format.INTERCHANGE: Format.INTERCHANGE}
+    return [own[form] for form, marks in _MARKS if marks <= first and form in own]

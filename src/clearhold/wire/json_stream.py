@@ -7,7 +7,9 @@ around the elements is checked for nesting, for pairing of brackets, and for its
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
@@ -22,6 +24,7 @@ _WITHIN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]"]', re.DOTALL)
 _MOST_KEPT: Final = 64 * 1024
 _MOST_NAMES: Final = 10_000
 _MOST_DEPTH: Final = 64
+_LONGEST_NAME: Final = 1024
 _SPACE: Final = b" \t\r\n"
 
 
@@ -53,9 +56,16 @@ class ElementReader:
     """
 
     def __init__(
-        self, file: BinaryIO, wanted: tuple[tuple[str | None, ...], ...], *, most: int, what: str
+        self,
+        file: BinaryIO,
+        wanted: tuple[tuple[str | None, ...], ...],
+        *,
+        most: int,
+        what: str,
+        deepest: int = _MOST_DEPTH,
     ) -> None:
         self._file = file
+        self._deepest = deepest
         self._wanted = wanted
         self._most = most
         self._what = what
@@ -85,6 +95,57 @@ class ElementReader:
             ended = not self._levels
         if not ended:
             raise self._broken("an end in the middle")
+
+    def member_names(self, among: frozenset[str]) -> frozenset[str] | None:
+        """Those of some names that are members of the text's object, or of its array's first one.
+
+        None when it is neither, or something is broken or stands behind it. Only brackets and
+        strings are looked at: what they hold is checked by whoever reads the text for good.
+        """
+        self._skip_mark()
+        try:
+            return self._member_names(among)
+        except (InvalidError, TooLargeError):
+            return None
+
+    def _member_names(self, among: frozenset[str]) -> frozenset[str] | None:
+        opening = self._first_of_value()
+        in_array = opening == b"["
+        if in_array:
+            opening = self._first_of_value()
+        if opening != b"{":
+            return None
+        found: set[str] = set()
+        string: bytes | None = None
+        while (mark := self._next_mark()) not in {b"}", None}:
+            if mark == b'"':
+                string = self._string()
+                continue
+            if mark == b":" and string is not None:
+                found |= {_text_of(string)} & among
+            elif mark in {b"{", b"["}:
+                self._pass_nested()
+            elif mark == b"]":
+                return None
+            string = None
+        if mark is None or (in_array and not self._pass_nested()) or self._first_of_value():
+            return None
+        return frozenset(found)
+
+    def _first_of_value(self) -> bytes:
+        """The next byte that is no space, which is read too; nothing at the end."""
+        while not (rest := self._buffer[self._at :].lstrip(_SPACE)):
+            self._at = len(self._buffer)
+            if not self._more():
+                return b""
+        self._at = len(self._buffer) - len(rest) + 1
+        return rest[:1]
+
+    def _pass_nested(self) -> bool:
+        """Go to the bracket that closes what was opened just now."""
+        self._levels.append(_Level(is_object=False, key=None))
+        self._pass_over()
+        return True
 
     def _step(self, mark: bytes, string: bytes | None) -> Iterator[Element]:
         top = self._levels[-1] if self._levels else None
@@ -121,7 +182,7 @@ class ElementReader:
         self._begin(self._here())
 
     def _open(self, mark: bytes) -> None:
-        if len(self._levels) == _MOST_DEPTH:
+        if len(self._levels) == self._deepest:
             raise self._too_deep()
         self._levels.append(_Level(mark == b"{", None if mark == b"{" else 0))
         if mark == b"[":
@@ -146,7 +207,7 @@ class ElementReader:
 
     def _pass_over(self) -> None:
         """Go to the bracket that closes the level opened just now, and take the level back."""
-        depth, limit = 1, _MOST_DEPTH - len(self._levels) + 1
+        depth, limit = 1, self._deepest - len(self._levels) + 1
         self._levels.pop()
         while depth:
             cut = False
@@ -290,3 +351,21 @@ class ElementReader:
             f"The {self._what} document cannot be read: {reason} at {self._place()}.",
             next_step=f"Correct it there and send the {self._what} document again.",
         )
+
+
+def member_names(file: BinaryIO, among: frozenset[str]) -> frozenset[str] | None:
+    """Which of some names the object in a JSON text has, whatever the text's size and depth.
+
+    As `ElementReader.member_names` says.
+    """
+    return ElementReader(file, (), most=0, what="JSON", deepest=sys.maxsize).member_names(among)
+
+
+def _text_of(name: bytes) -> str:
+    """A member's name, escapes resolved; "" for one that is none."""
+    if b"\\" not in name:
+        return name.decode("utf-8", "replace")
+    try:
+        return str(json.loads(b'"' + name[:_LONGEST_NAME] + b'"'))
+    except ValueError:
+        return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import uuid
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,10 @@ def submit(
         sent = [(str(each), _content(each)) for each in path]
     if len(sent) == 1:
         [(name, content)] = sent
-        body = {"format": form or told_form(name, content), "content": _base64(content)} | about
+        body = {
+            "format": form or told_form(name, io.BytesIO(content)),
+            "content": _base64(content),
+        } | about
         show(hub().post("/findings", body, key=key or str(uuid.uuid4())), as_json=as_json)
         return
     answers: list[dict[str, object]] = []
@@ -66,7 +70,10 @@ def submit(
         progress(f"{number} of {len(sent)}: {name}")
         one = f"{key}:{number}" if key else str(uuid.uuid4())
         try:
-            body = {"format": form or told_form(name, content), "content": _base64(content)}
+            body = {
+                "format": form or told_form(name, io.BytesIO(content)),
+                "content": _base64(content),
+            }
             receipt = connection.post("/findings", body | about, key=one)
             answers.append({"file": name, "receipt": receipt})
         except (InvalidError, TooLargeError, ConflictError) as error:

@@ -7,7 +7,7 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from clearhold.delivery.printed import printable
 from clearhold.findings.bulk import form_of
@@ -18,10 +18,10 @@ _LARGEST: Final = 47 * 1024 * 1024
 _MADE: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def told_form(name: str, content: bytes) -> Format:
+def told_form(name: str, file: BinaryIO) -> Format:
     """The format of a file; what ends in .json and is of no other is taken for our own."""
     try:
-        return form_of(name, io.BytesIO(content))
+        return form_of(name, file)
     except ClearholdError:
         if name.lower().endswith(".json"):
             return Format.CLEARHOLD_JSON

@@ -78,10 +78,7 @@ def _pieces(file: Path, form: Format | None) -> Iterator[Piece | Skipped]:
             opened.seek(0)
             if form is None and not archive.is_archive(head):
                 streamed = {".sarif": Format.SARIF, ".jsonl": Format.JSON_LINES}
-                form = streamed.get(file.suffix.lower()) or told_form(
-                    file.name, opened.read(1 << 26)
-                )
-                opened.seek(0)
+                form = streamed.get(file.suffix.lower()) or told_form(file.name, opened)
             yield from pieces(opened, form, name=file.name)
     except OSError as error:
         raise InvalidError(

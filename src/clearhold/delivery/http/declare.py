@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
@@ -36,6 +37,8 @@ PUBLIC: Final = "public"
 BY_TOOL: Final = "that of the tool called"
 _MARK: Final = "clearhold_permission"
 _SUSPECT: Final = re.compile(rb"\x00|\\u(0000|[dD][89a-fA-F])")  # \x00: UTF-16 or UTF-32
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_ESCAPE: Final = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])')
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -53,20 +56,26 @@ async def storable_text(request: Request) -> None:
     if not written_as_json or not _SUSPECT.search(body):
         return
     try:
-        pending = [json.loads(body)]
-    except ValueError:
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        whole = _UNSTORABLE.sub("?", _ESCAPE.sub("?", text))  # which this decoder would refuse
+        msgspec.json.decode(whole, type=msgspec.Raw)  # builds nothing, however much there is
+    except (ValueError, RecursionError):
         return  # bytes without a declared type, which the route itself reads
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            pending += value
-        elif isinstance(value, str) and _UNSTORABLE.search(value):
+    for written in _STRING.finditer(text):
+        if _UNSTORABLE.search(_unescaped(written[0])):
             raise InvalidError(
                 "The request holds a NUL character or half of a surrogate pair.",
                 next_step="Leave it out, or send such content in base64 where bytes are taken.",
             )
+
+
+def _unescaped(written: str) -> str:
+    if "\\" not in written:
+        return written
+    try:
+        return str(json.loads(written))
+    except ValueError:
+        return ""  # no JSON after all
 
 
 class Sealing:
