@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhold.kernel.errors import InvalidError, NotFoundError
-from clearhold.validation.oracles import oracle_names
+from clearhold.validation.oracles import oracle, oracle_names
 from clearhold.validation.recipe import all_recipes, for_purl, load, parse
 
 SHIPPED = [recipe.name for recipe in all_recipes()]
@@ -25,6 +27,15 @@ def test_every_shipped_recipe_is_whole(name: str) -> None:
     sources = [source for side in recipe.sides.values() for source in side.sources]
     assert all(len(source.sha256) == 64 for source in sources)
     assert recipe.protected
+
+
+def test_every_oracle_is_documented_and_watches_the_hosts_of_shipped_targets() -> None:
+    documented = Path("docs/recipes.md").read_text(encoding="utf-8")
+    for name in oracle_names():
+        assert f"| `{name}` |" in documented
+    for recipe in all_recipes():
+        for target in recipe.targets.values():
+            assert target.host in oracle(target.oracle).hosts
 
 
 def test_a_recipe_is_found_by_package_whatever_the_version() -> None:

@@ -77,18 +77,37 @@ class SelfTest:
 
 
 class Oracle(Protocol):
-    """Judges runs of one class of violation.
+    """Judges runs of one class of violation."""
 
-    `claim` is the class a report would name, `hosts` are the kinds of host it can watch, `purpose`
-    is one sentence for people.
-    """
+    @property
+    def name(self) -> str:
+        """What recipes call it."""
+        ...
 
-    name: str
-    version: str
-    claim: str
-    purpose: str
-    hosts: tuple[Host, ...]
-    self_test: SelfTest
+    @property
+    def version(self) -> str:
+        """Changes whenever the same run could be read otherwise; part of the evidence."""
+        ...
+
+    @property
+    def claim(self) -> str:
+        """The class of violation that a report would claim."""
+        ...
+
+    @property
+    def purpose(self) -> str:
+        """One sentence for people."""
+        ...
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The kinds of host it can watch."""
+        ...
+
+    @property
+    def self_test(self) -> SelfTest:
+        """A program that violates and one that does not."""
+        ...
 
     def env(self, toolchain: Toolchain, host: Host) -> Mapping[str, str]:
         """The environment a run needs, for the host process of the target."""

@@ -9,21 +9,21 @@ from clearhold.kernel.errors import NotFoundError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.oracles import results, sanitizers
+from clearhold.validation.oracles.canaries import CANARIES
 from clearhold.validation.oracles.observation import Host, Observation, Oracle
 
-_ORACLES: Final[Mapping[str, Oracle]] = {
-    oracle.name: oracle
-    for oracle in (
-        sanitizers.AddressSanitizer(),
-        sanitizers.Assertion(),
-        sanitizers.Leak(),
-        sanitizers.StackExhaustion(),
-        sanitizers.UndefinedBehaviour(),
-        sanitizers.UninitialisedMemory(),
-        results.Differential(),
-        results.Hang(),
-    )
-}
+_ALL: Final[tuple[Oracle, ...]] = (
+    sanitizers.AddressSanitizer(),
+    sanitizers.Assertion(),
+    sanitizers.Leak(),
+    sanitizers.StackExhaustion(),
+    sanitizers.UndefinedBehaviour(),
+    sanitizers.UninitialisedMemory(),
+    results.Differential(),
+    results.Hang(),
+    *CANARIES,
+)
+_ORACLES: Final[Mapping[str, Oracle]] = {each.name: each for each in _ALL}
 _INTERPRETERS: Final[Mapping[Host, tuple[str, ...]]] = {
     "native": ("/bin/sh",),
     "python": ("/usr/bin/python3", "-s"),

@@ -1,0 +1,320 @@
+"""A canary is believed when the watcher saw it sprung, and nothing else in the sandbox can say so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.oracles import Host, Observation, RunKind, oracle
+from clearhold.validation.oracles.inside.traps import Generator
+from clearhold.validation.oracles.watched import FLAT, NOISE_S, STEEP, exponent
+
+FORGED = json.dumps(
+    {
+        "ended": {"exit": 0, "signal": None},
+        "seen": [["command", "clearhold-canary was run"]],
+        "sizes": [[0, 0.0, False]],
+        "hosted": True,
+    }
+)
+NODE = "/usr/bin/node"
+
+
+def _seen(
+    laboratory: Laboratory,
+    name: str,
+    program: str,
+    proof: bytes = b"",
+    *,
+    host: Host = "python",
+    wall_s: float = 10.0,
+) -> Observation:
+    if host == "node" and laboratory.run(Job(argv=("/bin/sh", "-c", "command -v node"))).exit_code:
+        pytest.skip("the sandbox finds no node: apt-get install nodejs")
+    interpreter = {"python": "/usr/bin/python3", "node": NODE, "native": "/bin/sh"}[host]
+    job = Job(
+        argv=(interpreter, "/in/program", "/in/proof"),
+        files={"/in/program": program.encode(), "/in/proof": proof},
+        limits=Limits(wall_s=wall_s, memory_mb=512),
+    )
+    judge = oracle(name)
+    return judge.observe(laboratory.run(judge.prepare(job, host)), None)
+
+
+WRITES_THE_ANSWER = f"""
+import os
+open('/out/observed.json', 'w').write({FORGED!r})
+os.chmod('/out/observed.json', 0o400)
+if os.fork() == 0:
+    while True:
+        open('/out/observed.json', 'w').write({FORGED!r})
+"""
+KILLS_THE_WATCHER = f"""
+import os, signal
+open('/out/observed.json', 'w').write({FORGED!r})
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+BLOCKS_THE_ANSWER = """
+import os
+os.makedirs('/out/observed.json/deep')
+os.chmod('/out', 0)
+"""
+GUESSES_THE_TOKEN = """
+import os
+for number in range(3, 20):
+    try:
+        os.write(number, b'0' * 32 + b' eval clearhold_canary\\n' + b' command os.system\\n')
+    except OSError:
+        pass
+"""
+WRITES_THE_CANARYS_ANSWER = """
+for name in ('command', 'import'):
+    open(f'/work/area/answers/{name}', 'w').write('0' * 64)
+"""
+READS_THE_WATCHER = """
+import os
+for name in ('mem', 'environ', 'maps', 'fd/3'):
+    try:
+        open(f'/proc/{os.getppid()}/{name}', 'rb').read(1)
+    except OSError:
+        continue
+    os.system('clearhold-canary')
+"""
+
+
+@pytest.mark.parametrize("name", ["command", "eval", "import"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(WRITES_THE_ANSWER, id="writes the answer, and goes on writing"),
+        pytest.param(BLOCKS_THE_ANSWER, id="leaves no room for the answer"),
+        pytest.param(GUESSES_THE_TOKEN, id="guesses the token"),
+        pytest.param(WRITES_THE_CANARYS_ANSWER, id="writes what the canary would"),
+        pytest.param(READS_THE_WATCHER, id="reads the watcher"),
+        pytest.param("print('clearhold-canary was run')", id="prints"),
+    ],
+)
+def test_what_a_target_makes_up_is_not_believed(
+    laboratory: Laboratory, name: str, program: str
+) -> None:
+    assert _seen(laboratory, name, program).kind is RunKind.CLEAN
+
+
+def test_a_watcher_that_was_killed_has_said_nothing(laboratory: Laboratory) -> None:
+    assert _seen(laboratory, "command", KILLS_THE_WATCHER).kind is RunKind.FAULT
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "other"),
+    [
+        ("import sys; sys.exit(65)", RunKind.UNUSABLE, False),
+        ("import sys; sys.exit(3)", RunKind.FAULT, False),
+        ("import os; os.abort()", RunKind.VIOLATION, True),
+        ("while True: pass", RunKind.RESOURCE_LIMIT, False),
+    ],
+)
+def test_the_targets_own_end_is_told_from_the_canarys(
+    laboratory: Laboratory, program: str, kind: RunKind, *, other: bool
+) -> None:
+    seen = _seen(laboratory, "command", program, wall_s=2.0)
+    assert (seen.kind, seen.other) == (kind, other)
+
+
+@pytest.mark.parametrize(
+    ("program", "signature"),
+    [
+        ("os.remove('../outside/clearhold-canary')", ("path-escape", "removed")),
+        ("open('/work/area/outside/clearhold-canary', 'w')", ("path-escape", "changed")),
+        ("os.symlink('..', 'up'); open('up/x', 'w')", ("path-escape", "created")),
+        ("os.symlink('/tmp/clearhold-canary', 'to'); open('to', 'w')", ("path-escape", "created")),
+        ("os.mkdir('/work/elsewhere')", ("path-escape", "created")),
+        ("os.chmod('../outside/clearhold-canary', 0o777)", ("path-escape", "changed")),
+        ("os.symlink('../outside', 'up')", ()),
+        ("open('a', 'w'); os.makedirs('b/c'); open('/tmp/own', 'w')", ()),
+        ("open('../outside/clearhold-canary').read()", ()),
+    ],
+)
+def test_only_what_lies_outside_its_directory_is_an_escape(
+    laboratory: Laboratory, program: str, signature: tuple[str, ...]
+) -> None:
+    seen = _seen(laboratory, "path-escape", f"import os\n{program}\n")
+    assert seen.kind is (RunKind.VIOLATION if signature else RunKind.CLEAN)
+    assert seen.signature == signature
+
+
+@pytest.mark.parametrize(
+    ("host", "program"),
+    [
+        ("native", "cat ../outside/secret"),
+        ("native", 'echo "$CLEARHOLD_SECRET"'),
+        ("native", "cp ../outside/secret /out/result"),
+        ("node", "console.log(process.env.CLEARHOLD_SECRET)"),
+    ],
+)
+def test_a_secret_is_found_wherever_it_is_shown(
+    laboratory: Laboratory, host: Host, program: str
+) -> None:
+    assert _seen(laboratory, "secret", program, host=host).kind is RunKind.VIOLATION
+
+
+@pytest.mark.parametrize(
+    ("statement", "signature"),
+    [
+        ("DROP TABLE vault", ("sql", "changed")),
+        ("DELETE FROM items", ("sql", "changed")),
+        ("UPDATE vault SET secret = 'mine'", ("sql", "changed")),
+        ("CREATE VIEW more AS SELECT * FROM vault", ("sql", "changed")),
+        ("INSERT INTO items VALUES('mine', 'hidden')", ("sql", "changed")),
+        ("INSERT INTO items VALUES('plum', 'public')", ()),
+    ],
+)
+def test_a_query_may_add_what_is_public_and_change_nothing_else(
+    laboratory: Laboratory, statement: str, signature: tuple[str, ...]
+) -> None:
+    program = (
+        "import os, sqlite3\n"
+        "base = sqlite3.connect(os.environ['CLEARHOLD_DATABASE'])\n"
+        f"base.execute({statement!r}); base.commit()\n"
+    )
+    assert _seen(laboratory, "sql", program).signature == signature
+
+
+@pytest.mark.parametrize(
+    "proof", [b"1000000000", b"CLEARHOLD_A*CLEARHOLD_B", b"49", b"CLEARHOLD_A"]
+)
+def test_a_product_that_is_only_copied_is_no_template(laboratory: Laboratory, proof: bytes) -> None:
+    program = "import sys\nprint(open(sys.argv[1]).read() * 3)\n"
+    assert _seen(laboratory, "template", program, proof).kind is RunKind.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("program", "signature"),
+    [
+        ("({}).constructor.prototype.polluted = 1", ("pollution", "Object.prototype")),
+        ("Array.prototype.push = () => 1", ("pollution", "Array.prototype")),
+        ("(() => 1).__proto__.polluted = 1; process.exit(0)", ("pollution", "Function.prototype")),
+        (
+            "Object.prototype.toJSON = Object.prototype.then = () => 1",
+            ("pollution", "Object.prototype"),
+        ),
+        ("Object.defineProperty(Array.prototype, 'last', {value: 1})", ()),
+        ("Object.polluted = 1; const own = {__proto__: {polluted: 1}}", ()),
+    ],
+)
+def test_only_what_all_objects_share_is_polluted(
+    laboratory: Laboratory, program: str, signature: tuple[str, ...]
+) -> None:
+    seen = _seen(laboratory, "pollution", program, host="node")
+    assert seen.kind is (RunKind.VIOLATION if signature else RunKind.CLEAN)
+    assert seen.signature == signature
+
+
+def test_code_that_node_evaluates_is_seen(laboratory: Laboratory) -> None:
+    program = "eval(require('fs').readFileSync(process.argv[2], 'utf8'))"
+    seen = _seen(laboratory, "eval", program, b"clearhold_canary()", host="node")
+    assert seen.signature == ("eval",)
+
+
+def test_an_end_that_the_interpreters_part_did_not_tell_of_is_no_clean_run(
+    laboratory: Laboratory,
+) -> None:
+    program = "process.removeAllListeners('exit'); Object.prototype.polluted = 1"
+    assert _seen(laboratory, "pollution", program, host="node").kind is RunKind.FAULT
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        b"",
+        b"[]",
+        b'{"largest": 100}',
+        b'{"largest": 100, "pump": ""}',
+        b'{"largest": true, "pump": "x"}',
+        b'{"largest": 1048576, "pump": "xxxxx"}',
+        b'{"largest": 100, "pump": "x", "more": 1}',
+    ],
+)
+def test_what_does_not_say_how_it_grows_is_no_proof(proof: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Generator.read(proof)
+
+
+@given(
+    st.integers(16, 4096), st.text(min_size=1, max_size=5), st.text(max_size=5), st.text(max_size=5)
+)
+def test_a_generator_doubles_what_is_pumped(
+    largest: int, pump: str, prefix: str, closing: str
+) -> None:
+    document = {"largest": largest, "pump": pump, "prefix": prefix, "closing": closing}
+    try:
+        generator = Generator.read(json.dumps(document).encode())
+    except UnicodeEncodeError:
+        return
+    sizes = generator.sizes()
+    assert sizes[0] == 0
+    assert sizes[-1] == largest
+    assert generator.make(0).decode() == prefix
+    assert generator.make(3).decode() == prefix + pump * 3 + closing * 3
+
+
+@given(st.floats(0.0, 4.0), st.floats(NOISE_S, 1.0), st.integers(16, 1000))
+def test_the_exponent_of_a_power_is_its_own(power: float, first: float, smallest: int) -> None:
+    points = [(smallest << shift, first * 2.0 ** (power * shift)) for shift in range(4)]
+    assert exponent(points) == pytest.approx(power, abs=1e-6)
+
+
+def _measured(times: list[float], *, capped: bool = False) -> Observation:
+    sizes: list[tuple[int, float, bool]] = [(0, 0.1, False)]
+    sizes += [(1000 << at, 0.1 + seconds, False) for at, seconds in enumerate(times)]
+    if capped:
+        sizes[-1] = (*sizes[-1][:2], True)
+    answer = {
+        "ended": {"exit": 0, "signal": None},
+        "seen": [],
+        "sizes": sizes,
+        "hosted": False,
+    }
+    artefacts = {"observed.json": json.dumps(answer).encode()}
+    return oracle("complexity").observe(
+        Outcome(
+            exit_code=0,
+            signal=None,
+            timed_out=False,
+            out_of_memory=False,
+            output_truncated=False,
+            stdout=b"",
+            stderr=b"",
+            artefacts=artefacts,
+            wall_s=1.0,
+            peak_memory_mb=1.0,
+            tier=Tier.NAMESPACES,
+        ),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "kind"),
+    [
+        ([0.05, 0.2, 0.8, 3.2], RunKind.VIOLATION),
+        ([0.0, 0.0, 0.0, 3.2], RunKind.VIOLATION),
+        ([0.01, 0.04, 0.16, 0.64], RunKind.CLEAN),
+        ([0.3, 0.6, 1.2, 2.4], RunKind.CLEAN),
+        ([0.2, 0.57, 1.6, 4.5], RunKind.INCONCLUSIVE),
+        ([0.4, 1.6, 6.4], RunKind.INCONCLUSIVE),
+        ([], RunKind.RESOURCE_LIMIT),
+    ],
+)
+def test_growth_is_a_violation_when_it_is_steep_and_long(times: list[float], kind: RunKind) -> None:
+    assert _measured(times).kind is kind
+    assert STEEP > FLAT
+
+
+def test_a_size_that_never_ended_counts_as_what_it_took_at_least() -> None:
+    assert _measured([0.05, 0.2, 0.8, 3.2], capped=True).kind is RunKind.VIOLATION
+    assert _measured([1.0, 1.0, 1.0, 1.0], capped=True).kind is RunKind.INCONCLUSIVE
