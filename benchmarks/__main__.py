@@ -17,6 +17,7 @@ from benchmarks import (
     public_known,
     sandbox,
     secrecy,
+    validation,
 )
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.figure import Figure
@@ -34,6 +35,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "root-cause": root_cause,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,
+    "validation": validation.run,
 }
 
 

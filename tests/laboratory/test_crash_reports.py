@@ -82,6 +82,29 @@ def test_undefined_behaviour_is_named_without_the_values_of_one_run(said: str, f
     assert crash.signature == (family, "add")
 
 
+@pytest.mark.parametrize(
+    "below",
+    [
+        "#2 0x7fe2d0645249 in __libc_start_call_main ../sysdeps/nptl/libc_start_call_main.h:58",
+        "#2 0x7fe2d0645249  (/lib/x86_64-linux-gnu/libc.so.6+0x27249)",
+        (
+            "#2 0x7fe2d0645249 in qsort (/lib/x86_64-linux-gnu/libc.so.6+0x27249)\n"
+            "    #3 0x7fe2d0645304  (/lib/x86_64-linux-gnu/libstdc++.so.6+0x27304)\n"
+            "    #4 0x7fe2d0645305  (/lib64/ld-linux-x86-64.so.2+0x27304)"
+        ),
+    ],
+)
+def test_a_signature_does_not_depend_on_symbols_of_the_c_library(below: str) -> None:
+    report = (
+        "==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x6\n"
+        "    #0 0x1 in put /work/src/a.c:3\n    #1 0x2 in main /work/src/a.c:4\n"
+        f"    {below}\n"
+    )
+    crash = parse_report(report.encode())
+    assert crash is not None
+    assert [each for each in crash.signature if each != "qsort"] == ["out-of-bounds", "put"]
+
+
 def test_addresses_and_depth_of_recursion_do_not_matter() -> None:
     deeper = REPORT.replace(b"    #4 0x7f15 in encode_top", b"    #4 0xaaaa in encode_top")
     first, second = parse_report(REPORT), parse_report(deeper)

@@ -92,6 +92,12 @@ def test_python_and_the_random_device_work(sandbox: BubblewrapSandbox) -> None:
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, b"9\n", b"")
 
 
+def test_symbols_of_the_machines_own_libraries_are_not_shown(sandbox: BubblewrapSandbox) -> None:
+    script = "ls -A /usr/lib/debug 2>/dev/null; : 2>/dev/null >/usr/lib/debug/x || echo closed"
+    outcome = sandbox.run(Job(argv=("bash", "-c", script)), least=LEAST)
+    assert outcome.stdout == b"closed\n"
+
+
 def test_streams_codes_and_artefacts_come_back(sandbox: BubblewrapSandbox) -> None:
     script = "pwd; echo wrong >&2; mkdir -p /out/a/b; printf x > /out/a/b/c; : > /out/e; exit 5"
     outcome = sandbox.run(sh(script), least=LEAST)

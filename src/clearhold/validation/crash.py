@@ -33,7 +33,9 @@ _MODULE = re.compile(r"\((?P<module>[^()]+)\+0x(?P<offset>[0-9a-f]+)\)")
 _RUNTIME = re.compile(
     r"^(__asan|__interceptor|__sanitizer|__lsan|__msan|__ubsan|__libc|_start$|__GI_|__assert|__pthread_kill|__mem|__str"
     r"|mem(cpy|move|set|cmp|chr)$|str(len|cpy|ncpy|cat|cmp|dup)\w*$|operator new|operator delete"
-    r"|malloc$|calloc$|realloc$|free$|abort$|raise$|gsignal$|fuzzer::|LLVMFuzzer|main$)"
+    r"|malloc$|calloc$|realloc$|free$|abort$|raise$|gsignal$|fuzzer::|LLVMFuzzer|main$"
+    # without symbols: the module and an offset, which is another one with every release of it
+    r"|(ld-linux[\w-]*|lib(c|m|gcc_s|stdc\+\+|pthread|dl|rt|[almtu]+san))\.so[.\d]*\+0x)"
 )
 _FAMILIES = {
     "stack-buffer-overflow": "out-of-bounds",

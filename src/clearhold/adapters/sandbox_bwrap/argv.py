@@ -34,6 +34,7 @@ OWN_PLACES = frozenset(
     )
 )
 SYSTEM_PLACES = tuple(Path(each) for each in ("/etc", "/proc", "/sys", "/dev", "/run", "/boot"))
+DEBUG_SYMBOLS = Path("/usr/lib/debug")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 (the sandbox's own)
@@ -204,6 +205,11 @@ def options(job: Job, *, trees: dict[str, Path]) -> list[str]:
     for name, value in {**ENVIRONMENT, **job.env}.items():
         words += ["--setenv", name, value]
     words += ["--ro-bind", "/usr", "/usr"]
+    if DEBUG_SYMBOLS.is_dir():
+        # What sanitizers report must not depend on whether a machine has symbols of its libraries;
+        # reading them also takes most of the time of a crash.
+        words += ["--size", str(MIB), "--tmpfs", str(DEBUG_SYMBOLS)]
+        words += ["--remount-ro", str(DEBUG_SYMBOLS)]
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         place = Path("/", name)
         if place.is_symlink():
