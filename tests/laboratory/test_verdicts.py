@@ -14,10 +14,12 @@ from clearhold.validation.oracles import RunKind
 from clearhold.validation.reproduce import Run
 from clearhold.validation.verdict import (
     BLAMELESS,
+    DETAILS,
     Claim,
     Verdict,
     VerdictKind,
     decide,
+    of_the_machine,
     runs_wanted,
 )
 
@@ -113,6 +115,29 @@ def test_every_other_course_of_runs_has_its_own_verdict(
     assert verdict.kind is kind
     assert not verdict.confirmed
     assert verdict.reason
+
+
+INCONCLUSIVE = replace(CLEAN, kind=RunKind.INCONCLUSIVE, reason="the time grows with exponent 1.5")
+
+
+def test_what_is_neither_shown_nor_absent_confirms_nothing_on_either_side() -> None:
+    assert _decide([INCONCLUSIVE] * 5).kind is VerdictKind.NOT_REPRODUCED
+    assert _decide([CRASH] * 5, [INCONCLUSIVE] * 5).kind is VerdictKind.CRASHES_BOTH
+
+
+@given(st.lists(kinds, min_size=5, max_size=20), st.none() | st.lists(kinds, min_size=1))
+def test_what_stands_in_the_brackets_is_of_a_closed_list(
+    vulnerable: list[Run], fixed: list[Run] | None
+) -> None:
+    verdict = _decide(vulnerable, fixed)
+    assert verdict.detail in DETAILS.get(verdict.kind, {verdict.detail})
+
+
+def test_only_what_the_machine_lacked_is_tried_again() -> None:
+    again = {"environment_failure(fetch)", "environment_failure", "not_validated(no_sandbox)"}
+    final = {"not_validated(no_recipe)", "not_validated(policy)", "reproduced", "harness_fault"}
+    assert all(of_the_machine(label) for label in again)
+    assert not any(of_the_machine(label) for label in final)
 
 
 def test_a_refusal_names_the_build_it_was_tried_on() -> None:

@@ -54,6 +54,12 @@ _COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
         "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=memory",
         "SANITIZER": "memory",
     },
+    Flavour.CLANG: {
+        "CC": "clang",
+        "CXX": "clang++",
+        "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address",
+        "SANITIZER": "address",
+    },
     Flavour.FUZZ: {
         "CC": "clang",
         "CXX": "clang++",
@@ -114,6 +120,10 @@ class Toolchain:
     suffix: str
     python_tag: str
     platform: str
+
+    def has(self, command: str) -> bool:
+        """Whether a command is among the tools that were found."""
+        return any(line.startswith(f"{command} ") for line in self.versions)
 
 
 @dataclass(frozen=True, slots=True)

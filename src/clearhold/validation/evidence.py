@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from clearhold.kernel.errors import InvalidError
 from clearhold.validation.builder import Build
-from clearhold.validation.examination import Examination
+from clearhold.validation.examination import Examination, Second
 from clearhold.validation.oracles import oracle
 from clearhold.validation.reproduce import Run, invocation
 from clearhold.wire import dsse
@@ -50,6 +50,7 @@ def statement(done: Examination) -> bytes:
         "vulnerable": [_run(run) for run in done.vulnerable],
         "further": [_run(run) for run in done.further],
         "fixed": [_run(run) for run in done.fixed],
+        "second": None if done.second is None else _second(done.second),
         "minimised": {"bytes": len(done.smallest), "runs": done.minimising_runs},
         "verdict": {
             "label": done.verdict.label,
@@ -63,6 +64,17 @@ def statement(done: Examination) -> bytes:
         *(dsse.Subject(f"build/{side}", build.digest) for side, build in builds.items()),
     )
     return dsse.write_statement(dsse.Statement(subjects, PREDICATE_TYPE, predicate))
+
+
+def _second(second: Second) -> dict[str, Any]:
+    return {
+        "builds": {
+            "vulnerable": _build(second.vulnerable_build),
+            "fixed": _build(second.fixed_build),
+        },
+        "vulnerable": [_run(run) for run in second.vulnerable],
+        "fixed": [_run(run) for run in second.fixed],
+    }
 
 
 def _build(build: Build) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clearhold.kernel.errors import ClearholdError
+from clearhold.kernel.errors import ClearholdError, UnavailableError
+from clearhold.ports.sandbox import Tier
 from clearhold.validation.builder import Build, BuildFailedError, Laboratory
 from clearhold.validation.minimise import DEFAULT_BUDGET, minimise
 from clearhold.validation.oracles import RunKind, oracle
-from clearhold.validation.recipe import Flavour, Recipe, Side
+from clearhold.validation.recipe import BY_CLANG, Flavour, Recipe, Side, Target
 from clearhold.validation.reproduce import Run, reproduce
 from clearhold.validation.verdict import (
     EXHAUSTED,
     FIRST_RUNS,
-    FIXED_RUNS,
+    MINIMISED_LEVEL,
     Claim,
     Verdict,
     VerdictKind,
@@ -25,12 +27,29 @@ from clearhold.validation.verdict import (
 
 
 @dataclass(frozen=True, slots=True)
+class Second:
+    """Runs of the same proof on both sides as another compiler built them."""
+
+    vulnerable_build: Build
+    fixed_build: Build
+    vulnerable: tuple[Run, ...]
+    fixed: tuple[Run, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every run shows on each side what the first environment showed there."""
+        shown = all(run.kind is RunKind.VIOLATION and not run.other for run in self.vulnerable)
+        return shown and all(run.kind is RunKind.CLEAN for run in self.fixed)
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """Everything that was done with one proof, and the verdict.
 
-    `smallest` is the minimised proof, or the proof itself; `further` are the runs with address
-    space layout randomisation and on the plain build that precede a refusal. The builds are None
-    when the environment failed before they were made.
+    `smallest` is the minimised proof, or the proof itself; `vulnerable` are the runs that decided,
+    on `vulnerable_build`, and `further` those in other settings. The builds are None when the
+    environment failed before they were made; `second` is None when there was no other compiler, or
+    nothing to confirm.
     """
 
     recipe: Recipe
@@ -46,6 +65,16 @@ class Examination:
     fixed: tuple[Run, ...] = ()
     smallest: bytes = b""
     minimising_runs: int = 0
+    second: Second | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How the runs that decide were made, in the words of the reason."""
+
+    build: Build
+    randomise: bool = False
+    words: str = ""
 
 
 def examine(
@@ -57,81 +86,93 @@ def examine(
     claim: Claim | None = None,
     compare_with_fix: bool = True,
     minimising_runs: int = DEFAULT_BUDGET,
+    second_environment: bool = False,
 ) -> Examination:
     """Validate `proof` against `target` of `recipe`.
 
-    Without `compare_with_fix`, the fixed side is withheld, as it is for every new bug. A failure
-    of sources, compilers or the build becomes the verdict `environment_failure`; the sandbox
-    being absent is raised as `UnavailableError` by the first job.
+    Without `compare_with_fix`, the fixed side is withheld, as it is for every new bug. With
+    `second_environment`, a proof that reached level 3 is tried with another compiler as well. What
+    the machine lacks becomes a verdict too: `environment_failure` or `not_validated`.
     """
     claim = claim or Claim()
-    proof_sha256 = hashlib.sha256(proof).hexdigest()
-    flavour = recipe.target(target).flavour
+    chosen = recipe.target(target)
     sides = [Side.VULNERABLE]
     if compare_with_fix and Side.FIXED in recipe.sides:
         sides.append(Side.FIXED)
-    laboratory.toolchain()
+    nothing = Examination(
+        recipe,
+        target,
+        hashlib.sha256(proof).hexdigest(),
+        claim,
+        _unfit(laboratory, chosen) or Verdict(VerdictKind.NOT_VALIDATED, 0, ""),
+    )
+    if nothing.verdict.reason:
+        return nothing
+    builds = _build(laboratory, recipe, sides, chosen.flavour)
+    if isinstance(builds, Verdict):
+        return replace(nothing, verdict=builds)
     try:
-        with ThreadPoolExecutor(max_workers=laboratory.workers) as pool:
-            builds = list(
-                pool.map(lambda side: laboratory.build(recipe, side, flavour=flavour), sides)
-            )
-    except ClearholdError as error:
-        stage = "build" if isinstance(error, BuildFailedError) else "fetch"
-        verdict = Verdict(VerdictKind.ENVIRONMENT_FAILURE, 0, error.message, stage)
-        return Examination(recipe, target, proof_sha256, claim, verdict)
-    build = builds[0]
-    control = reproduce(laboratory, build, target=target, proof=recipe.control(target), runs=1)[0]
-    runs = reproduce(laboratory, build, target=target, proof=proof, runs=FIRST_RUNS)
-    if wanted := runs_wanted(runs):
-        runs += reproduce(laboratory, build, target=target, proof=proof, runs=wanted)
-    further: tuple[Run, ...] = ()
-    fixed: tuple[Run, ...] = ()
+        done = _examine(laboratory, nothing, builds, proof=proof, minimising_runs=minimising_runs)
+        return _confirmed_twice(laboratory, done, proof) if second_environment else done
+    except BuildFailedError as error:
+        verdict = Verdict(VerdictKind.ENVIRONMENT_FAILURE, 0, error.message, "build")
+        return replace(nothing, verdict=verdict)
+
+
+def _examine(
+    laboratory: Laboratory,
+    about: Examination,
+    builds: Sequence[Build],
+    *,
+    proof: bytes,
+    minimising_runs: int,
+) -> Examination:
+    """What runs on the builds of the two sides, or of the one, show of a proof."""
+    target, vulnerable = about.target, builds[0]
+    benign = about.recipe.control(target)
+    control = reproduce(laboratory, vulnerable, target=target, proof=benign, runs=1)[0]
+    setting, runs, further = _until_shown(laboratory, vulnerable, target, proof)
+    signature = next((run.signature for run in runs if run.kind is RunKind.VIOLATION), ())
     smallest, spent = proof, 0
+    fixed: tuple[Run, ...] = ()
+    fixed_build = builds[1] if len(builds) > 1 else None
     plain: tuple[Run, ...] | None = None
-    if all(run.kind is RunKind.CLEAN for run in runs):
-        further = _further_runs(laboratory, build, target, proof)
-    elif control.kind is RunKind.CLEAN:
+    if signature and control.kind is RunKind.CLEAN:
         if any(run.signature[:1] == (EXHAUSTED,) for run in runs):
-            plain = _plain_runs(laboratory, build, target, proof)
-        signature = next((run.signature for run in runs if run.kind is RunKind.VIOLATION), ())
-        if signature and minimising_runs:
+            plain = _plain_runs(laboratory, vulnerable, target, proof)
+        if minimising_runs and not setting.randomise:
             found = minimise(
                 laboratory,
-                build,
+                setting.build,
                 target=target,
                 proof=proof,
                 signature=signature,
                 budget=minimising_runs,
             )
             smallest, spent = found.proof, found.runs
-        if len(builds) > 1:
-            fixed = tuple(
-                run
-                for candidate in dict.fromkeys((proof, smallest))
-                for run in reproduce(
-                    laboratory, builds[1], target=target, proof=candidate, runs=FIXED_RUNS
-                )
+        if fixed_build is not None:
+            fixed_build = laboratory.build(about.recipe, Side.FIXED, flavour=setting.build.flavour)
+            fixed = _fixed_runs(
+                laboratory, fixed_build, target, (proof, smallest), like=(setting, runs)
             )
     verdict = decide(
-        (*runs, *further),
-        fixed=fixed if len(builds) > 1 else None,
+        runs if signature else (*runs, *further),
+        fixed=None if fixed_build is None else fixed,
         control=control,
-        claim=claim,
-        build_key=build.key,
-        observed=oracle(recipe.target(target).oracle).claim,
-        fixed_version=builds[1].version if len(builds) > 1 else "",
+        claim=about.claim,
+        build_key=vulnerable.key,
+        observed=oracle(about.recipe.target(target).oracle).claim,
+        fixed_version="" if fixed_build is None else fixed_build.version,
         minimised=bool(spent),
         plain=plain,
     )
-    return Examination(
-        recipe=recipe,
-        target=target,
-        proof_sha256=proof_sha256,
-        claim=claim,
+    if setting.words and verdict.confirmed:
+        verdict = replace(verdict, reason=f"{verdict.reason} {setting.words}")
+    return replace(
+        about,
         verdict=verdict,
-        vulnerable_build=build,
-        fixed_build=builds[1] if len(builds) > 1 else None,
+        vulnerable_build=setting.build,
+        fixed_build=fixed_build,
         control=control,
         vulnerable=runs,
         further=(*further, *(plain or ())),
@@ -141,16 +182,99 @@ def examine(
     )
 
 
-def _further_runs(
-    laboratory: Laboratory, build: Build, target: str, proof: bytes
+def _confirmed_twice(laboratory: Laboratory, done: Examination, proof: bytes) -> Examination:
+    """The same, at level 4 when level 3 was reached and another compiler's builds agree."""
+    if done.verdict.level != MINIMISED_LEVEL:
+        return done
+    second = _second_environment(laboratory, done.recipe, done.target, proof)
+    if second is None or not second.agrees:
+        return replace(done, second=second)
+    reason = f"{done.verdict.reason} The builds by clang show the same."
+    return replace(done, second=second, verdict=replace(done.verdict, level=4, reason=reason))
+
+
+def _unfit(laboratory: Laboratory, target: Target) -> Verdict | None:
+    """Why nothing can be run for a target here; None when something can."""
+    tier = laboratory.sandbox.tier()
+    if tier is Tier.NONE:
+        reason, detail = "This machine has no sandbox, and nothing runs without one.", "no_sandbox"
+    elif tier < laboratory.least:
+        reason = f"The sandbox gives {tier.name}; the policy asks for {laboratory.least.name}."
+        detail = "policy"
+    elif target.host not in oracle(target.oracle).hosts:
+        reason = f"The oracle {target.oracle} cannot watch what runs in {target.host}."
+        detail = "unsupported_class"
+    else:
+        return None
+    return Verdict(VerdictKind.NOT_VALIDATED, 0, reason, detail)
+
+
+def _build(
+    laboratory: Laboratory, recipe: Recipe, sides: Sequence[Side], flavour: Flavour
+) -> list[Build] | Verdict:
+    """The builds of the sides, or the verdict on an environment that cannot make them."""
+    stage = "toolchain"
+    try:
+        toolchain = laboratory.toolchain()
+        if flavour in BY_CLANG and not toolchain.has("clang"):
+            raise UnavailableError(
+                f"The flavour {flavour} needs clang.",
+                next_step="Install it: apt-get install clang.",
+            )
+        stage = "fetch"
+        for side in sides:
+            laboratory.source_tree(recipe, side)
+        stage = "build"
+        with ThreadPoolExecutor(max_workers=laboratory.workers) as pool:
+            return list(
+                pool.map(lambda side: laboratory.build(recipe, side, flavour=flavour), sides)
+            )
+    except ClearholdError as error:
+        return Verdict(VerdictKind.ENVIRONMENT_FAILURE, 0, error.message, stage)
+
+
+def _repeat(
+    laboratory: Laboratory, setting: _Setting, target: str, proof: bytes
 ) -> tuple[Run, ...]:
-    """What is tried before a refusal: layout randomisation on, and the build as users have it."""
-    again = reproduce(
-        laboratory, build, target=target, proof=proof, runs=FIRST_RUNS, randomise=True
-    )
-    if build.flavour is Flavour.PLAIN:
-        return again
-    return again + _plain_runs(laboratory, build, target, proof)
+    """As many runs in one setting as a decision needs."""
+    runs: tuple[Run, ...] = ()
+    while wanted := runs_wanted(runs):
+        runs += reproduce(
+            laboratory,
+            setting.build,
+            target=target,
+            proof=proof,
+            runs=wanted,
+            randomise=setting.randomise,
+        )
+    return runs
+
+
+def _until_shown(
+    laboratory: Laboratory, build: Build, target: str, proof: bytes
+) -> tuple[_Setting, tuple[Run, ...], tuple[Run, ...]]:
+    """The setting whose runs decide, these runs, and those of the other settings tried.
+
+    Before a refusal, layout randomisation is switched on, and then the build tried as users have it.
+    """
+    first = _Setting(build)
+    runs = _repeat(laboratory, first, target, proof)
+    if any(run.kind is not RunKind.CLEAN for run in runs):
+        return first, runs, ()
+    further: tuple[Run, ...] = ()
+    for setting in _other_settings(laboratory, build):
+        tried = _repeat(laboratory, setting, target, proof)
+        if any(run.kind is RunKind.VIOLATION for run in tried):
+            return setting, tried, (*runs, *further)
+        further += tried
+    return first, runs, further
+
+
+def _other_settings(laboratory: Laboratory, build: Build) -> Iterator[_Setting]:
+    yield _Setting(build, randomise=True, words="Seen only with the layout of memory randomised.")
+    if build.flavour is not Flavour.PLAIN and Flavour.PLAIN in build.recipe.build.flavours:
+        plain = laboratory.build(build.recipe, build.side, flavour=Flavour.PLAIN)
+        yield _Setting(plain, words="Seen only on the build without instrumentation.")
 
 
 def _plain_runs(laboratory: Laboratory, build: Build, target: str, proof: bytes) -> tuple[Run, ...]:
@@ -159,3 +283,44 @@ def _plain_runs(laboratory: Laboratory, build: Build, target: str, proof: bytes)
         return ()
     plain = laboratory.build(build.recipe, build.side, flavour=Flavour.PLAIN)
     return reproduce(laboratory, plain, target=target, proof=proof, runs=FIRST_RUNS)
+
+
+def _fixed_runs(
+    laboratory: Laboratory,
+    build: Build,
+    target: str,
+    proofs: Sequence[bytes],
+    *,
+    like: tuple[_Setting, Sequence[Run]],
+) -> tuple[Run, ...]:
+    """Runs on the fixed side in the same setting: of each proof as many as decided on the other."""
+    setting, decided = like
+    return tuple(
+        run
+        for proof in dict.fromkeys(proofs)
+        for run in reproduce(
+            laboratory,
+            build,
+            target=target,
+            proof=proof,
+            runs=len(decided),
+            randomise=setting.randomise,
+        )
+    )
+
+
+def _second_environment(
+    laboratory: Laboratory, recipe: Recipe, target: str, proof: bytes
+) -> Second | None:
+    """Runs on both sides as clang builds them; None when it cannot, or would be no other compiler."""
+    chosen = recipe.target(target)
+    if chosen.flavour is not Flavour.ADDRESS or chosen.host != "native":
+        return None
+    builds = _build(laboratory, recipe, (Side.VULNERABLE, Side.FIXED), Flavour.CLANG)
+    if isinstance(builds, Verdict):
+        return None
+    runs = [
+        reproduce(laboratory, build, target=target, proof=proof, runs=FIRST_RUNS)
+        for build in builds
+    ]
+    return Second(builds[0], builds[1], runs[0], runs[1])

@@ -87,6 +87,7 @@ class LaboratoryExaminer:
             target=report.target,
             proof=report.proof,
             claim=report.claim,
+            second_environment=True,
         )
         evidence = statement(done) if done.vulnerable_build else b""
         return Examined(done.verdict, _facts(done), evidence)

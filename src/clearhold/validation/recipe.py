@@ -37,14 +37,19 @@ class Flavour(StrEnum):
     """How a build is instrumented.
 
     Not at all, with AddressSanitizer, with UndefinedBehaviorSanitizer, with MemorySanitizer (clang),
-    or for fuzzing with AddressSanitizer (clang).
+    with AddressSanitizer by the other compiler (clang), or for fuzzing with it (clang).
     """
 
     PLAIN = "plain"
     ADDRESS = "address"
     UNDEFINED = "undefined"
     MEMORY = "memory"
+    CLANG = "clang"
     FUZZ = "fuzz"
+
+
+BY_CLANG = frozenset({Flavour.MEMORY, Flavour.CLANG, Flavour.FUZZ})
+"""The flavours that only clang makes."""
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,13 @@ from clearhold.validation import records
 from clearhold.validation.examiner import Examined, Examiner, Report
 from clearhold.validation.matrix import KnownProof
 from clearhold.validation.records import ValidationRecord
-from clearhold.validation.verdict import BLAMELESS, Claim, Verdict, VerdictKind
+from clearhold.validation.verdict import (
+    BLAMELESS,
+    Claim,
+    Verdict,
+    VerdictKind,
+    of_the_machine,
+)
 from clearhold.vault.service import Vault
 from clearhold.wire import dsse
 
@@ -280,7 +286,7 @@ class ValidationService:
         )
         if verdict.confirmed:
             self._findings.index_signature(unit, known.finding, verdict.signature)
-        elif verdict.kind is VerdictKind.ENVIRONMENT_FAILURE:
+        elif of_the_machine(verdict.label):
             later = next_try(_task(known.id, known.finding, attempt=attempt))
             if later is not None:
                 unit.enqueue(later[0], delay=later[1])
@@ -296,8 +302,7 @@ def _task(identity: ValidationId, finding: FindingId, *, attempt: int = 0) -> Ta
 
 def _final(known: ValidationRecord) -> bool:
     """Whether there is a verdict on the finding, not on the machine that looked at it."""
-    failed = (known.verdict or "").startswith(VerdictKind.ENVIRONMENT_FAILURE)
-    return known.state == "decided" and not failed
+    return known.state == "decided" and not of_the_machine(known.verdict or "")
 
 
 def _place(identity: ValidationId) -> tuple[str, str, str]:

@@ -1,16 +1,17 @@
 """Verdicts: a closed list, and a pure decision from recorded runs.
 
 Levels of evidence: 0 text only, 1 a trace to code that exists at that version, 2 reproduced,
-3 reproduced, gone on the fixed version and minimised. Level 4, a second independent environment,
-is not given here. A verdict that the laboratory itself failed never counts against a submitter.
+3 reproduced, gone on the fixed version and minimised, 4 the same in a second environment that another
+compiler made. A verdict that the laboratory itself failed never counts against a submitter.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from clearhold.validation.crash import similar
 from clearhold.validation.oracles import RunKind
@@ -18,7 +19,7 @@ from clearhold.validation.reproduce import Run
 
 FIRST_RUNS = 5
 EXTENDED_RUNS = 20
-FIXED_RUNS = 2
+MINIMISED_LEVEL = 3
 FLAKY_SHARE = 0.5
 EXHAUSTED = "stack-exhaustion"
 """The family of faults that instrumentation alone can bring about."""
@@ -39,6 +40,19 @@ class VerdictKind(StrEnum):
     ALREADY_FIXED = "already_fixed"
 
 
+DETAILS: Final[Mapping[VerdictKind, frozenset[str]]] = {
+    VerdictKind.REPRODUCED: frozenset({"", "no fix yet"}),
+    VerdictKind.CRASHES_BOTH: frozenset({""}),
+    VerdictKind.DIFFERENT_CRASH: frozenset({""}),
+    VerdictKind.HARNESS_FAULT: frozenset({""}),
+    VerdictKind.RESOURCE_LIMIT: frozenset({"oom", "timeout", "disk", "output"}),
+    VerdictKind.ENVIRONMENT_FAILURE: frozenset({"fetch", "build", "toolchain", ""}),
+    VerdictKind.NOT_VALIDATED: frozenset(
+        {"no_sandbox", "no_recipe", "unsupported_class", "policy", "no_proof"}
+    ),
+}
+"""What stands in the brackets of a verdict; of the kinds left out, a share, a build or a version."""
+
 BLAMELESS = frozenset(
     {
         VerdictKind.HARNESS_FAULT,
@@ -47,6 +61,12 @@ BLAMELESS = frozenset(
     }
 )
 """Verdicts that say nothing about the report and never count against who sent it."""
+
+
+def of_the_machine(label: str) -> bool:
+    """Whether a verdict is only about the machine that looked, so that another try may tell more."""
+    no_sandbox = f"{VerdictKind.NOT_VALIDATED}(no_sandbox)"
+    return label.startswith(VerdictKind.ENVIRONMENT_FAILURE) or label == no_sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +188,7 @@ def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
     why = (
         "The proof is not of the form that the target takes."
         if kinds[RunKind.UNUSABLE]
-        else f"No violation in {len(runs)} runs."
+        else f"No violation in {len(runs)} runs{f': {common}' if common else ''}."
     )
     return Verdict(VerdictKind.NOT_REPRODUCED, 0, why, build_key[:12])
 
@@ -240,6 +260,13 @@ def _against_fix(
             VerdictKind.CRASHES_BOTH,
             1,
             f"{fixed_version} shows {same} violation: {unfixed.reason}.",
+            signature=shown.signature,
+        )
+    if unfixed.kind is RunKind.INCONCLUSIVE:
+        return Verdict(
+            VerdictKind.CRASHES_BOTH,
+            1,
+            f"{fixed_version} is not free of it: {unfixed.reason}.",
             signature=shown.signature,
         )
     if unfixed.kind is RunKind.RESOURCE_LIMIT:
