@@ -7,13 +7,15 @@ the sandbox, so the same key gives the same bytes anywhere with the same toolcha
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -191,6 +193,7 @@ class Laboratory:
         self.workers = workers
         self._sources = sources
         self._least = least
+        self._cache = cache
         self._trees = cache / "trees"
         self._builds = cache / "builds"
         self._toolchain: Toolchain | None = None
@@ -223,24 +226,37 @@ class Laboratory:
         """
         trees: dict[str, Path] = {}
         digest = hashlib.sha256()
-        for source in recipe.side(side).sources:
-            archive = self._sources.fetch(source.origin, source.sha256)
-            trees[source.into] = unpack(archive, source.sha256, self._trees)
-            digest.update(f"{source.into}={source.sha256}\n".encode())
+        with self._alone_at_the_origins():
+            for source in recipe.side(side).sources:
+                archive = self._sources.fetch(source.origin, source.sha256)
+                trees[source.into] = unpack(archive, source.sha256, self._trees)
+                digest.update(f"{source.into}={source.sha256}\n".encode())
         return trees, digest.hexdigest()
+
+    @contextlib.contextmanager
+    def _alone_at_the_origins(self) -> Iterator[None]:
+        """One fetch at a time on one cache, whichever thread or process it is in.
+
+        Both sides of a recipe are wanted at once, and package managers lock what they work in.
+        """
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with (self._cache / "fetching.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
 
     def tool_trees(self, recipe: Recipe) -> tuple[Path, ...]:
         """The unpacked tools of the recipe's tests, in order."""
         tools = recipe.tests.tools if recipe.tests else ()
-        return tuple(
-            unpack(
-                self._sources.fetch(tool.origin, tool.sha256),
-                tool.sha256,
-                self._trees,
-                strip=False,
+        with self._alone_at_the_origins():
+            return tuple(
+                unpack(
+                    self._sources.fetch(tool.origin, tool.sha256),
+                    tool.sha256,
+                    self._trees,
+                    strip=False,
+                )
+                for tool in tools
             )
-            for tool in tools
-        )
 
     def build(
         self, recipe: Recipe, side: Side, *, flavour: Flavour, patch: bytes | None = None

@@ -1,12 +1,13 @@
 """Evidence of a reproduction: an in-toto Statement v1 that a stranger can replay.
 
-The subjects are the proof and the two builds, by SHA-256; the predicate holds every hash, argument
-vector, environment, limit, isolation tier as measured, and each run. Logs are named by hash alone,
+The subjects are the proof and the two builds, by SHA-256; the predicate holds the proof when it is
+small, every hash, argument vector, environment, limit, isolation tier as measured, and each run. Logs are named by hash alone,
 since they may hold embargoed detail.
 """
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 from clearhold.kernel.errors import InvalidError
@@ -17,12 +18,14 @@ from clearhold.validation.reproduce import Run, invocation
 from clearhold.wire import dsse
 
 PREDICATE_TYPE: Final = "urn:clearhold:attestation:reproduction:v0.1"
+LARGEST_PROOF_WITHIN: Final = 256 * 1024
 
 
-def statement(done: Examination) -> bytes:
-    """The unsigned statement of an examination that ran something.
+def statement(done: Examination, proof: bytes) -> bytes:
+    """The unsigned statement of an examination of `proof` that ran something.
 
-    Raises `InvalidError` when nothing was built.
+    A proof of up to `LARGEST_PROOF_WITHIN` bytes is part of it, so that it can be replayed from
+    the evidence alone. Raises `InvalidError` when nothing was built.
     """
     if done.vulnerable_build is None:
         raise InvalidError("Nothing was run, so there is nothing to attest.")
@@ -34,6 +37,17 @@ def statement(done: Examination) -> bytes:
     predicate: dict[str, Any] = {
         "recipe": {"name": done.recipe.name, "sha256": done.recipe.digest},
         "target": done.target,
+        "proof": {
+            "sha256": done.proof_sha256,
+            "base64": base64.b64encode(proof).decode()
+            if len(proof) <= LARGEST_PROOF_WITHIN
+            else "",
+        },
+        "claim": {
+            "violation": done.claim.violation,
+            "version": done.claim.version,
+            "frames": list(done.claim.frames),
+        },
         "builds": {side: _build(build) for side, build in builds.items()},
         "run": {
             "argv": list(how.argv),

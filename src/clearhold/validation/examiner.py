@@ -89,7 +89,7 @@ class LaboratoryExaminer:
             claim=report.claim,
             second_environment=True,
         )
-        evidence = statement(done) if done.vulnerable_build else b""
+        evidence = statement(done, report.proof) if done.vulnerable_build else b""
         return Examined(done.verdict, _facts(done), evidence)
 
     def compare(

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
+from clearhold.adapters.signer_file import signing_key
+from clearhold.assembly import open_laboratory
+from clearhold.delivery.cli.output import (
+    EXIT_REFUSED,
+    SEALED_TO,
+    JsonOption,
+    hub,
+    show,
+    told,
+)
+from clearhold.kernel.errors import InvalidError
+from clearhold.settings import Settings, from_environment
+from clearhold.validation import replay as replaying
+from clearhold.validation.recipe import load
+
+_PROOF = typer.Option(None, help="The proof, when the evidence only names it.")
+_KEY = typer.Option("", help="The hub's public key: the evidence must be signed by it.")
 
 app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
 
@@ -32,3 +51,71 @@ def evidence(finding: str, out: Path, sealed_to: str | None = SEALED_TO) -> None
     path = f"/api/v1/validation/{finding}/evidence"
     out.write_bytes(hub().download(path, sealed_to=sealed_to))
     typer.echo(f"Wrote {out}.")
+
+
+@app.command("key")
+@told
+def key(*, as_json: bool = JsonOption) -> None:
+    """Print the public key that this hub signs evidence with, on the hub's own machine."""
+    public = signing_key(from_environment().key_directory, "validation").public_key()
+    show({"key": public.public_bytes_raw().hex()}, as_json=as_json)
+
+
+@app.command("replay")
+@told
+def replay(
+    evidence: Path,
+    proof: Path | None = _PROOF,
+    key: str = _KEY,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Do again what evidence says was done, on this machine; ends with 1 when it comes out otherwise.
+
+    It needs no hub, no account and no token: the sources come from where they were published.
+    """
+    recorded = replaying.read(_content(evidence), key=_public_key(key) if key else None)
+    content = recorded.proof if proof is None else _content(proof)
+    if content is None:
+        raise InvalidError(
+            "The evidence names the proof by its hash alone.",
+            next_step=f"Give the file with SHA-256 {recorded.proof_sha256} as --proof.",
+        )
+    recipe = load(recorded.recipe)
+    with tempfile.TemporaryDirectory(prefix="clearhold-replay-", dir="/var/tmp") as scratch:
+        laboratory = open_laboratory(_with_cache(from_environment(), Path(scratch)))
+        done = replaying.replay(laboratory, recipe, recorded, content)
+    signed = recorded.signed_by or "not checked: no --key was given"
+    show({**asdict(done), "signed_by": signed}, as_json=as_json)
+    if not done.agrees:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _with_cache(settings: Settings, scratch: Path) -> Settings:
+    """The settings, with a cache that is thrown away for who may not write where the hub's lies."""
+    try:
+        settings.cache_directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.cache_directory):
+            return settings
+    except OSError:
+        scratch.chmod(0o755)  # the sandbox's own user enters it
+        return replace(settings, cache_directory=scratch)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise InvalidError(
+            f"{path} cannot be read: {problem.strerror}.", next_step="Give an existing file."
+        ) from problem
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    try:
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+    except ValueError as problem:
+        raise InvalidError(
+            "The key is no Ed25519 public key of 64 hexadecimal digits.",
+            next_step="Ask the hub for what `clearhold validate key` prints.",
+        ) from problem
