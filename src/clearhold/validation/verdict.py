@@ -173,23 +173,20 @@ def decide(
 
 
 def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
-    kinds = Counter(run.kind for run in runs)
-    reasons = Counter(run.reason for run in runs if run.kind is not RunKind.CLEAN)
-    common = reasons.most_common(1)[0][0] if reasons else ""
-    if kinds[RunKind.FAULT]:
-        return Verdict(VerdictKind.HARNESS_FAULT, 0, f"The harness failed: {common}.")
-    if kinds[RunKind.RESOURCE_LIMIT]:
-        return Verdict(
-            VerdictKind.RESOURCE_LIMIT,
-            0,
-            "The run reached a limit, which proves nothing under this oracle.",
-            common,
-        )
-    why = (
-        "The proof is not of the form that the target takes."
-        if kinds[RunKind.UNUSABLE]
-        else f"No violation in {len(runs)} runs{f': {common}' if common else ''}."
-    )
+    def common(*kinds: RunKind) -> str:
+        reasons = Counter(run.reason for run in runs if run.kind in kinds)
+        return reasons.most_common(1)[0][0] if reasons else ""
+
+    if fault := common(RunKind.FAULT):
+        return Verdict(VerdictKind.HARNESS_FAULT, 0, f"The harness failed: {fault}.")
+    if limit := common(RunKind.RESOURCE_LIMIT):
+        why = "The run reached a limit, which proves nothing under this oracle."
+        return Verdict(VerdictKind.RESOURCE_LIMIT, 0, why, limit)
+    if common(RunKind.UNUSABLE):
+        why = "The proof is not of the form that the target takes."
+    else:
+        unclear = common(RunKind.INCONCLUSIVE)
+        why = f"No violation in {len(runs)} runs{f': {unclear}' if unclear else ''}."
     return Verdict(VerdictKind.NOT_REPRODUCED, 0, why, build_key[:12])
 
 

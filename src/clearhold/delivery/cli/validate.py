@@ -23,11 +23,16 @@ from clearhold.kernel.errors import InvalidError
 from clearhold.settings import Settings, from_environment
 from clearhold.validation import replay as replaying
 from clearhold.validation.recipe import load
+from clearhold.validation.versions import affected_versions, read_releases
 
 _PROOF = typer.Option(None, help="The proof, when the evidence only names it.")
 _KEY = typer.Option("", help="The hub's public key: the evidence must be signed by it.")
 
 app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
+
+_RELEASES = typer.Option(
+    None, help="YAML list of releases, oldest first: version and sources of each."
+)
 
 
 @app.command("show")
@@ -119,3 +124,35 @@ def _public_key(text: str) -> Ed25519PublicKey:
             "The key is no Ed25519 public key of 64 hexadecimal digits.",
             next_step="Ask the hub for what `clearhold validate key` prints.",
         ) from problem
+
+
+@app.command("versions")
+@told
+def versions(
+    recipe: str,
+    target: str,
+    proof: Path,
+    releases: Path | None = _RELEASES,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Run a proof on release after release on this machine, and tell which are affected."""
+    chosen = load(recipe)
+    listed = () if releases is None else read_releases(_content(releases))
+    found = affected_versions(
+        open_laboratory(from_environment()),
+        chosen,
+        target=target,
+        proof=_content(proof),
+        releases=listed,
+        on_answer=lambda version, answer: typer.echo(f"{version}: {answer}", err=True),
+    )
+    show(
+        {
+            "package": chosen.package,
+            "affected": [asdict(stretch) for stretch in found.stretches],
+            "answers": {version: str(answer) for version, answer in found.answers.items()},
+            "all_asked": found.scanned,
+        },
+        as_json=as_json,
+    )
