@@ -297,3 +297,92 @@ def test_a_whole_package_by_another_spelling_is_one(
     wide = scope(*paths, versions=Versions(start="0.dev0"), functions=("?*",))
     with pytest.raises(InvalidError, match="whole package"):
         claim(hub, first, wide, "1", window=timedelta(days=30))
+
+
+def test_a_newcomer_does_not_overtake_who_waits(
+    hub: Hub, holder: Actor, first: Actor, second: Actor, pass_time: Callable[[], None]
+) -> None:
+    """Also where what it wants is free; it is refused as one that meets a lease is."""
+    held = claim(hub, holder, scope("lib/a.c"), "held")
+    place = wait(hub, first, scope("lib/"), "wide")
+    told = []
+    for path in ("lib/b.c", "lib/a.c"):
+        with pytest.raises(ConflictError) as refused:
+            claim(hub, second, scope(path), path)
+        told.append((refused.value.message, refused.value.next_step, set(refused.value.facts)))
+    assert told[0] == told[1]
+    assert claim(hub, second, scope("docs/"), "apart")
+    assert claim(hub, second, scope("lib/b.c"), "watch", mode=Mode.NOTIFY_ONLY)
+    hub.scanning.release(holder, held.lease.id, fence=held.lease.fence)
+    with pytest.raises(ConflictError):
+        claim(hub, holder, scope("lib/a.c"), "at once again")
+    pass_time()
+    assert hub.scanning.queue.get(first, place.id).state is Waits.GRANTED
+
+
+def test_who_waits_may_claim_what_it_waits_for_itself(
+    hub: Hub, holder: Actor, first: Actor
+) -> None:
+    claim(hub, holder, scope("lib/a.c"), "held")
+    wait(hub, first, scope("lib/"), "wide")
+    assert claim(hub, first, scope("lib/b.c"), "part")
+
+
+def test_a_place_that_stands_in_its_own_way_holds_off_no_claim(
+    hub: Hub, first: Actor, second: Actor, coordinator: Actor
+) -> None:
+    claim(hub, first, scope("tiny.c"), "1")
+    wait(hub, first, scope("**"), "2")
+    assert claim(hub, second, scope("other.c"), "3")
+
+
+def test_a_suspended_holders_lease_ends_when_it_stands_in_the_way(
+    hub: Hub, holder: Actor, first: Actor, second: Actor, coordinator: Actor
+) -> None:
+    """For good: once the holder is back, no two hold the same."""
+    taken = claim(hub, holder, scope("lib/"), "1")
+    apart = claim(hub, holder, scope("docs/"), "2")
+    (name,) = {each.agreement for each in hub.agreements.standings(holder)}
+    with pytest.raises(ConflictError):
+        claim(hub, first, scope("lib/a.c"), "before")
+    hub.agreements.bar(coordinator, name, holder.party, Act.SUSPEND, reason="harm")
+    assert claim(hub, first, scope("lib/a.c"), "3")
+    hub.agreements.bar(coordinator, name, holder.party, Act.RESUME, reason="settled")
+    ended = hub.scanning.get(holder, taken.lease.id)
+    assert (ended.state, ended.lease.end_reason) == (State.REVOKED, StopReason.HOLDER_SUSPENDED)
+    with pytest.raises(ConflictError):
+        hub.scanning.heartbeat(holder, taken.lease.id, fence=taken.lease.fence)
+    assert hub.scanning.heartbeat(holder, apart.lease.id, fence=apart.lease.fence)
+    with pytest.raises(ConflictError):
+        claim(hub, second, scope("docs/"), "4")
+
+
+def test_what_a_suspended_party_leased_is_granted_to_who_waits(
+    hub: Hub,
+    holder: Actor,
+    first: Actor,
+    coordinator: Actor,
+    pass_time: Callable[[], None],
+) -> None:
+    claim(hub, holder, scope("lib/"), "1")
+    place = wait(hub, first, scope("lib/a.c"), "2")
+    (name,) = {each.agreement for each in hub.agreements.standings(holder)}
+    hub.agreements.bar(coordinator, name, holder.party, Act.SUSPEND, reason="harm")
+    pass_time()
+    assert hub.scanning.queue.get(first, place.id).state is Waits.GRANTED
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        Versions(before="99999999"),
+        Versions(start="0.0.1", before="99999999!0"),
+        Versions(start="1", before="2"),
+    ],
+)
+def test_a_range_that_ends_far_off_is_a_whole_package(
+    hub: Hub, first: Actor, versions: Versions
+) -> None:
+    with pytest.raises(InvalidError, match="whole package"):
+        claim(hub, first, scope("**", versions=versions), "1", window=timedelta(days=4))
+    assert claim(hub, first, scope("**", versions=versions), "1", window=timedelta(days=3))

@@ -197,3 +197,22 @@ def test_a_whole_package_is_held_for_some_days_at_most(hub: Hub, rival: Actor) -
     with pytest.raises(ClearholdError, match="whole package"):
         claim(hub, rival, whole, "long", window=timedelta(days=4))
     assert claim(hub, rival, whole, "short", window=timedelta(days=3))
+
+
+def test_a_refused_claim_sent_again_is_answered_the_same_and_not_counted(
+    hub: Hub, rival: Actor, prying: Actor, clock: Any
+) -> None:
+    """Also when what stood in its way is gone: asking again needs a new key, and counts."""
+    held = claim(hub, rival, scope("src/taken"), "held")
+    with pytest.raises(ConflictError) as refused:
+        claim(hub, prying, scope("src/**"), "k")
+    for number in range(2 * Limits().answers):
+        if number == Limits().answers:
+            hub.scanning.release(rival, held.lease.id, fence=held.lease.fence)
+        with pytest.raises(ConflictError) as again:
+            claim(hub, prying, scope("src/**"), "k")
+        assert again.value.facts == refused.value.facts
+        assert again.value.message == refused.value.message
+    assert claim(hub, prying, scope("src/**"), "new")
+    clock.advance(DAY)
+    assert claim(hub, prying, scope("src/**"), "k")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,7 +34,8 @@ class Attempt:
     """A question about a lane that was answered.
 
     `told` says that the answer told of others there, or may have by being a narrower question;
-    `advised` that it named free scopes. `scope` is sealed for the lane.
+    `advised` that it named free scopes. `scope` is sealed for the lane, and so is `answer`, what a
+    refused claim is answered when it is sent again with its key.
     """
 
     id: str
@@ -46,6 +47,9 @@ class Attempt:
     advised: bool
     scope: bytes | None
     introduce: bytes | None = None
+    idempotency_key: str | None = None
+    request: bytes | None = None
+    answer: bytes | None = None
 
 
 class Waits(StrEnum):
@@ -110,8 +114,31 @@ def add_attempt(unit: UnitOfWork, new: Attempt) -> None:
             advised=new.advised,
             scope=new.scope,
             introduce=new.introduce,
+            idempotency_key=new.idempotency_key,
+            request=new.request,
+            answer=new.answer,
         )
     )
+
+
+def refused_before(
+    unit: UnitOfWork, party: PartyId, key: str, request: bytes, *, since: datetime
+) -> Attempt | None:
+    """The latest refusal of this very claim of a party."""
+    with unit.as_service():
+        row = unit.connection.execute(
+            select(attempt)
+            .where(
+                attempt.c.party == party,
+                attempt.c.idempotency_key == key,
+                attempt.c.request == request,
+                attempt.c.answer.is_not(None),
+                attempt.c.asked_at > since,
+            )
+            .order_by(attempt.c.id.desc())
+            .limit(1)
+        ).one_or_none()
+    return None if row is None else _attempt(row)
 
 
 def attempts_since(
@@ -167,7 +194,7 @@ def forget_attempts(unit: UnitOfWork, lane: bytes, before: datetime) -> None:
             .where(
                 attempt.c.lane == lane, attempt.c.asked_at <= before, attempt.c.scope.is_not(None)
             )
-            .values(scope=None, introduce=None)
+            .values(scope=None, introduce=None, answer=None)
         )
 
 
@@ -266,6 +293,17 @@ def queue(unit: UnitOfWork, lane: bytes, *, limit: int) -> tuple[StoredWait, ...
     return tuple(_wait(row) for row in rows)
 
 
+def with_queues(unit: UnitOfWork, lanes: Iterable[bytes]) -> frozenset[bytes]:
+    """Those of some lanes in which somebody waits: for services alone."""
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(waiting.c.lane)
+            .distinct()
+            .where(waiting.c.lane.in_(tuple(lanes)), waiting.c.state == Waits.WAITING)
+        ).scalars()
+        return frozenset(map(bytes, rows))
+
+
 def end_wait(
     unit: UnitOfWork, identity: str, *, state: Waits, lease_id: LeaseId | None = None
 ) -> None:
@@ -333,6 +371,9 @@ def _attempt(row: Row[Any]) -> Attempt:
         advised=row.advised,
         scope=None if row.scope is None else bytes(row.scope),
         introduce=None if row.introduce is None else bytes(row.introduce),
+        idempotency_key=row.idempotency_key,
+        request=None if row.request is None else bytes(row.request),
+        answer=None if row.answer is None else bytes(row.answer),
     )
 
 

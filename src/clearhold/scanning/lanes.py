@@ -35,10 +35,11 @@ _CHECKED_AT_ONCE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lease in force and its scope."""
+    """A lease in force and its scope; not `heeded` when its holder is suspended."""
 
     stored: records.StoredLease
     scope: Scope
+    heeded: bool = True
 
 
 @dataclass(slots=True)
@@ -66,11 +67,19 @@ class Sight:
         *,
         among: Callable[[Entry], bool],
         besides: PartyId | None = None,
+        end: Callable[[Held], None] | None = None,
     ) -> Held | None:
-        """Some lease in force that overlaps a scope, of another party than `besides`."""
+        """Some lease in force that overlaps a scope, of another party than `besides`.
+
+        Leases of suspended parties are handed to `end` and passed over; without it they count.
+        """
         with self._kept.lock:
-            found = self._overlapping(unit, wanted, among)
-            return next((each for each in found if each.stored.lease.party != besides), None)
+            for each in self._overlapping(unit, wanted, among):
+                if end is not None and not each.heeded:
+                    end(each)
+                elif each.stored.lease.party != besides:
+                    return each
+            return None
 
     def every(
         self, unit: UnitOfWork, wanted: Scope, *, among: Callable[[Entry], bool]
@@ -93,11 +102,12 @@ class Sight:
         while batch := {each.fence: each.scope for each in islice(found, at_once)}:
             at_once = _AT_ONCE
             there = {
-                each.lease.fence: each for each in records.standing(unit, self.name, tuple(batch))
+                stored.lease.fence: (stored, heeded)
+                for stored, heeded in records.standing(unit, self.name, tuple(batch))
             }
             kept.doubtful |= batch.keys() - there.keys()
-            for fence, stored in there.items():
-                yield Held(stored, batch[fence])
+            for fence, (stored, heeded) in there.items():
+                yield Held(stored, batch[fence], heeded)
 
     def scopes(self, fences: Iterable[int]) -> dict[int, Scope]:
         """The scopes of some of its leases, by their tokens."""
@@ -157,9 +167,23 @@ class Lanes:
         self, unit: UnitOfWork, within: CompartmentId, place: tuple[str, str, str], wanted: Scope
     ) -> bytes:
         """A scope sealed for its lane, whose compartment is `within`."""
-        content = msgspec.json.encode(wanted.to_plain(), order="sorted")
+        return self.seal_content(
+            unit, within, place, msgspec.json.encode(wanted.to_plain(), order="sorted")
+        )
+
+    def seal_content(
+        self, unit: UnitOfWork, within: CompartmentId, place: tuple[str, str, str], content: bytes
+    ) -> bytes:
+        """Content sealed for its lane, which services alone open."""
         with unit.as_service():
             return self._vault.seal(unit, within, place=place, content=content)
+
+    def open_content(
+        self, unit: UnitOfWork, within: CompartmentId, place: tuple[str, str, str], sealed: bytes
+    ) -> bytes:
+        """What `seal_content` sealed."""
+        with unit.as_service():
+            return self._vault.unseal(unit, within, place=place, sealed=sealed, reader=READER)
 
     def open(
         self,

@@ -75,12 +75,13 @@ LIVE: Final = (State.GRANTED, State.ACTIVE)
 
 
 class StopReason(StrEnum):
-    """Why a coordinator ends leases."""
+    """Why a coordinator, or the hub itself, ends leases."""
 
     OWNER_OPTED_OUT = "owner-opted-out"
     HARM = "harm"
     RULES_BROKEN = "rules-broken"
     EMERGENCY = "emergency"
+    HOLDER_SUSPENDED = "holder-suspended"
 
 
 class Outcome(StrEnum):

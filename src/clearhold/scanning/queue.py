@@ -2,7 +2,7 @@
 
 Whoever waits is told that it waits, and nothing of who or how many wait or hold. A lease is granted
 for as long as `Limits.offer` unless its first heartbeat comes by then. Nobody is served before
-somebody who came earlier and wants what overlaps. Answers come from a task and never at once, so
+somebody who came earlier and wants what overlaps, and no claim overtakes who waits. Answers come from a task and never at once, so
 that joining tells no more than a claim would, and places are counted by the day like claims.
 """
 
@@ -21,12 +21,12 @@ from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
-from clearhold.kernel.ids import LeaseId, PartyId, new_id
+from clearhold.kernel.ids import LeaseId, new_id
 from clearhold.ports.engine import Task
 from clearhold.scanning import claim_records as records
 from clearhold.scanning import records as leases
 from clearhold.scanning.claim_records import Kind, StoredWait, Waits
-from clearhold.scanning.claims import Claims, Wanted
+from clearhold.scanning.claims import WAIT_PLACE, Claims, Wanted
 from clearhold.scanning.lanes import READER, Entered, Lanes
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.model import Mode, collide
@@ -39,9 +39,7 @@ from clearhold.vault.service import Vault
 
 SERVE: Final = "scanning.queue"
 MOST_LISTED: Final = 100
-_MOST_SERVED: Final = 256
 _SLOT: Final = timedelta(minutes=5)
-_PLACE: Final = ("scan_waiting", "in_lane")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ class ScanQueue:
                 place=("scan_waiting", "scope", identity),
                 content=msgspec.json.encode(wanted.scope.to_plain(), order="sorted"),
             ),
-            in_lane=self._lanes.seal(unit, lane.within, (*_PLACE, identity), wanted.scope),
+            in_lane=self._lanes.seal(unit, lane.within, (*WAIT_PLACE, identity), wanted.scope),
             idempotency_key=wanted.key,
             request=wanted.request,
         )
@@ -200,19 +198,13 @@ class ScanQueue:
 
     def _serve_one(self, unit: UnitOfWork, lane: Entered) -> bool:
         """Grant one lease to the first who can have what it waits for; whether there was one."""
-        waiting = records.queue(unit, lane.name, limit=_MOST_SERVED)
-        rows = [(each.id, each.in_lane or b"") for each in waiting]
-        scopes = self._lanes.open(unit, lane.within, _PLACE, rows)
         before: list[tuple[Mode, Scope]] = []
-        for each, scope in zip(waiting, scopes, strict=True):
-            wanted = Wanted(
-                scope, each.mode, each.window, each.budget_s, f"queue:{each.id}", each.request
-            )
+        for each, wanted in self._claims.waiting(unit, lane):
             if self._may_have(unit, lane, each, wanted, before):
                 self._grant(unit, lane, each, wanted)
                 return True
-            if not self._blocks_itself(unit, lane, each.party, wanted):
-                before.append((each.mode, scope))
+            if not self._claims.blocks_itself(unit, lane, each.party, wanted):
+                before.append((each.mode, wanted.scope))
         return False
 
     def _may_have(
@@ -228,7 +220,10 @@ class ScanQueue:
         ):
             return False
         against = lane.sight.first(
-            unit, wanted.scope, among=lambda entry: collide(wanted.mode, entry.mode)
+            unit,
+            wanted.scope,
+            among=lambda entry: collide(wanted.mode, entry.mode),
+            end=self._claims.ending(unit),
         )
         if against is not None:
             return False
@@ -238,22 +233,6 @@ class ScanQueue:
             opted_out(unit, wanted.scope) is None
             and self._claims.unfair(unit, place.party, lane, wanted) is None
         )
-
-    def _blocks_itself(
-        self, unit: UnitOfWork, lane: Entered, party: PartyId, wanted: Wanted
-    ) -> bool:
-        """Whether what a place waits for is its own party's doing: then it holds up nobody."""
-        if not allows(unit, party, Permission.SCANNING_CLAIM):
-            return True
-        if self._claims.unfair(unit, party, lane, wanted) is not None:
-            return True
-        mine = {
-            each.lease.fence
-            for each in leases.of_party_in(unit, party, lane.name)
-            if collide(wanted.mode, each.lease.mode)
-        }
-        own = lane.sight.scopes(mine).values()
-        return any(wanted.scope.overlap(each) for each in own)
 
     def _grant(self, unit: UnitOfWork, lane: Entered, place: StoredWait, wanted: Wanted) -> None:
         _, others = self._claims.met(unit, place.party, lane, wanted)

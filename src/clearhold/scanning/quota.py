@@ -7,20 +7,31 @@ own attempts alone, so a refusal for their sake tells nothing of anybody.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
 
 from clearhold.access.model import Actor
 from clearhold.kernel.errors import LimitError
-from clearhold.kernel.ids import new_id
+from clearhold.kernel.ids import PartyId, new_id
 from clearhold.scanning import claim_records as records
 from clearhold.scanning.claim_records import Attempt, Kind
 from clearhold.scanning.lanes import Entered, Lanes
 from clearhold.scanning.limits import DAY, Limits
-from clearhold.scanning.scope import Scope
+from clearhold.scanning.scope import Scope, from_plain
 from clearhold.store.unit_of_work import UnitOfWork
 
 PLACE = ("scan_attempt", "scope")
+_ANSWER = ("scan_attempt", "answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal as it is kept: the claim's key, and the free scopes that were named."""
+
+    key: str
+    free: tuple[Scope, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,19 @@ class Quota:
                 next_step="Leave the places you have, and ask again tomorrow.",
             )
 
+    def refused_before(
+        self, unit: UnitOfWork, party: PartyId, lane: Entered, *, key: str, request: bytes
+    ) -> tuple[str, tuple[Scope, ...]] | None:
+        """The attempt at this very claim that was refused within a day, and the scopes it named.
+
+        Whoever sends a claim again, for the answer got lost, is answered the same and not counted.
+        """
+        found = records.refused_before(unit, party, key, request, since=unit.now - DAY)
+        if found is None or found.answer is None:
+            return None
+        content = self._lanes.open_content(unit, lane.within, (*_ANSWER, found.id), found.answer)
+        return found.id, tuple(map(from_plain, msgspec.json.decode(content)))
+
     def note(
         self,
         unit: UnitOfWork,
@@ -89,16 +113,19 @@ class Quota:
         digest: bytes,
         told: bool,
         advised: bool = False,
+        refused: Refused | None = None,
     ) -> str:
         """Write an attempt down, and in the ledger what it is committed to; its id."""
         identity = new_id(unit.now)
-        sealed = None
+        new = Attempt(identity, actor.party, lane.name, unit.now, kind, told, advised, None)
         if told:
             sealed = self._lanes.seal(unit, lane.within, (*PLACE, identity), wanted)
-        records.add_attempt(
-            unit,
-            Attempt(identity, actor.party, lane.name, unit.now, kind, told, advised, sealed),
-        )
+            new = replace(new, scope=sealed)
+        if refused is not None:
+            answer = msgspec.json.encode([each.to_plain() for each in refused.free])
+            sealed = self._lanes.seal_content(unit, lane.within, (*_ANSWER, identity), answer)
+            new = replace(new, idempotency_key=refused.key, request=digest, answer=sealed)
+        records.add_attempt(unit, new)
         unit.record(
             "scanning:claim:commit",
             actor=actor.principal,

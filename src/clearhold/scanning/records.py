@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from clearhold.access.allowances import open_now
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
 from clearhold.kernel.ids import CompartmentId, LeaseId, PartyId
 from clearhold.scanning.model import Lease, Mode, State, StopReason
 from clearhold.scanning.tables import scan_lane as lane
@@ -138,15 +140,21 @@ def fences_in(
         return frozenset(rows.scalars())
 
 
-def standing(unit: UnitOfWork, package: bytes, fences: Sequence[int]) -> tuple[StoredLease, ...]:
-    """Those of a lane's leases that are in force, whoever holds them: for services alone."""
+def standing(
+    unit: UnitOfWork, package: bytes, fences: Sequence[int]
+) -> tuple[tuple[StoredLease, bool], ...]:
+    """Those of a lane's leases that are in force, whoever holds them: for services alone.
+
+    With each comes whether its holder may still hold leases, which a suspended party may not.
+    """
+    heeded = open_now(lease.c.party, Permission.SCANNING_CLAIM, unit.now)
     with unit.as_service():
         rows = unit.connection.execute(
-            select(lease).where(
+            select(lease, heeded.label("heeded")).where(
                 lease.c.lane == package, lease.c.fence.in_(fences), *_in_force(unit.now)
             )
         ).all()
-    return tuple(_lease(row) for row in rows)
+    return tuple((_lease(row), bool(row.heeded)) for row in rows)
 
 
 def live_in(unit: UnitOfWork, packages: Iterable[bytes]) -> tuple[StoredLease, ...]:

@@ -91,14 +91,14 @@ class SoftwareScope:
 
     @property
     def whole_package(self) -> bool:
-        """Whether nothing but wildcards bounds its files and functions, in versions without end.
+        """Whether nothing but wildcards bounds its files and functions, in a range of versions.
 
-        What takes all but nothing, as `**/*` from version 0.0.1 on, counts as everything.
+        Every range counts, also one with an end: which versions there will be nobody knows, and an
+        end that is far off bounds nothing. What takes all but nothing, as `**/*`, is everything.
         """
-        open_ended = self.versions.exact is None and not self.versions.commits
+        ranged = self.versions.exact is None and not self.versions.commits
         return (
-            open_ended
-            and self.versions.before is None
+            ranged
             and any(set(path) <= set("*?/") for path in self.paths)
             and (not self.functions or any(set(each) <= set("*?") for each in self.functions))
         )

@@ -78,6 +78,11 @@ scan_attempt: Final = Table(
     Column("advised", Flag, nullable=False),
     Column("scope", Binary),
     Column("introduce", Binary),
+    # Of a refused claim: by what it is known when it is sent again, and the sealed answer to it.
+    Column("idempotency_key", Words),
+    Column("request", Binary),
+    Column("answer", Binary),
+    Index("ix_scan_attempt_party_key", "party", "idempotency_key"),
     Index("ix_scan_attempt_party_asked_at", "party", "asked_at"),
     Index("ix_scan_attempt_lane_asked_at", "lane", "asked_at"),
     **STRICT,
