@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -107,8 +108,10 @@ from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation import recipe as recipes
 from clearhold.validation import service as validation_service
 from clearhold.validation.builder import Laboratory
-from clearhold.validation.examiner import LaboratoryExaminer
+from clearhold.validation.examiner import Examiner, LaboratoryExaminer
+from clearhold.validation.remote import SpoolExaminer
 from clearhold.validation.service import ValidationService
+from clearhold.validation.spool import Spool
 from clearhold.vault.keeping import Guard, KeyKeeping
 from clearhold.vault.service import Vault
 from clearhold.wire.scan_passport import Signer
@@ -244,7 +247,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         sessions,
         vault,
         findings,
-        examiner=LaboratoryExaminer(laboratory),
+        examiner=_examiner(settings, laboratory),
         signing_key=signing_key(settings.key_directory, "validation"),
     )
     discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
@@ -475,6 +478,13 @@ def _heed_wishes_and_queues(
     engine.register(f"on:{wishes.CHANGED}", wished)
     engine.register(RELEASE, contact.release)
     engine.register(scan_queue.SERVE, scanning.queue.serve)
+
+
+def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
+    """Who examines reports: the workers of a spool, or this machine."""
+    if not settings.validation_spool:
+        return LaboratoryExaminer(laboratory)
+    return SpoolExaminer(Spool(Path(settings.validation_spool)), settings.workers_directory)
 
 
 def open_laboratory(settings: Settings) -> Laboratory:

@@ -50,6 +50,8 @@ class Settings:
         room a day, and how many hits on others' findings of one package it is told of in 30 days.
     known_second: the https address of who holds the second half of the key for such questions;
         empty while the hub holds it whole. Its token lies in `known-second` in the key directory.
+    validation_spool: the directory through which validation workers are asked; empty while the hub
+        validates on its own machine. The workers are enrolled in `workers` in the key directory.
     """
 
     data_directory: Path = Path("/var/lib/clearhold")
@@ -81,6 +83,7 @@ class Settings:
     known_questions: int = 16
     known_claims: int = 4
     known_second: str = ""
+    validation_spool: str = ""
 
     @property
     def database_url(self) -> str:
@@ -101,6 +104,11 @@ class Settings:
     def oidc_secrets(self) -> Path:
         """Where the secrets lie that sign-in providers gave the hub, one file each."""
         return self.key_directory / "oidc"
+
+    @property
+    def workers_directory(self) -> Path:
+        """Where the validation workers that the hub knows are enrolled, one file each."""
+        return self.key_directory / "workers"
 
     @property
     def repository_directory(self) -> Path:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +22,14 @@ from clearhold.kernel.errors import ClearholdError, IntegrityError, InvalidError
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.evidence import LARGEST_PROOF_WITHIN, statement
 from clearhold.validation.examination import Examination, examine
+from clearhold.validation.examiner import Report
+from clearhold.validation.recipe import Recipe
+from clearhold.validation.remote import SpoolExaminer
 from clearhold.validation.replay import read, replay
-from clearhold.validation.verdict import VerdictKind
+from clearhold.validation.spool import Pace, Spool
+from clearhold.validation.verdict import Claim, VerdictKind
 from clearhold.wire import dsse
+from reproduction_bench import CACHE, DEEP_LISTS
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
@@ -130,3 +138,37 @@ def test_the_command_tells_what_is_wrong_with_what_it_is_given(tmp_path: Path) -
 def test_evidence_of_nothing_is_not_written(bench: Bench, done: Examination) -> None:
     with pytest.raises(InvalidError):
         statement(replace(done, vulnerable_build=None), b"")
+
+
+def test_a_worker_elsewhere_examines_as_the_hub_would(
+    laboratory: Laboratory, ujson: Recipe, tmp_path: Path
+) -> None:
+    """A worker process of its own, with nothing but its identity, the spool and a cache."""
+    spool = Spool(tmp_path / "spool", Pace(look=0.05))
+    spool.prepare()
+    environment = {
+        "CLEARHOLD_CACHE_DIRECTORY": str(CACHE),
+        "CLEARHOLD_DATA_DIRECTORY": str(tmp_path / "none"),
+        "CLEARHOLD_KEY_DIRECTORY": str(tmp_path / "none"),
+    }
+    words = [sys.executable, "-m", "clearhold", "validate"]
+    told = subprocess.run(
+        [*words, "enrol", str(tmp_path / "identity"), "first", "--json"],
+        env=os.environ | environment,
+        capture_output=True,
+        check=True,
+    ).stdout
+    (tmp_path / "enrolled").mkdir()
+    (tmp_path / "enrolled" / "first.json").write_bytes(told)
+    command = [*words, "worker", str(tmp_path / "spool"), str(tmp_path / "identity")]
+    with subprocess.Popen(command, env=os.environ | environment) as worker:
+        try:
+            asking = SpoolExaminer(spool, tmp_path / "enrolled")
+            report = Report(ujson.package, "encode", DEEP_LISTS, Claim("crash"))
+            done = asking.examine(report)
+        finally:
+            worker.terminate()
+        assert worker.wait(timeout=60) == 0
+    assert done.verdict.kind is VerdictKind.REPRODUCED
+    recorded = read(dsse.sign(done.evidence, dsse.IN_TOTO, KEY), key=KEY.public_key())
+    assert replay(laboratory, ujson, recorded, DEEP_LISTS).agrees

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from clearhold.adapters.signer_file import signing_key
 from clearhold.assembly import open_laboratory
+from clearhold.delivery.cli import validation_worker
 from clearhold.delivery.cli.output import (
     EXIT_REFUSED,
     SEALED_TO,
@@ -156,3 +157,8 @@ def versions(
         },
         as_json=as_json,
     )
+
+
+app.command("enrol")(validation_worker.enrol)
+app.command("run-step")(validation_worker.step)
+app.command("worker")(validation_worker.worker)
