@@ -31,7 +31,7 @@ from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
 from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.passport_keys_file import PassportKeys
 from clearhold.adapters.publisher_tuf import TufPublisher
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, check_enterable
+from clearhold.adapters.sandbox_bwrap import BUILDERS_UID, BubblewrapSandbox, check_enterable
 from clearhold.adapters.second_key_http import HttpSecondKey, token_in
 from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
@@ -489,15 +489,18 @@ def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
 
 def open_laboratory(settings: Settings) -> Laboratory:
     """The laboratory of this machine: its sandbox, its sources and their cache."""
-    sandbox = BubblewrapSandbox(
-        forbidden=(settings.data_directory, settings.key_directory), slots=settings.heavy_slots * 2
+    forbidden = (settings.data_directory, settings.key_directory)
+    sandbox = BubblewrapSandbox(forbidden=forbidden, slots=settings.heavy_slots * 2)
+    # A pool and users of their own: builds neither hold up runs nor share a user with them.
+    builders = BubblewrapSandbox(
+        forbidden=forbidden, slots=settings.heavy_slots, first_uid=BUILDERS_UID
     )
     cache = settings.cache_directory
     sources = CachedSources(
         cache / "sources",
         origins={"pypi": PypiFetcher(), "debian": DebianFetcher(cache / "apt")},
     )
-    return Laboratory(sandbox, sources, cache, least=settings.least_tier)
+    return Laboratory(sandbox, sources, cache, least=settings.least_tier, builders=builders)
 
 
 @contextmanager

@@ -15,6 +15,9 @@ import pytest
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, slot
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Tier
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.examiner import LaboratoryExaminer, Report
+from clearhold.validation.verdict import Claim
 
 SOURCE = str(Path(__file__).resolve().parents[2] / "src")
 TRUE = Job(argv=("true",))
@@ -52,6 +55,38 @@ def test_without_bubblewrap_nothing_runs_and_the_remedy_is_named(tmp_path: Path)
 def test_least_none_does_not_open_a_way_around(tmp_path: Path) -> None:
     with BubblewrapSandbox(bwrap=tmp_path / "none") as sandbox, pytest.raises(UnavailableError):
         sandbox.run(TRUE, least=Tier.NONE)
+
+
+def test_a_laboratory_without_a_sandbox_validates_nothing_and_says_so(tmp_path: Path) -> None:
+    with BubblewrapSandbox(bwrap=tmp_path / "none") as sandbox:
+        examiner = LaboratoryExaminer(Laboratory(sandbox, NoSources(), tmp_path))
+        done = examiner.examine(Report("pkg:pypi/ujson", "encode", b"[", Claim()))
+    assert done.verdict.label == "not_validated(no_sandbox)"
+    assert done.evidence == b""
+
+
+class NoSources:
+    def fetch(self, origin: str, sha256: str, *, size_cap: int = 0) -> Path:
+        pytest.fail("nothing is fetched where nothing may run")
+
+
+ALONE = Job(argv=("sleep", "0.3"))
+
+
+def test_without_control_groups_one_job_runs_at_a_time(watched: BubblewrapSandbox) -> None:
+    watched.run(TRUE, least=Tier.NAMESPACES)
+    seen = []
+
+    def work() -> None:
+        watched.run(ALONE, least=Tier.NAMESPACES)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        seen.append(len(running("0.3")))
+        time.sleep(0.01)
+    assert max(seen) == 1
 
 
 def program(path: Path, text: str) -> Path:

@@ -18,6 +18,7 @@ from clearhold.kernel.ids import FindingId
 from clearhold.ledger.audit import verify
 from clearhold.ledger.records import leaves
 from clearhold.ports.engine import AGAIN_AFTER
+from clearhold.validation.examiner import NO_SANDBOX, Examined
 from clearhold.validation.tables import validation
 from clearhold.validation.verdict import VerdictKind
 from clearhold.wire import dsse
@@ -147,6 +148,23 @@ def test_what_the_machine_could_not_carry_out_is_tried_again_and_keeps_its_prior
     clock.advance(sum(AGAIN_AFTER, timedelta()))
     desk.engine.run_due()
     assert len(desk.examiner.asked) == 4, "what is decided is not examined again"
+
+
+def test_without_a_sandbox_nothing_is_run_and_another_try_may_be_made(
+    desk: Desk, clock: Any
+) -> None:
+    lab, _ = desk.labs
+    desk.examiner.verdicts[b"PROOF"] = Examined.nothing_run(
+        VerdictKind.NOT_VALIDATED, "No sandbox.", detail=NO_SANDBOX
+    )
+    finding = desk.submit(lab, b"PROOF")
+    desk.engine.run_due()
+    assert desk.service.of_finding(lab, finding).verdict == "not_validated(no_sandbox)"
+    assert state_of(desk, finding) is State.NOT_VALIDATED
+    del desk.examiner.verdicts[b"PROOF"]
+    clock.advance(AGAIN_AFTER[0])
+    desk.engine.run_due()
+    assert state_of(desk, finding) is State.REPRODUCED
 
 
 def test_a_machine_that_never_gets_well_is_not_tried_for_ever(desk: Desk, clock: Any) -> None:

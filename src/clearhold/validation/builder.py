@@ -177,7 +177,8 @@ class Laboratory:
 
     `cache` holds unpacked sources and builds. The sandbox reads them as an unprivileged user, so
     its parents must be searchable by all; names of builds are unguessable hashes in a directory
-    that others cannot list, because a build with a patch under embargo is embargoed too.
+    that others cannot list, because a build with a patch under embargo is embargoed too. Builds
+    take their places in `builders` when that is another sandbox, so that they never hold up runs.
     """
 
     def __init__(
@@ -188,8 +189,10 @@ class Laboratory:
         *,
         least: Tier = Tier.NAMESPACES,
         workers: int = 2,
+        builders: Sandbox | None = None,
     ) -> None:
         self.sandbox = sandbox
+        self._builders = builders or sandbox
         self.workers = workers
         self._sources = sources
         self._least = least
@@ -203,6 +206,12 @@ class Laboratory:
     def run(self, job: Job) -> Outcome:
         """Run a job in the sandbox at the least tier this laboratory accepts."""
         return self.sandbox.run(job, least=self._least)
+
+    @property
+    def confined(self) -> bool:
+        """Whether this machine was measured to give the isolation that is demanded, or more."""
+        tiers = (self.sandbox.tier(), self._builders.tier())
+        return min(tiers) >= max(self._least, Tier.NAMESPACES)
 
     @property
     def least(self) -> Tier:
@@ -331,7 +340,7 @@ class Laboratory:
         files = {f"/recipe/{path}": content for path, content in recipe.files.items()}
         if patch is not None:
             files["/in/patch"] = patch
-        outcome = self.run(
+        outcome = self._builders.run(
             Job(
                 argv=("/bin/sh", "-c", _PREPARE),
                 trees={f"/src/{number}": tree for number, tree in enumerate(trees.values())},
@@ -357,7 +366,8 @@ class Laboratory:
                     scratch_mb=recipe.limits.scratch_mb,
                     artefacts_mb=64,
                 ),
-            )
+            ),
+            least=self._least,
         )
         if outcome.exit_code != 0 or not outcome.artefacts:
             log = outcome.stderr.decode("utf-8", "replace")[-_LOG_TAIL:]

@@ -15,6 +15,9 @@ from clearhold.validation.recipe import Side, for_purl
 from clearhold.validation.reproduce import Run
 from clearhold.validation.verdict import Claim, Verdict, VerdictKind
 
+NO_SANDBOX = "no_sandbox"
+"""The detail of a verdict that another try may change, when the machine has been put right."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -66,6 +69,12 @@ class LaboratoryExaminer:
 
     def examine(self, report: Report) -> Examined:
         """Build, replay and decide by our own recipe; the proof alone is foreign."""
+        if not self._laboratory.confined:
+            return Examined.nothing_run(
+                VerdictKind.NOT_VALIDATED,
+                "This machine gives no sandbox that is strong enough, so nothing was run.",
+                detail=NO_SANDBOX,
+            )
         recipe = for_purl(report.package)
         if recipe is None or report.target not in recipe.targets:
             what = "package" if recipe is None else "kind of input"

@@ -3,6 +3,6 @@
 from clearhold.adapters.sandbox_bwrap.argv import check_enterable, enterable
 from clearhold.adapters.sandbox_bwrap.hostile import attacks
 from clearhold.adapters.sandbox_bwrap.probes import Probe
-from clearhold.adapters.sandbox_bwrap.sandbox import BubblewrapSandbox
+from clearhold.adapters.sandbox_bwrap.sandbox import BUILDERS_UID, BubblewrapSandbox
 
-__all__ = ["BubblewrapSandbox", "Probe", "attacks", "check_enterable", "enterable"]
+__all__ = ["BUILDERS_UID", "BubblewrapSandbox", "Probe", "attacks", "check_enterable", "enterable"]

@@ -27,12 +27,17 @@ from clearhold.ports.sandbox import Job, Outcome, Tier
 # Free between systemd's ranges (systemd's UIDS-GIDS) and below those of user namespaces.
 FIRST_UID = 60800
 MAX_SLOTS = 256
+BUILDERS_UID = FIRST_UID + MAX_SLOTS
+"""Where the users of a second pool begin, so that builds and runs never share one."""
 _MEASURED: dict[tuple[str, int, bool], tuple[tuple[probes.Probe, ...], Tier]] = {}
 _MEASURING = threading.Lock()
+_ALONE = threading.Lock()
 
 
 class BubblewrapSandbox:
     """Runs jobs under bubblewrap, up to `slots` at once from any threads; further ones wait.
+
+    Where no control group can be written, one job runs at a time in the whole process.
 
     `forbidden` are directories (data, keys) that no tree may hold, be or lie in. `bwrap` is the
     program, searched on PATH when not given. `use_cgroup` off leaves control groups alone. As root
@@ -183,7 +188,10 @@ class BubblewrapSandbox:
         }
         with borrowed(self._free) as slot:
             if hierarchy is None:
-                answer = slot.run(header, blobs, joins=(), events=-1, on_output=on_output)
+                # Watched memory is bounded by what one run can take before it is looked at: one
+                # at a time keeps that bound the machine's.
+                with _ALONE:
+                    answer = slot.run(header, blobs, joins=(), events=-1, on_output=on_output)
                 return _outcome(answer, job, tier=tier, peak_mb=0.0)
             group = hierarchy.group(
                 f"clearhold-{os.getpid()}-{id(self)}-{next(self._serial)}", limits
