@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import typer
 
@@ -16,9 +18,13 @@ from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.client import HubClient
 from clearhold.kernel.errors import InvalidError
 
-_LARGEST: Final = 16 * 1024 * 1024
+LARGEST: Final = 16 * 1024 * 1024
 _PART: Final = 4 * 1024 * 1024
 _SHOWN: Final = 50
+_DAMAGED: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError),
+    *(EOFError, ValueError, OSError),
+)
 
 
 @told
@@ -31,7 +37,7 @@ def import_public(path: list[Path], *, as_json: bool = JsonOption) -> None:
     importer = _Importer(hub())
     for file in path:
         try:
-            for name, content in _documents(file):
+            for name, content in documents(file):
                 importer.take(name, content)
         except OSError as error:
             raise InvalidError(
@@ -65,15 +71,15 @@ class _Importer:
 
     def take(self, name: str, content: bytes) -> None:
         """Send a document, now or with others; a catalogue of exploited flaws at once."""
-        if len(content) > _LARGEST:
-            self._refuse(name, f"It has more than {_LARGEST} bytes.")
+        if len(content) > LARGEST:
+            self._refuse(name, f"It has more than {LARGEST} bytes.")
             return
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
             self._refuse(name, "It is not UTF-8.")
             return
-        if '"catalogVersion"' in text[:_LARGEST] and '"cveID"' in text:
+        if '"catalogVersion"' in text[:LARGEST] and '"cveID"' in text:
             done = self._connection.post("/catalogue/exploited", {"catalogue": text})
             self.done["exploited"] = done["entries"]
             return
@@ -99,37 +105,55 @@ class _Importer:
         self.done["refused"].append({"place": name, "reason": reason})
 
 
-def _documents(file: Path) -> Iterator[tuple[str, bytes]]:
+def documents(file: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of each document in a file; lists and lines are taken apart."""
     if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
+        with _opened(file) as archive:
             for each in archive.infolist():
                 if not each.is_dir() and each.filename.endswith(".json"):
                     yield from _taken_apart(f"{file.name}: {each.filename}", _member(archive, each))
         return
     if file.suffix == ".jsonl":
         with file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield f"{file.name}: line {number}", line
+            yield from _lines(file.name, lines)
         return
     with file.open("rb") as opened:
-        yield from _taken_apart(file.name, opened.read(_LARGEST + 1))
+        yield from _taken_apart(file.name, opened.read(LARGEST + 1))
+
+
+def _lines(name: str, lines: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Each line that says something; of one that is too long, no more than shows that it is."""
+    number = 0
+    while line := lines.readline(LARGEST + 1):
+        number += 1
+        rest = line
+        while len(rest) > LARGEST and not rest.endswith(b"\n"):
+            rest = lines.readline(LARGEST + 1)
+        if line.strip():
+            yield f"{name}: line {number}", line
+
+
+def _opened(file: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _damaged("its list of files") from error
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as opened:
-            return opened.read(_LARGEST + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-        raise InvalidError(
-            f"The archive is damaged at {member.filename[:100]!a}.",
-            next_step="Download it again.",
-        ) from error
+            return opened.read(LARGEST + 1)
+    except _DAMAGED as error:
+        raise _damaged(ascii(member.filename[:100])) from error
+
+
+def _damaged(where: str) -> InvalidError:
+    return InvalidError(f"The archive is damaged at {where}.", next_step="Download it again.")
 
 
 def _taken_apart(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
-    if not content.lstrip().startswith(b"[") or len(content) > _LARGEST:
+    if not content.lstrip().startswith(b"[") or len(content) > LARGEST:
         yield name, content
         return
     try:
