@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhold.catalogue.likeness import MOST_NAMES, MOST_WORDS, Known, terms_of
+from clearhold.catalogue.likeness import (
+    MOST_NAMES,
+    MOST_SHARING,
+    MOST_WEAKNESSES,
+    MOST_WORDS,
+    Known,
+    terms_of,
+)
 
 TEXTS = (
     "A heap overflow in `parse_string` of cJSON.c when a string is not closed.",
@@ -69,3 +76,18 @@ def test_terms_are_bounded_whatever_is_written(text: str) -> None:
 def test_text_made_to_be_slow_is_not() -> None:
     for piece in ("a_", "a::", "a.", "`", "aA", "a->", "a()", "(", "http://"):
         terms_of(piece * 50_000)
+
+
+def test_what_very_many_flaws_share_is_passed_over_so_that_the_work_is_bounded() -> None:
+    many = range(MOST_SHARING + 1)
+    told = [terms_of(f"kernel driver_{n}()", weaknesses=("CWE-416",)) for n in many]
+    known = Known(told)
+    assert known.likeness(terms_of("kernel", weaknesses=("CWE-416",))) == {}
+    found = known.likeness(terms_of("kernel driver_7()", weaknesses=("CWE-416",)))
+    assert list(found) == [7]
+    assert found[7].signs[0] == "names driver_7"
+
+
+def test_weaknesses_are_bounded_too() -> None:
+    found = terms_of("", weaknesses=(f"CWE-{number}" for number in range(1, 10_000)))
+    assert len(found.weaknesses) == MOST_WEAKNESSES

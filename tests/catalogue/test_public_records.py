@@ -141,6 +141,13 @@ def test_what_a_cve_record_says_unclearly_counts_as_affected(
     assert read.claims.judge("pkg:generic/Acme/Parser", version).verdict is verdict
 
 
+def test_a_record_that_takes_long_to_judge_is_refused_with_the_reason() -> None:
+    affected = osv()["affected"]
+    affected[0]["versions"] = [f"1.{number}" for number in range(public_flaw.MOST_STATED)]
+    with pytest.raises(TooLargeError, match="GHSA-wpqr-jcpx-745r states 10001 ranges"):
+        public_flaw.read(json.dumps(osv(affected=affected)).encode())
+
+
 @given(st.binary(max_size=400) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4)

@@ -11,7 +11,7 @@ from finding_examples import document
 from clearhold.access.model import Actor
 from clearhold.assembly import Hub
 from clearhold.findings.model import Receipt
-from clearhold.findings.public import MOST_PERHAPS
+from clearhold.findings.public import MOST_NAMED, MOST_PERHAPS
 
 Submit = Callable[..., Receipt]
 
@@ -71,6 +71,29 @@ def test_of_many_the_likeliest_are_listed_and_those_named_all(
     assert len(finding.public) == 30
     assert len(finding.perhaps_public) == MOST_PERHAPS
     assert finding.perhaps_public[0] == "PYSEC-2020-57"
+
+
+def test_a_report_that_names_everything_gets_a_bounded_receipt(
+    hub: Hub, coordinator: Actor, lab_a: Actor, submit: Submit
+) -> None:
+    names = [f"PYSEC-2020-{number}" for number in range(MOST_NAMED + 60)]
+    every = [record(name, f"in function_{name[11:]}()") for name in names]
+    hub.catalogue.import_public(coordinator, every)
+    told = f"function_{MOST_NAMED + 59}() fails, see {' '.join(names)}"
+    [finding] = submit(lab_a, document(description=told)).findings
+    assert len(finding.public) == MOST_NAMED
+    assert finding.public[0] == names[-1]
+    assert finding.perhaps_public == ()
+    assert len(finding.public_seen) == MOST_NAMED
+
+
+def test_a_public_summary_shows_no_escapes(
+    hub: Hub, coordinator: Actor, lab_a: Actor, submit: Submit
+) -> None:
+    hostile = "\x1b[2J\u202eOverflow in `objToJSON`\x07"
+    hub.catalogue.import_public(coordinator, [record("PYSEC-2022-2", hostile, summary=hostile)])
+    [finding] = submit(lab_a, document(description="A crash in objToJSON")).findings
+    assert finding.public_seen[0].summary == "[2JOverflow in `objToJSON`"
 
 
 def test_what_another_party_sent_changes_nothing_of_it(

@@ -16,6 +16,9 @@ from typing import Final
 
 MOST_NAMES: Final = 64
 MOST_WORDS: Final = 96
+MOST_WEAKNESSES: Final = 16
+MOST_SHARING: Final = 500
+"""A term that more flaws of a package have in common tells none of them, and is passed over."""
 _MOST_TEXT: Final = 20_000
 _SHOWN: Final = 5
 _ENOUGH: Final = 0.4
@@ -79,7 +82,7 @@ def terms_of(text: str, *, names: Iterable[str] = (), weaknesses: Iterable[str] 
     return Terms(
         tuple(found)[:MOST_NAMES],
         tuple(dict.fromkeys(words))[:MOST_WORDS],
-        tuple(dict.fromkeys(each for each in weaknesses if each)),
+        tuple(dict.fromkeys(each for each in weaknesses if each))[:MOST_WEAKNESSES],
     )
 
 
@@ -97,39 +100,41 @@ class Known:
     """The flaws the public knows of one package, by what they say; `terms` by place."""
 
     terms: Sequence[Terms]
-    _names: Mapping[str, list[int]] = field(init=False)
-    _words: Mapping[str, list[int]] = field(init=False)
+    _names: _Postings = field(init=False)
+    _words: _Postings = field(init=False)
+    _weaknesses: _Postings = field(init=False)
     _lengths: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         """Index the terms."""
-        self._names = _postings(each.names for each in self.terms)
-        self._words = _postings(each.words for each in self.terms)
-        self._lengths = [
-            math.sqrt(sum(self._rarity(self._words, word) ** 2 for word in each.words))
-            for each in self.terms
-        ]
+        self._names = _Postings.of([each.names for each in self.terms])
+        self._words = _Postings.of([each.words for each in self.terms])
+        self._weaknesses = _Postings.of([each.weaknesses for each in self.terms])
+        self._lengths = [self._words.length(each.words) for each in self.terms]
 
     def likeness(self, report: Terms) -> dict[int, Likeness]:
-        """Of each flaw that has a name, words or the weakness in common with a report, how alike."""
-        shared: dict[int, list[str]] = {}
-        for name in report.names:
-            for place in self._names.get(name, ()):
-                shared.setdefault(place, []).append(name)
+        """Of each flaw that has a name, words or the weakness in common with a report, how alike.
+
+        What it costs is bounded by the terms of the report, not by how many flaws are known.
+        """
+        shared = self._names.shared(report.names)
+        weak = self._weaknesses.shared(report.weaknesses)
         products: dict[int, float] = defaultdict(float)
         for word in report.words:
-            for place in self._words.get(word, ()):
-                products[place] += self._rarity(self._words, word) ** 2
-        length = math.sqrt(sum(self._rarity(self._words, word) ** 2 for word in report.words))
-        found = {}
+            weight = self._words.rarity(word) ** 2
+            for place in self._words.places(word):
+                products[place] += weight
+        length = self._words.length(report.words)
         weaknesses = frozenset(report.weaknesses)
-        for place, terms in enumerate(self.terms):
+        found = {}
+        for place in shared.keys() | weak.keys() | products.keys():
+            terms = self.terms[place]
             names = shared.get(place, [])
             words = products.get(place, 0.0) / ((length * self._lengths[place]) or 1.0)
-            weak = weaknesses.intersection(terms.weaknesses)
-            score = sum(self._rarity(self._names, name) for name in names) + 3 * words + len(weak)
+            same = weaknesses.intersection(terms.weaknesses)
+            score = sum(self._names.rarity(name) for name in names) + 3 * words + len(same)
             if score:
-                found[place] = Likeness(score, self._signs(report, terms, names, weak, words))
+                found[place] = Likeness(score, self._signs(report, terms, names, same, words))
         return found
 
     def _signs(
@@ -142,24 +147,53 @@ class Known:
     ) -> tuple[str, ...]:
         signs = []
         few = max(_FEW, len(self.terms) // 50)
-        rare = [each for each in names if len(self._names[each]) <= few]
+        rare = [each for each in names if len(self._names.places(each)) <= few]
         if rare:
             signs.append(f"names {', '.join(rare[:_SHOWN])}")
         if words >= _ENOUGH:
             common = frozenset(report.words).intersection(terms.words)
-            by_rarity = sorted(common, key=lambda word: (-self._rarity(self._words, word), word))
+            by_rarity = sorted(common, key=lambda word: (-self._words.rarity(word), word))
             signs.append(f"words {', '.join(by_rarity[:_SHOWN])}")
         if weak and signs:
             signs.append(f"weakness {', '.join(sorted(weak))}")
         return tuple(signs)
 
-    def _rarity(self, postings: Mapping[str, list[int]], term: str) -> float:
-        return math.log((len(self.terms) + 1) / (len(postings.get(term, ())) + 0.5))
 
+@dataclass(frozen=True, slots=True)
+class _Postings:
+    """In which flaws each term stands, and how rare that makes it; of common terms, nothing."""
 
-def _postings(terms: Iterable[Sequence[str]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for place, each in enumerate(terms):
-        for term in each:
-            found.setdefault(term, []).append(place)
-    return found
+    _places: Mapping[str, list[int]]
+    _rarities: Mapping[str, float]
+    _unheard: float
+
+    @classmethod
+    def of(cls, terms: Sequence[Sequence[str]]) -> _Postings:
+        places: dict[str, list[int]] = {}
+        for place, each in enumerate(terms):
+            for term in each:
+                places.setdefault(term, []).append(place)
+        common = [term for term, each in places.items() if len(each) > MOST_SHARING]
+        for term in common:
+            del places[term]
+        total = len(terms) + 1
+        rarities = {term: math.log(total / (len(each) + 0.5)) for term, each in places.items()}
+        return cls(places, rarities | dict.fromkeys(common, 0.0), math.log(total / 0.5))
+
+    def places(self, term: str) -> Sequence[int]:
+        return self._places.get(term, ())
+
+    def rarity(self, term: str) -> float:
+        return self._rarities.get(term, self._unheard)
+
+    def length(self, terms: Sequence[str]) -> float:
+        """The length of a vector of these terms."""
+        return math.sqrt(sum([self.rarity(each) ** 2 for each in terms]))
+
+    def shared(self, terms: Sequence[str]) -> dict[int, list[str]]:
+        """Which of the terms stand in a flaw, by its place."""
+        found: dict[int, list[str]] = {}
+        for term in terms:
+            for place in self.places(term):
+                found.setdefault(place, []).append(term)
+        return found

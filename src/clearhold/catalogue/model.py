@@ -153,7 +153,8 @@ def known_from(flaw: PublicFlaw, now: datetime) -> tuple[KnownVulnerability, ...
     if flaw.claims is None:
         return ()
     terms = terms_of(f"{flaw.title}\n{flaw.text}", names=flaw.symbols, weaknesses=flaw.weaknesses)
-    summary = " ".join((flaw.title or flaw.text[:MOST_SUMMARY]).split())[:MOST_SUMMARY]
+    words = " ".join((flaw.title or flaw.text[:MOST_SUMMARY]).split())
+    summary = "".join(each for each in words if each.isprintable())[:MOST_SUMMARY]
     return tuple(
         KnownVulnerability(
             id=flaw.id,

@@ -118,22 +118,24 @@ def known_in(unit: UnitOfWork, package: Purl) -> tuple[KnownVulnerability, ...]:
         .where(vulnerability.c.package == str(package))
         .order_by(vulnerability.c.id)
     )
-    return tuple(_known(row) for row in rows)
+    return tuple(_known(row, package) for row in rows)
 
 
 def known_in_all(
     unit: UnitOfWork, packages: Collection[Purl]
 ) -> dict[Purl, tuple[KnownVulnerability, ...]]:
     """What the public knows of each of these packages, by id, in one query."""
-    found: dict[str, list[KnownVulnerability]] = {}
+    wanted = {str(package): package for package in packages}
+    found: dict[Purl, list[KnownVulnerability]] = {package: [] for package in packages}
     rows = unit.connection.execute(
         select(vulnerability)
-        .where(vulnerability.c.package.in_({str(package) for package in packages}))
+        .where(vulnerability.c.package.in_(wanted))
         .order_by(vulnerability.c.id)
     )
     for row in rows:
-        found.setdefault(row.package, []).append(_known(row))
-    return {package: tuple(found.get(str(package), ())) for package in packages}
+        package = wanted[row.package]
+        found[package].append(_known(row, package))
+    return {package: tuple(each) for package, each in found.items()}
 
 
 def known_counts(unit: UnitOfWork) -> dict[str, int]:
@@ -161,8 +163,7 @@ def _target(row: Row[Any]) -> Target:
     )
 
 
-def _known(row: Row[Any]) -> KnownVulnerability:
-    package = Purl.parse(row.package)
+def _known(row: Row[Any], package: Purl) -> KnownVulnerability:
     ranges = tuple(Range(*bounds) for bounds in row.ranges)
     return KnownVulnerability(
         id=row.id,

@@ -210,8 +210,8 @@ class FindingReceipt(msgspec.Struct, frozen=True):
 
     `missing` names the parts not given of the six maintainers ask for; `own_duplicates` are earlier
     findings of the same party with the same content; `public` are public vulnerabilities the report
-    itself names and whose versions include the one reported; `perhaps_public` are others that
-    affect that version, at most twenty and the likeliest first; `public_seen` says of those that
+    itself names and whose versions include the one reported, at most a hundred; `perhaps_public`
+    are others that affect that version, at most twenty; in both the likeliest come first; `public_seen` says of those that
     the report names or resembles, or that are exploited, what is known. `parts` says of each of the six parts whether and where it was found, and
     `place` where in the submission the finding stood.
     """

@@ -6,8 +6,9 @@ anybody else has sent.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Final
 
 from clearhold.catalogue import records
@@ -21,15 +22,18 @@ from clearhold.kernel.purl import Purl
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.wire.public_flaw import Exploited
 
+MOST_NAMED: Final = 100
 MOST_PERHAPS: Final = 20
+MOST_JUDGED: Final = 500
+"""How many of the likeliest flaws are looked at for whether they affect the version reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
     """Public flaws that affect the version reported.
 
-    `named` the report names itself; `perhaps` are the likeliest of the others, in that order;
-    `seen` says of those that resemble the report, or are exploited, what is known.
+    `named` the report names itself, the likeliest first; `perhaps` are the likeliest of the others,
+    in that order; `seen` says of those that resemble the report, or are exploited, what is known.
     """
 
     named: tuple[str, ...] = ()
@@ -44,47 +48,35 @@ class PublicKnowledge:
         self._known = records.known_in_all(unit, packages) if packages else {}
         names = {name for every in self._known.values() for each in every for name in each.names}
         self._exploited = records.exploited_among(unit, sorted(names)) if names else {}
-        self._indexes: dict[Purl, Known] = {}
-        self._affecting: dict[Purl, tuple[int, ...]] = {}
+        self._packages = {package: _Package(every) for package, every in self._known.items()}
 
     def recognise(self, report: Report) -> Recognised:
         """The public flaws of the report's package and version, the likeliest first."""
-        package = report.document.package.package
-        known = self._known.get(package, ())
-        affecting = self._of_version(report.document.package, known)
-        if not affecting:
+        package = self._packages.get(report.document.package.package)
+        if package is None or not package.known:
             return Recognised()
-        alike = self._index(package, known).likeness(_terms(report))
-        names = report.names
-        named = [place for place in affecting if known[place].names & names]
-        others = sorted(
-            (place for place in affecting if place not in named),
-            key=lambda place: (-_score(alike, place), known[place].id),
-        )[:MOST_PERHAPS]
+        version = report.document.package.version or ""
+        known, names = package.known, report.names
+        alike = package.index.likeness(_terms(report))
+        calls = package.called(names)
+        ranked = sorted(calls, key=lambda place: package.rank(alike, place))
+        affecting = (place for place in ranked if package.affects(place, version))
+        named = list(islice(affecting, MOST_NAMED))
+        likeliest = (place for place in package.likeliest(alike) if place not in calls)
+        judged = islice(likeliest, MOST_JUDGED)
+        others = islice(
+            (place for place in judged if package.affects(place, version)), MOST_PERHAPS
+        )
+        perhaps = list(others)
         seen = (
             _seen(known[place], alike.get(place), self._exploitation(known[place]))
-            for place in (*named, *others)
+            for place in (*named, *perhaps)
         )
         return Recognised(
             tuple(known[place].id for place in named),
-            tuple(known[place].id for place in others),
+            tuple(known[place].id for place in perhaps),
             tuple(each for each in seen if each.signs or each.exploited or each.id in names),
         )
-
-    def _of_version(self, purl: Purl, known: tuple[KnownVulnerability, ...]) -> tuple[int, ...]:
-        if purl not in self._affecting:
-            version = purl.version or ""
-            self._affecting[purl] = tuple(
-                place
-                for place, each in enumerate(known)
-                if each.affects(version).verdict is not Verdict.NOT_AFFECTED
-            )
-        return self._affecting[purl]
-
-    def _index(self, package: Purl, known: tuple[KnownVulnerability, ...]) -> Known:
-        if package not in self._indexes:
-            self._indexes[package] = Known([each.terms for each in known])
-        return self._indexes[package]
 
     def _exploitation(self, known: KnownVulnerability) -> Exploited | None:
         return next(
@@ -102,8 +94,44 @@ def _terms(report: Report) -> Terms:
     )
 
 
-def _score(alike: dict[int, Likeness], place: int) -> float:
-    return alike[place].score if place in alike else 0.0
+@dataclass(slots=True)
+class _Package:
+    """What is known of one package, with what is worked out of it once for all findings."""
+
+    known: tuple[KnownVulnerability, ...]
+    index: Known = field(init=False)
+    _by_id: list[int] = field(init=False)
+    _by_name: dict[str, list[int]] = field(init=False)
+    _judged: dict[tuple[str, int], bool] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the flaws."""
+        self.index = Known([each.terms for each in self.known])
+        self._by_id = sorted(range(len(self.known)), key=lambda place: self.known[place].id)
+        self._by_name = {}
+        for place, each in enumerate(self.known):
+            for name in each.names:
+                self._by_name.setdefault(name, []).append(place)
+
+    def called(self, names: frozenset[str]) -> frozenset[int]:
+        """The flaws that go by one of these names."""
+        return frozenset(place for name in names for place in self._by_name.get(name, ()))
+
+    def rank(self, alike: dict[int, Likeness], place: int) -> tuple[float, str]:
+        """What to sort by, the likeliest first."""
+        return (-alike[place].score if place in alike else 0.0, self.known[place].id)
+
+    def likeliest(self, alike: dict[int, Likeness]) -> Iterator[int]:
+        """Every flaw, the likeliest first."""
+        others = (place for place in self._by_id if place not in alike)
+        return chain(sorted(alike, key=lambda place: self.rank(alike, place)), others)
+
+    def affects(self, place: int, version: str) -> bool:
+        """Whether a flaw affects a version, or may."""
+        if (version, place) not in self._judged:
+            verdict = self.known[place].affects(version).verdict
+            self._judged[version, place] = verdict is not Verdict.NOT_AFFECTED
+        return self._judged[version, place]
 
 
 def _seen(

@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from clearhold.kernel.errors import InvalidError
+from clearhold.kernel.errors import InvalidError, TooLargeError
 from clearhold.wire import cve_record, cve_report, osv, osv_report
 from clearhold.wire.claims import Claims
 from clearhold.wire.json_bounds import decode
+
+MOST_STATED: Final = 10_000
+"""Ranges and versions of one package: what is judged while a finder waits for a receipt."""
 
 _DISTRIBUTION = re.compile(r"(?:ALSA|RLSA|RHSA|SUSE|openSUSE|DSA|DLA|USN|ELSA|MGASA)\b")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9_.:-]{1,60}")
@@ -79,11 +82,20 @@ class _Catalogue(msgspec.Struct):
 def read(data: bytes) -> PublicFlaw:
     """The flaw in an OSV or CVE record.
 
-    Raises `InvalidError` and `TooLargeError` for what is neither, is rejected, or names no package.
+    Raises `InvalidError` and `TooLargeError` for what is neither, is rejected, names no package, or
+    states more than `MOST_STATED` versions of one.
     """
-    if decode(data, _Kind, what="record").cve is not None:
-        return _of_cve(data)
-    return _of_osv(data)
+    of_cve = decode(data, _Kind, what="record").cve is not None
+    flaw = _of_cve(data) if of_cve else _of_osv(data)
+    affected = flaw.claims.affected.values() if flaw.claims else ()
+    stated = max((len(each.ranges) + len(each.versions) for each in affected), default=0)
+    if stated > MOST_STATED:
+        raise TooLargeError(
+            f"{flaw.id} states {stated} ranges and versions of a package; "
+            f"at most {MOST_STATED} are taken.",
+            next_step="Record it by hand with ranges in place of lists of versions.",
+        )
+    return flaw
 
 
 def read_exploited(data: bytes) -> tuple[Exploited, ...]:
