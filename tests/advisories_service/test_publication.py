@@ -112,6 +112,17 @@ def test_scheduling_needs_evidence_a_patch_and_an_embargo(road: Road) -> None:
         road.advisories.schedule(road.coordinator, open_case.id)
 
 
+def test_a_fix_never_goes_out_on_less_than_level_three_but_its_disclosure_may(road: Road) -> None:
+    case = road.case(level=2, embargo=None)
+    weak = road.drafted(case)
+    with pytest.raises(ConflictError, match="level 3 is needed"):
+        road.advisories.publish_now(road.coordinator, weak.id, reason="it leaked")
+    road.desk.deliveries[case] = None
+    road.advisories.publish_now(road.coordinator, weak.id, reason="it leaked")
+    road.engine.run_due()
+    assert state_of(road, weak.id) is State.PUBLISHED
+
+
 def test_nobody_publishes_under_embargo_whatever_the_reason(road: Road) -> None:
     drafted = road.drafted(road.case())
     with pytest.raises(ConflictError, match="under embargo"):

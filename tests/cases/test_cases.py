@@ -18,6 +18,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
 from clearhold.cases import progress
 from clearhold.cases.model import EmbargoState, ReportState, ReportStep, Role
+from clearhold.findings.model import State
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
@@ -41,6 +42,24 @@ def test_a_case_needs_a_reproduced_finding(
         hub.cases.open(
             party_of(PartyKind.COORDINATOR), VulnerabilityId(finding), title="T", key="k"
         )
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3, 4])
+def test_a_case_and_with_it_embargo_and_read_in_need_level_two(
+    hub: Hub, party_of: Callable[..., Actor], submit: Callable[..., FindingId], level: int
+) -> None:
+    finding = submit(party_of(PartyKind.LAB))
+    with hub.sessions.transaction() as unit:
+        hub.findings.set_verdict(
+            unit, finding, state=State.REPRODUCED, verdict="reproduced", level=level
+        )
+    coordinator, vulnerability = party_of(PartyKind.COORDINATOR), VulnerabilityId(finding)
+    if level < 2:
+        with pytest.raises(ConflictError, match="reproduced"):
+            hub.cases.open(coordinator, vulnerability, title="T", key="k")
+        assert hub.cases.list(coordinator) == ((), "")
+    else:
+        assert hub.cases.open(coordinator, vulnerability, title="T", key="k").findings == (finding,)
 
 
 def test_a_vulnerability_has_one_case_and_the_same_request_returns_it(scene: Scene) -> None:

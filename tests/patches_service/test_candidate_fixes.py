@@ -54,6 +54,39 @@ def test_a_fix_that_stops_every_proof_is_accepted(bench: Workbench) -> None:
     assert shown.judgement.tests == "12 passed before and after"
 
 
+@pytest.mark.parametrize(
+    ("diff", "levels"), [(FIX, {("reproduced", 3)}), (HIDES_ONE, {("reproduced(no fix yet)", 2)})]
+)
+def test_a_new_bug_lacks_only_the_fix_that_is_then_accepted(
+    bench: Workbench, diff: bytes, levels: set[tuple[str, int]]
+) -> None:
+    findings = bench.hub.findings
+    with bench.hub.sessions.transaction() as unit:
+        for finding in bench.findings:
+            findings.set_verdict(
+                unit,
+                finding,
+                state=findings.head(unit, finding).state,
+                verdict="reproduced(no fix yet)",
+                level=2,
+            )
+    bench.judged(bench.maintainer, diff)
+    with bench.hub.sessions.transaction() as unit:
+        heads = [findings.head(unit, finding) for finding in bench.findings]
+    assert {(head.verdict, head.level) for head in heads} == levels
+
+
+def test_an_accepted_fix_raises_nothing_that_lacked_more_than_a_fix(bench: Workbench) -> None:
+    findings, (first, second) = bench.hub.findings, bench.findings
+    with bench.hub.sessions.transaction() as unit:
+        state = findings.head(unit, first).state
+        findings.set_verdict(unit, first, state=state, verdict="reproduced_flaky(14/20)", level=2)
+    bench.judged(bench.maintainer, FIX)
+    with bench.hub.sessions.transaction() as unit:
+        assert findings.head(unit, first).level == 2
+        assert findings.head(unit, second).level == 3
+
+
 def test_a_fix_that_hides_one_proof_is_refused_with_the_reason(bench: Workbench) -> None:
     shown = bench.judged(bench.maintainer, HIDES_ONE)
     assert (shown.state, shown.deliverable, shown.adopted_at) == (State.REFUSED, False, None)

@@ -218,7 +218,8 @@ class AdvisoryService:
 
         It is published with the fix the case delivers, or without one when there is none.
 
-        Raises `ConflictError` while the embargo is in force, whoever asks.
+        Raises `ConflictError` while the embargo is in force, whoever asks, and when a fix would go
+        out on less evidence than level 3.
         """
         actor.need(Permission.ADVISORIES_PUBLISH)
         if not 0 < len(reason.strip()) <= 500 or not reason.isprintable():
@@ -234,6 +235,12 @@ class AdvisoryService:
                 raise ConflictError(
                     "The case is under embargo.",
                     next_step="Wait for its end, or terminate the embargo first.",
+                )
+            if dossier.delivery is not None and dossier.case.level < LEAST_LEVEL:
+                raise ConflictError(
+                    " ".join(_obstacles(dossier)),
+                    next_step="Validate the case's proofs against a fixed version, or ask for another"
+                    " try of their validation.",
                 )
         release.checked(dossier.advisory(now), dossier.delivery)
         with self._sessions.transaction() as unit:

@@ -20,6 +20,9 @@ from clearhold.store.unit_of_work import UnitOfWork
 LEAST_LEVEL: Final = 2
 """A finding below this level of evidence, a crash reproduced on a known build, opens no case."""
 
+WITHOUT_FIX: Final = "reproduced(no fix yet)"
+"""The verdict on a proof that no fixed version existed for when it was validated."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaseProof:
@@ -91,6 +94,19 @@ class CaseMaterial:
         """The best level of evidence among the findings of a case, 0 to 4."""
         linked = records.linked_to(unit, case)
         return max((self._findings.head(unit, each.finding).level for each in linked), default=0)
+
+    def compared_with_fix(self, unit: UnitOfWork, case: CaseId, *, by: str) -> None:
+        """Raise what lacked only a fix to be compared with, now that one stops every proof.
+
+        A new bug has no fixed side when it is validated, and so stays at level 2; the judging of a
+        fix runs the same proofs on both sides. Others keep their level.
+        """
+        for finding in sorted(each.finding for each in records.linked_to(unit, case)):
+            head = self._findings.head(unit, finding)
+            if _reproduced(head) and head.verdict == WITHOUT_FIX and head.proof is not None:
+                self._findings.set_verdict(
+                    unit, finding, state=head.state, verdict="reproduced", level=3, by=by
+                )
 
     def with_proof(self, unit: UnitOfWork, case: CaseId) -> frozenset[FindingId]:
         """The findings of a case that came with a proof."""

@@ -128,6 +128,7 @@ class Judging:
             kind=judgement.kind,
         )
         if judgement.state is State.ACCEPTED:
+            self._material.compared_with_fix(unit, known.case, by=READER)
             everyone = cases.participants(unit, known.case)
             if any(p.party == known.party and p.role in STANDS_BEHIND for p in everyone):
                 stand_behind(unit, known, party=known.party, by=READER)
