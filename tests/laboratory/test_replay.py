@@ -145,7 +145,7 @@ def test_a_worker_elsewhere_examines_as_the_hub_would(
 ) -> None:
     """A worker process of its own, with nothing but its identity, the spool and a cache."""
     spool = Spool(tmp_path / "spool", Pace(look=0.05))
-    spool.prepare()
+    (tmp_path / "spool").mkdir()
     environment = {
         "CLEARHOLD_CACHE_DIRECTORY": str(CACHE),
         "CLEARHOLD_DATA_DIRECTORY": str(tmp_path / "none"),

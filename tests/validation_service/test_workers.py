@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from standing_examiner import StandIn, examined
 from typer.testing import CliRunner
 
+from clearhold.adapters.sandbox_bwrap import enterable
 from clearhold.delivery.cli.main import app
 from clearhold.kernel.errors import (
     ClearholdError,
@@ -179,8 +181,12 @@ def test_without_a_worker_the_hub_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="No validation worker"):
         spool.ask(b"x")
     assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
-    with pytest.raises(UnavailableError, match="not there"):
-        Spool(tmp_path / "nowhere").ask(b"x")
+    for use in (
+        lambda: Spool(tmp_path / "nowhere").ask(b"x"),
+        lambda: Spool(tmp_path / "nowhere").serve(bytes, stop=threading.Event(), once=True),
+    ):
+        with pytest.raises(UnavailableError, match="not there"):
+            use()
 
 
 def test_jobs_are_answered_once_each_by_whichever_worker_is_free(tmp_path: Path) -> None:
@@ -277,6 +283,38 @@ def test_a_job_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
     assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
 
 
+OTHER_USER = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from clearhold.validation.spool import Pace, Spool
+pace = Pace(look=.01, renew=.05)
+stop = threading.Event()
+def work(sealed):
+    stop.set()
+    stop.wait(.2)
+    return sealed.upper()
+Spool(Path(sys.argv[2]), pace).serve(work, stop=stop, once=False)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a worker as another user")
+def test_a_worker_of_another_user_shares_nothing_but_the_group() -> None:
+    if not (enterable(Path(SOURCE)) and enterable(Path(sys.prefix))):
+        pytest.skip("this clone lies where no other user may enter")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
+        os.chown(made, -1, 64997)
+        Path(made).chmod(0o2770)
+        spool = Spool(Path(made), replace(QUICK, patience=60.0))
+        words = [sys.executable, "-c", OTHER_USER, SOURCE, made]
+        with subprocess.Popen(words, user=64996, group=64997, extra_groups=[], cwd="/") as worker:
+            try:
+                assert spool.ask(b"question") == b"QUESTION"
+            finally:
+                worker.terminate()
+        assert [each for each in Path(made).rglob("*") if each.is_file()] == []
+
+
 HUB = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -348,7 +386,7 @@ def test_no_description_breaks_enrolment(described: dict[str, str]) -> None:
 def test_a_worker_within_reach_of_a_database_or_keys_refuses_to_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Spool(tmp_path / "spool").prepare()
+    (tmp_path / "spool").mkdir()
     words = ["validate", "worker", str(tmp_path / "spool"), str(tmp_path / "id"), "--once"]
     for name in ("DATA", "KEY"):
         monkeypatch.setenv(f"CLEARHOLD_{name}_DIRECTORY", str(tmp_path / "apart"))

@@ -62,13 +62,21 @@ class Spool:
         self._pace = pace or Pace()
 
     def prepare(self) -> None:
-        """Make the places within, and forget what nobody asked for within a day."""
+        """Make the places within, and forget what nobody asked for within a day.
+
+        The directory itself must be there: its group is who may exchange jobs, so a hub and its
+        workers can be different users.
+        """
         with _disk():
             for name in _PLACES:
-                (self._directory / name).mkdir(parents=True, exist_ok=True)
+                place = self._directory / name
+                with contextlib.suppress(FileExistsError):
+                    place.mkdir()
+                    os.chown(place, -1, self._directory.stat().st_gid)
+                    place.chmod(0o2770)
             for name in _PLACES:
                 for left in self._files(name, _LEFT):
-                    with contextlib.suppress(FileNotFoundError):
+                    with contextlib.suppress(FileNotFoundError):  # the other side did
                         if self._age(left) > _FORGOTTEN_S:
                             left.unlink()
 
@@ -80,6 +88,7 @@ class Spool:
         Raises `UnavailableError` when no worker takes it in time, or workers die of it.
         """
         identity = secrets.token_hex(16)
+        self.prepare()
         with _disk():
             self._write("jobs", identity, sealed)
             try:
@@ -126,6 +135,7 @@ class Spool:
         whatever a machine lacks is an answer. Returns how many were answered.
         """
         done = 0
+        self.prepare()
         while not stop.is_set():
             identity = self._take()
             if identity is None:
@@ -203,6 +213,7 @@ class Spool:
         fresh = self._directory / name / f".{identity}-{secrets.token_hex(4)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with os.fdopen(os.open(fresh, flags, 0o660), "wb") as file:
+            os.fchmod(file.fileno(), 0o660)  # whatever the umask: the other side renews and removes
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
