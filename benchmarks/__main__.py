@@ -20,6 +20,7 @@ from benchmarks import (
     validation,
 )
 from benchmarks.dedup_truth import bench as dedup_truth
+from benchmarks.false_validations import bench as false_validations
 from benchmarks.figure import Figure
 from benchmarks.root_cause import run as root_cause
 
@@ -27,6 +28,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
     "dedup-truth": dedup_truth.run,
     "escapes": escapes.run,
+    "false-validations": false_validations.run,
     "intake": intake.run,
     "known-check": known_check.run,
     "leases": leases.run,

@@ -112,9 +112,17 @@ class Leak:
 
     def within(self, directory: str) -> bool:
         """Whether the code that allocated it lies below `directory`, ending with a slash."""
-        allocator = next((frame for frame in self.frames if not frame.runtime), None)
-        own = allocator or next((f for f in self.frames if f.function == "main"), None)
-        return own is not None and own.file.startswith(directory)
+        return within(self.frames, directory)
+
+
+def within(frames: tuple[Frame, ...], directory: str) -> bool:
+    """Whether the innermost frame outside the runtime lies below `directory`, ending with a slash.
+
+    `main` counts as such a frame when there is no other.
+    """
+    innermost = next((frame for frame in frames if not frame.runtime), None)
+    own = innermost or next((frame for frame in frames if frame.function == "main"), None)
+    return own is not None and own.file.startswith(directory)
 
 
 def top_functions(frames: tuple[Frame, ...], count: int = SIGNATURE_FRAMES) -> tuple[str, ...]:

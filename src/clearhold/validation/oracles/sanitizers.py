@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Toolchain
-from clearhold.validation.crash import Crash, parse_leaks, parse_report
+from clearhold.validation.crash import Crash, parse_leaks, parse_report, within
 from clearhold.validation.oracles.observation import (
     Host,
     Observation,
@@ -190,8 +190,7 @@ class Assertion(AddressSanitizer):
     def _reported(self, seen: Observation, crash: Crash) -> Observation:
         if crash.family != "abort":
             return replace(seen, other=True)
-        project = next((frame for frame in crash.frames if not frame.runtime), None)
-        if project is not None and project.file.startswith(HARNESS):
+        if within(crash.frames, HARNESS):
             return replace(seen, kind=RunKind.FAULT, reason="the driver itself gave up")
         return seen
 

@@ -1,0 +1,1 @@
+"""Submissions made to be validated wrongly, and how many are."""
