@@ -227,6 +227,28 @@ def test_a_million_locations_are_refused() -> None:
     assert "1000000 locations" in refused.value.message
 
 
+@pytest.mark.parametrize("form", [Format.OSV, Format.CVE])
+def test_a_text_said_once_of_a_thousand_packages_does_not_fill_the_disk(form: Format) -> None:
+    text = "x" * 200_000
+    if form is Format.OSV:
+        named = [{"ecosystem": "PyPI", "name": f"p{number}"} for number in range(100)]
+        affected = [{"package": each, "versions": ["1"]} for each in named]
+        record = OSV | {"details": text, "affected": affected}
+    else:
+        cna = CVE["containers"]["cna"]
+        stated = [{"version": "1", "status": "affected"}]
+        affected = [
+            {"vendor": "v", "product": f"p{number}", "versions": stated} for number in range(100)
+        ]
+        told = {"descriptions": [{"lang": "en", "value": text}], "affected": affected}
+        record = CVE | {"containers": {"cna": cna | told}}
+    content = raw(record)
+    assert len(content) < 300_000
+    with pytest.raises(TooLargeError, match="characters of text") as refused:
+        take(content, form)
+    assert refused.value.next_step
+
+
 def test_a_message_of_a_thousand_parts_or_one_within_another_is_refused() -> None:
     head = b"Subject: x\nContent-Type: multipart/mixed; boundary=q\n\n"
     accepted(head + b"--q\n\nx\n" * 1000 + b"--q--", Format.MESSAGE)

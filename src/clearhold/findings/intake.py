@@ -48,6 +48,11 @@ __all__ = [
 
 MOST_FINDINGS: Final = 1000
 """In one submission. More go through `findings.bulk`, which makes several of them."""
+MOST_HELD: Final = 16 * 1024 * 1024
+"""Characters that the findings of one submission hold together.
+
+Each holds its own words, sealed alone, and a record of many packages says them once for all.
+"""
 
 
 class Format(StrEnum):
@@ -81,6 +86,13 @@ def take(raw: bytes, form: Format, *, package: str = "", lenient: bool = False) 
             f"The submission has {len(taken.reports)} findings; "
             f"at most {MOST_FINDINGS} are taken at once.",
             next_step="Send it with `clearhold finding import`, which makes several of it.",
+        )
+    held = sum(len(each.document.description) + len(each.trace) for each in taken.reports)
+    if len(taken.reports) > 1 and held > MOST_HELD:
+        raise TooLargeError(
+            f"The {len(taken.reports)} findings come to {held} characters of text; "
+            f"at most {MOST_HELD} are taken at once.",
+            next_step="Shorten what is said of all of them, or send them in parts.",
         )
     return taken
 
