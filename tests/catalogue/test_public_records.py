@@ -197,6 +197,20 @@ def test_records_are_taken_replaced_and_taken_out(hub: Hub, coordinator: Actor) 
     assert hub.catalogue.known(coordinator, "pkg:npm/u") == ()
 
 
+def test_what_several_sources_say_under_one_id_stands_side_by_side(
+    hub: Hub, coordinator: Actor
+) -> None:
+    hub.catalogue.record_known(coordinator, "pkg:pypi/parser", "CVE-2024-1000", versions=("1.0",))
+    hub.catalogue.import_public(coordinator, [json.dumps(cve())])
+    named_so = osv("CVE-2024-1000", aliases=[])
+    hub.catalogue.import_public(coordinator, [json.dumps(named_so)])
+    packages = ("pkg:pypi/parser", "pkg:generic/Acme/Parser", "pkg:pypi/ujson")
+    assert [len(hub.catalogue.known(coordinator, each)) for each in packages] == [1, 1, 1]
+    withdrawn = named_so | {"withdrawn": "2025-01-01T00:00:00Z"}
+    hub.catalogue.import_public(coordinator, [json.dumps(withdrawn)])
+    assert [len(hub.catalogue.known(coordinator, each)) for each in packages] == [1, 1, 0]
+
+
 def test_of_one_record_given_twice_the_later_counts(hub: Hub, coordinator: Actor) -> None:
     twice = [json.dumps(osv(summary="old")), json.dumps(osv(summary="new"))]
     assert hub.catalogue.import_public(coordinator, twice).taken == 1

@@ -52,6 +52,7 @@ class Target:
 class KnownVulnerability:
     """A vulnerability the public knows, under `id` and `aliases`, and whom it affects.
 
+    `source` is the format of the record it was read from, empty when a coordinator recorded it.
     `terms` are what its public text is compared by, empty when it was recorded without one.
     """
 
@@ -60,6 +61,7 @@ class KnownVulnerability:
     aliases: tuple[str, ...]
     affected: Affected
     recorded_at: datetime
+    source: str = ""
     summary: str = ""
     terms: Terms = NOTHING
 
@@ -162,6 +164,7 @@ def known_from(flaw: PublicFlaw, now: datetime) -> tuple[KnownVulnerability, ...
             aliases=tuple(each for each in flaw.names if each != flaw.id)[:MOST_ENTRIES],
             affected=affected,
             recorded_at=now,
+            source=flaw.source,
             summary=summary,
             terms=terms,
         )

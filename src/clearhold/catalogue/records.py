@@ -55,6 +55,7 @@ def put_known(unit: UnitOfWork, new: Iterable[KnownVulnerability]) -> None:
                 [one.introduced, one.fixed, one.last_affected] for one in each.affected.ranges
             ],
             "versions": each.affected.versions,
+            "source": each.source,
             "summary": each.summary,
             "terms": asdict(each.terms),
             "recorded_at": each.recorded_at,
@@ -64,10 +65,20 @@ def put_known(unit: UnitOfWork, new: Iterable[KnownVulnerability]) -> None:
     _upsert(unit, vulnerability, ("package", "id"), rows)
 
 
-def drop_known(unit: UnitOfWork, ids: Collection[str]) -> None:
-    """Take out vulnerabilities of these ids, of whatever package."""
-    if ids:
-        unit.connection.execute(delete(vulnerability).where(vulnerability.c.id.in_(ids)))
+def drop_known(unit: UnitOfWork, ids: Iterable[tuple[str, str]]) -> None:
+    """Take out what records of these sources and ids said, of whatever package.
+
+    What another source says under the same id stays.
+    """
+    by_source: dict[str, list[str]] = {}
+    for source, identity in ids:
+        by_source.setdefault(source, []).append(identity)
+    for source, named in by_source.items():
+        unit.connection.execute(
+            delete(vulnerability).where(
+                vulnerability.c.id.in_(named), vulnerability.c.source == source
+            )
+        )
 
 
 def put_exploited(unit: UnitOfWork, entries: Iterable[Exploited]) -> None:
@@ -171,6 +182,7 @@ def _known(row: Row[Any], package: Purl) -> KnownVulnerability:
         aliases=tuple(row.aliases),
         affected=Affected(package.type, ranges, tuple(row.versions)),
         recorded_at=row.recorded_at,
+        source=row.source,
         summary=row.summary,
         terms=Terms(**{name: tuple(each) for name, each in row.terms.items()}),
     )

@@ -126,12 +126,12 @@ class CatalogueService:
                 f"There are {len(texts)} records; at most {MOST_RECORDS} are taken at once.",
                 next_step="Send them in parts; `clearhold catalogue import` does.",
             )
-        flaws: dict[str, PublicFlaw] = {}
+        flaws: dict[tuple[str, str], PublicFlaw] = {}
         refused = []
         for number, each in enumerate(texts):
             try:
                 flaw = public_flaw.read(each.encode("utf-8", "surrogatepass"))
-                flaws[flaw.id] = flaw
+                flaws[flaw.source, flaw.id] = flaw
             except ClearholdError as problem:
                 refused.append((number, f"{problem.message} {problem.next_step}".strip()))
         with self._sessions.transaction() as unit:

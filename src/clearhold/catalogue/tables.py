@@ -28,6 +28,7 @@ catalogue_vulnerability: Final = Table(
     Column("aliases", Document, nullable=False),
     Column("ranges", Document, nullable=False),
     Column("versions", Document, nullable=False),
+    Column("source", Words, nullable=False, server_default=text("''")),
     Column("summary", Words, nullable=False, server_default=text("''")),
     Column(
         "terms",

@@ -30,10 +30,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9_.:-]{1,60}")
 class PublicFlaw:
     """What is published of a flaw.
 
-    `names` are all identifiers, `id` the record's own. `symbols` are functions the record itself
+    `source` is `osv` or `cve`, `names` are all identifiers, `id` the record's own. `symbols` are functions the record itself
     lists as vulnerable. A withdrawn record has no claims.
     """
 
+    source: str
     id: str
     names: tuple[str, ...]
     title: str
@@ -118,13 +119,14 @@ def read_exploited(data: bytes) -> tuple[Exploited, ...]:
 def _of_osv(data: bytes) -> PublicFlaw:
     extra = decode(data, _Osv, what="OSV")
     if extra.withdrawn is not None:
-        return PublicFlaw(_named(extra.id), (_named(extra.id),), "", "", (), (), None)
+        return PublicFlaw("osv", _named(extra.id), (_named(extra.id),), "", "", (), (), None)
     told = osv_report.read(data)
     names = [*told.names, *(extra.upstream or ())]
     # A distribution's advisory lists the flaws it is about as related where it has no better word.
     if len(names) == 1 and _DISTRIBUTION.match(extra.id):
         names += extra.related or ()
     return PublicFlaw(
+        source="osv",
         id=_named(extra.id),
         names=tuple(dict.fromkeys(_named(each) for each in names)),
         title=told.title,
@@ -140,6 +142,7 @@ def _of_osv(data: bytes) -> PublicFlaw:
 def _of_cve(data: bytes) -> PublicFlaw:
     told = cve_report.read(data)
     return PublicFlaw(
+        source="cve",
         id=_named(told.names[0]),
         names=told.names,
         title=told.title,

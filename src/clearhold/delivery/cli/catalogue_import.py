@@ -16,7 +16,7 @@ from clearhold.catalogue.service import MOST_RECORDS
 from clearhold.delivery.cli.finding_files import progress
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.client import HubClient
-from clearhold.kernel.errors import InvalidError
+from clearhold.kernel.errors import InvalidError, TooLargeError
 
 LARGEST: Final = 16 * 1024 * 1024
 _PART: Final = 4 * 1024 * 1024
@@ -80,8 +80,11 @@ class _Importer:
             self._refuse(name, "It is not UTF-8.")
             return
         if '"catalogVersion"' in text[:LARGEST] and '"cveID"' in text:
-            done = self._connection.post("/catalogue/exploited", {"catalogue": text})
-            self.done["exploited"] = done["entries"]
+            try:
+                done = self._connection.post("/catalogue/exploited", {"catalogue": text})
+                self.done["exploited"] = done["entries"]
+            except (InvalidError, TooLargeError) as refused:
+                self._refuse(name, f"{refused.message} {refused.next_step}".strip())
             return
         if self._records and (len(self._records) == MOST_RECORDS or self._size + len(text) > _PART):
             self.send()

@@ -15,7 +15,11 @@ WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Add the columns, empty for what was recorded before, and the table."""
-    for name, empty in (("summary", ""), ("terms", '{"names":[],"weaknesses":[],"words":[]}')):
+    for name, empty in (
+        ("source", ""),
+        ("summary", ""),
+        ("terms", '{"names":[],"weaknesses":[],"words":[]}'),
+    ):
         op.add_column(
             "catalogue_vulnerability",
             sa.Column(name, sa.Text(), nullable=False, server_default=sa.text(f"'{empty}'")),
@@ -33,5 +37,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what can be imported again."""
     op.drop_table("catalogue_exploited")
-    for name in ("terms", "summary"):
+    for name in ("terms", "summary", "source"):
         op.drop_column("catalogue_vulnerability", name)
