@@ -5,17 +5,14 @@ from __future__ import annotations
 from importlib import resources
 from typing import Final
 
+from benchmarks import cve_proofs
 from clearhold.demo import material
 
-
-def _material(name: str) -> bytes:
-    return (resources.files(material) / name).read_bytes()
-
-
 PROOFS: Final[tuple[tuple[str, str, bytes], ...]] = (
-    ("cjson", "parse", b'{"1":1,'),
-    ("pygments", "lex", _material("pygments_proof.txt")),
-    ("ujson", "encode", b"[" * 100 + b" " * 100),
-    ("ujson", "dumps", _material("lab_b_proof.json")),
-    ("ujson", "decode", _material("finder_proof.json")),
+    *((each.recipe, each.target, each.content) for each in cve_proofs.PROOFS),
+    ("ujson", "dumps", (resources.files(material) / "lab_b_proof.json").read_bytes()),
 )
+
+_FEW: Final = frozenset({"cjson", "pygments", "ujson"})
+FEW: Final = tuple(each for each in PROOFS if each[0] in _FEW)
+"""Of the recipes that are quick to build and run."""

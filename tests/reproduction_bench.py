@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clearhold.adapters.origins import all_origins
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
 from clearhold.adapters.sources_cache import CachedSources
-from clearhold.adapters.sources_debian import DebianFetcher
-from clearhold.adapters.sources_pypi import PypiFetcher
 from clearhold.kernel.errors import UnavailableError
 from clearhold.ports.sandbox import Tier
 from clearhold.validation.builder import Laboratory
@@ -33,7 +32,7 @@ def _missing(reason: str) -> None:
 @pytest.fixture(scope="session")
 def laboratory() -> Iterator[Laboratory]:
     """Builds and runs recipes in the real sandbox."""
-    origins = {"pypi": PypiFetcher(), "debian": DebianFetcher(CACHE / "apt")}
+    origins = all_origins(CACHE)
     sources = CachedSources(CACHE / "sources", origins=origins)
     with BubblewrapSandbox(slots=2) as sandbox:
         if sandbox.tier() is Tier.NONE:

@@ -28,6 +28,7 @@ from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
+from clearhold.adapters.origins import all_origins
 from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.passport_keys_file import PassportKeys
 from clearhold.adapters.publisher_tuf import TufPublisher
@@ -35,8 +36,6 @@ from clearhold.adapters.sandbox_bwrap import BUILDERS_UID, BubblewrapSandbox, ch
 from clearhold.adapters.second_key_http import HttpSecondKey, token_in
 from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
-from clearhold.adapters.sources_debian import DebianFetcher
-from clearhold.adapters.sources_pypi import PypiFetcher
 from clearhold.adapters.web_guarded import GuardedWeb
 from clearhold.advisories import records as advisory_records
 from clearhold.advisories.case_desk import CaseDesk
@@ -498,7 +497,7 @@ def open_laboratory(settings: Settings) -> Laboratory:
     cache = settings.cache_directory
     sources = CachedSources(
         cache / "sources",
-        origins={"pypi": PypiFetcher(), "debian": DebianFetcher(cache / "apt")},
+        origins=all_origins(cache),
     )
     return Laboratory(sandbox, sources, cache, least=settings.least_tier, builders=builders)
 

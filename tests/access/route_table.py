@@ -351,6 +351,12 @@ admin keys backup
 admin keys forget
 admin keys destroy-retired
 admin keys expunge
+validate versions
+validate run-step
+validate enrol
+validate worker
+validate replay
+validate key
 admin passport-keys status
 admin passport-keys prepare
 admin passport-keys switch

@@ -22,7 +22,8 @@ import certifi
 import httpx
 from packaging.utils import canonicalize_name
 
-from clearhold.kernel.errors import InvalidError, TooLargeError, UnavailableError, refuse_full_disk
+from clearhold.adapters.download import write_within
+from clearhold.kernel.errors import InvalidError, UnavailableError, refuse_full_disk
 
 _LOCATOR = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.!+_-]+):([A-Za-z0-9][A-Za-z0-9.+_-]*)")
 _PAGE_CAP = 32 * 1024 * 1024
@@ -173,18 +174,7 @@ def _download(
         base = str(page.url)
     if filename not in links:
         return False
-    with (
-        client.stream("GET", urljoin(base, links[filename])) as response,
-        target.open("xb") as out,
-    ):
+    with client.stream("GET", urljoin(base, links[filename])) as response:
         response.raise_for_status()
-        written = 0
-        for piece in response.iter_bytes():
-            written += len(piece)
-            if written > size_cap:
-                raise TooLargeError(
-                    f"{filename} is larger than {size_cap} bytes.",
-                    next_step="Raise the recipe's size limit if the size is right.",
-                )
-            out.write(piece)
+        write_within(response, target, size_cap=size_cap)
     return True

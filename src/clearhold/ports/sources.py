@@ -27,7 +27,8 @@ class Sources(Protocol):
     def fetch(self, origin: str, sha256: str, *, size_cap: int = DEFAULT_SIZE_CAP) -> Path:
         """A local read-only file whose SHA-256 (hex) is `sha256`, brought from `origin` if need be.
 
-        An origin is `pypi:NAME==VERSION:FILENAME` or `debian:SOURCE=VERSION:FILENAME`. Raises
+        An origin is `pypi:NAME==VERSION:FILENAME`, `debian:SOURCE=VERSION:FILENAME`,
+        `npm:NAME@VERSION`, `git:https://HOST/PATH@COMMIT` or `tarball:https://HOST/PATH`. Raises
         `UnavailableError` naming what could not be fetched, `IntegrityError` when the origin gave
         other bytes, `TooLargeError` above `size_cap` bytes, `InvalidError` for a bad origin.
         """

@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearhold.kernel.errors import UnavailableError
+from clearhold.kernel.errors import ClearholdError, IntegrityError, InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Sandbox, Tier
 from clearhold.ports.sources import Sources
 from clearhold.validation.archive import unpack
-from clearhold.validation.recipe import Flavour, Recipe, Side
+from clearhold.validation.recipe import Flavour, Recipe, Side, Source
 
 _LOG_TAIL = 8_000
 PATCH_REFUSED = 90
@@ -237,7 +237,7 @@ class Laboratory:
         digest = hashlib.sha256()
         with self._alone_at_the_origins():
             for source in recipe.side(side).sources:
-                archive = self._sources.fetch(source.origin, source.sha256)
+                archive = self._fetched(source)
                 trees[source.into] = unpack(archive, source.sha256, self._trees)
                 digest.update(f"{source.into}={source.sha256}\n".encode())
         return trees, digest.hexdigest()
@@ -253,13 +253,23 @@ class Laboratory:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield
 
+    def _fetched(self, source: Source) -> Path:
+        """The archive from the first of its origins that gives it."""
+        problem: ClearholdError | None = None
+        for origin in (source.origin, *source.fallbacks):
+            try:
+                return self._sources.fetch(origin, source.sha256)
+            except (UnavailableError, IntegrityError) as error:
+                problem = problem or error
+        raise problem or InvalidError("The source has no origin.", next_step="Name one.")
+
     def tool_trees(self, recipe: Recipe) -> tuple[Path, ...]:
         """The unpacked tools of the recipe's tests, in order."""
         tools = recipe.tests.tools if recipe.tests else ()
         with self._alone_at_the_origins():
             return tuple(
                 unpack(
-                    self._sources.fetch(tool.origin, tool.sha256),
+                    self._fetched(tool),
                     tool.sha256,
                     self._trees,
                     strip=False,

@@ -53,11 +53,15 @@ BY_CLANG = frozenset({Flavour.MEMORY, Flavour.CLANG, Flavour.FUZZ})
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One published archive: where it comes from, its SHA-256, where in the tree it belongs."""
+    """One published archive: where it comes from, its SHA-256, where in the tree it belongs.
+
+    `fallbacks` are other origins of the same bytes, asked in order when `origin` cannot give them.
+    """
 
     origin: str
     sha256: str
     into: str = ""
+    fallbacks: tuple[str, ...] = ()
 
 
 class SideSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,10 +77,11 @@ class SideSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BuildScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The build script and the flavours it can make."""
+    """The build script, the flavours it can make, and commands it needs beyond compilers."""
 
     flavours: tuple[Flavour, ...]
     script: str = "build.sh"
+    needs: tuple[str, ...] = ()
 
 
 class FuzzTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +97,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way to give the project a proof.
 
     `argv` reads the proof at `/in/proof`, with the build at `/build` and the recipe at `/recipe`.
-    `control` is a benign input of the same form. `reference` computes what a differential oracle
+    `control` is a benign input of the same form, `cves` are public flaws that proofs here have shown. `reference` computes what a differential oracle
     compares with, and `vary` writes variants of a proof for judging patches.
     """
 
@@ -106,6 +111,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vary: str = ""
     fuzz: FuzzTarget | None = None
     env: Mapping[str, str] = {}
+    cves: tuple[str, ...] = ()
 
 
 class TestSuite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,40 @@
+"""Bringing one file by HTTP, within a size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from clearhold.kernel.errors import TooLargeError, refuse_full_disk
+
+
+def download(client: httpx.Client, address: str, target: Path, *, size_cap: int) -> str:
+    """Write what stands at `address` to the new file `target`; the reason when it cannot be had.
+
+    Raises `TooLargeError` above `size_cap` bytes.
+    """
+    try:
+        with client.stream("GET", address) as response:
+            if response.status_code != httpx.codes.OK:
+                return f"the server answers {response.status_code}"
+            write_within(response, target, size_cap=size_cap)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        refuse_full_disk(error)
+        target.unlink(missing_ok=True)
+        return type(error).__name__
+    return ""
+
+
+def write_within(response: httpx.Response, target: Path, *, size_cap: int) -> None:
+    """Write a streamed answer to the new file `target`; raises `TooLargeError` above the cap."""
+    written = 0
+    with target.open("xb") as out:
+        for piece in response.iter_bytes():
+            written += len(piece)
+            if written > size_cap:
+                raise TooLargeError(
+                    f"{target.name} is larger than {size_cap} bytes.",
+                    next_step="Raise the recipe's size limit if the size is right.",
+                )
+            out.write(piece)

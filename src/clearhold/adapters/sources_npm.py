@@ -1,0 +1,91 @@
+"""Published npm packages by name and version from the registry npm is configured for.
+
+Only the tarball is brought: no lifecycle script runs, which `npm install` would do. Registry and
+certificate are read from npm's own configuration (`npm_config_*`, the user's and the machine's
+npmrc), so that a site configures its mirror once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import certifi
+import httpx
+
+from clearhold.adapters.download import download
+from clearhold.kernel.errors import InvalidError, UnavailableError
+
+_LOCATOR = re.compile(
+    r"((?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)@([0-9][0-9A-Za-z.+-]*)"
+)
+_DEFAULT = "https://registry.npmjs.org/"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """What npm would use: the registry's address and a CA bundle or None."""
+
+    registry: str
+    certificate: str | None
+
+
+def npm_settings() -> RegistrySettings:
+    """Read `npm_config_*` variables, then the user's npmrc, then the machine's."""
+    found: dict[str, str] = {}
+    home = Path(os.environ.get("npm_config_userconfig") or Path.home() / ".npmrc")  # noqa: SIM112 - npm's own spelling
+    for file in (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), home):
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            name, equals, value = line.partition("=")
+            if equals and not line.lstrip().startswith(("#", ";")):
+                found[name.strip()] = value.strip().strip('"')
+    for name in ("registry", "cafile"):
+        found[name] = os.environ.get(f"npm_config_{name}") or found.get(name, "")
+    registry = found["registry"] if urlsplit(found["registry"]).scheme in {"http", "https"} else ""
+    return RegistrySettings(f"{(registry or _DEFAULT).rstrip('/')}/", found["cafile"] or None)
+
+
+class NpmFetcher:
+    """`ports.sources.Fetcher` for locators `NAME@VERSION` and `@SCOPE/NAME@VERSION`."""
+
+    def __init__(
+        self, settings: RegistrySettings | None = None, *, timeout_s: float = 30.0
+    ) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+
+    def fetch(self, locator: str, target: Path, *, size_cap: int) -> None:
+        """Write the tarball of that version to `target`."""
+        match = _LOCATOR.fullmatch(locator)
+        if match is None:
+            raise InvalidError(
+                f"{locator!r} names no published npm package.", next_step="Write NAME@VERSION."
+            )
+        name, version = match.groups()
+        settings = self._settings or npm_settings()
+        file = f"{name.rsplit('/', 1)[-1]}-{version}.tgz"
+        address = f"{settings.registry}{quote(name, safe='@/')}/-/{quote(file)}"
+        with httpx.Client(
+            verify=_tls(settings.certificate), timeout=self._timeout_s, follow_redirects=True
+        ) as client:
+            reason = download(client, address, target, size_cap=size_cap)
+        if reason:
+            raise UnavailableError(
+                f"{file} could not be fetched ({reason}).",
+                next_step="Connect to the npm registry, or set npm's `registry` to a mirror.",
+            )
+
+
+def _tls(certificate: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certificate)
+    if certificate is None and "SSL_CERT_FILE" not in os.environ:
+        context.load_verify_locations(certifi.where())
+    return context

@@ -1,0 +1,18 @@
+"use strict";
+// Target `defaults-deep`: defaults filled in deeply; the proof is JSON.
+
+const fs = require("node:fs");
+
+const UNUSABLE_PROOF = 65;
+
+function read() {
+  try {
+    return JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+  } catch {
+    console.error("unusable proof");
+    process.exit(UNUSABLE_PROOF);
+  }
+}
+
+const filled = require("/build/package").defaultsDeep({}, read());
+console.log(typeof filled);

@@ -1,0 +1,17 @@
+"use strict";
+// Target `range`: a range of versions read; the proof is the range.
+
+const fs = require("node:fs");
+
+const UNUSABLE_PROOF = 65;
+
+function read() {
+  try {
+    return new TextDecoder("utf-8", {fatal: true}).decode(fs.readFileSync(process.argv[2]));
+  } catch {
+    console.error("unusable proof");
+    process.exit(UNUSABLE_PROOF);
+  }
+}
+
+console.log(require("/build/package").validRange(read()));

@@ -1,0 +1,22 @@
+"use strict";
+// Target `set`: a value set by a path; the proof is JSON with the path.
+
+const fs = require("node:fs");
+
+const UNUSABLE_PROOF = 65;
+
+function read() {
+  try {
+    return JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+  } catch {
+    console.error("unusable proof");
+    process.exit(UNUSABLE_PROOF);
+  }
+}
+
+const { path } = read();
+try {
+  require("/build/package")({}, path, "value");
+} catch (refused) {
+  console.log(refused instanceof Error ? "refused" : "thrown");
+}

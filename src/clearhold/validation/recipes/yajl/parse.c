@@ -1,0 +1,26 @@
+/* Target `parse`: JSON text parsed into a tree, which is freed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <yajl/yajl_tree.h>
+
+#define MAXIMUM (64 * 1024)
+#define UNUSABLE_PROOF 65
+
+int main(int count, char **arguments) {
+  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
+  static char given[MAXIMUM + 1];
+  if (file == NULL) return UNUSABLE_PROOF;
+  size_t length = fread(given, 1, sizeof given, file);
+  fclose(file);
+  if (length > MAXIMUM) return UNUSABLE_PROOF;
+  char *text = malloc(length + 1);
+  if (text == NULL) return 1;
+  for (size_t at = 0; at < length; at++) text[at] = given[at];
+  text[length] = 0;
+  char reason[256];
+  yajl_val tree = yajl_tree_parse(text, reason, sizeof reason);
+  puts(tree == NULL ? "refused" : "parsed");
+  yajl_tree_free(tree);
+  free(text);
+  return 0;
+}

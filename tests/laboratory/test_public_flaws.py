@@ -1,0 +1,67 @@
+"""Public flaws, each shown by a proof of ours on the vulnerable side of its recipe and not on the fixed.
+
+One run on each side: how many runs a verdict takes, and what it says, other tests hold. A recipe
+whose source is gone, or that needs a command this machine lacks, is skipped visibly.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from benchmarks.cve_proofs import PROOFS, Proof
+
+from clearhold.kernel.errors import UnavailableError
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.oracles import RunKind
+from clearhold.validation.recipe import Side, all_recipes, load
+from clearhold.validation.reproduce import reproduce, run_many
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("proof", PROOFS, ids=[each.cve for each in PROOFS])
+def test_a_public_flaw_shows_on_the_vulnerable_side_alone(
+    laboratory: Laboratory, proof: Proof
+) -> None:
+    recipe = load(proof.recipe)
+    for command in recipe.build.needs:
+        if shutil.which(command) is None:
+            pytest.skip(f"the recipe {recipe.name} needs {command}")
+    flavour = recipe.target(proof.target).flavour
+    try:
+        builds = {side: laboratory.build(recipe, side, flavour=flavour) for side in Side}
+    except UnavailableError as error:
+        if hasattr(error, "stage"):
+            raise
+        pytest.skip(f"{error.message} {error.next_step}")
+    control, shown = run_many(
+        laboratory,
+        builds[Side.VULNERABLE],
+        target=proof.target,
+        proofs=[recipe.control(proof.target), proof.content],
+        runs=1,
+    )
+    assert control[0].kind is RunKind.CLEAN, control[0].reason
+    assert shown[0].kind is RunKind.VIOLATION, shown[0].reason
+    (fixed,) = reproduce(
+        laboratory, builds[Side.FIXED], target=proof.target, proof=proof.content, runs=1
+    )
+    assert fixed.kind is RunKind.CLEAN, fixed.reason
+
+
+def test_what_recipes_say_they_show_is_what_is_proved() -> None:
+    said = {
+        (cve, recipe.name, name)
+        for recipe in all_recipes()
+        for name, target in recipe.targets.items()
+        for cve in target.cves
+    }
+    proved = {(each.cve, each.recipe, each.target) for each in PROOFS}
+    assert proved == said
+    assert len({cve for cve, _, _ in said}) >= 30
+    assert len({recipe for _, recipe, _ in said}) >= 20
+
+
+def test_ten_kinds_of_violation_are_shown() -> None:
+    shown = {load(each.recipe).target(each.target).oracle for each in PROOFS}
+    assert len(shown) >= 10
