@@ -7,15 +7,18 @@ whose source is gone, or that needs a command this machine lacks, is skipped vis
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from benchmarks.cve_proofs import PROOFS, Proof
 
 from clearhold.kernel.errors import UnavailableError
 from clearhold.validation.builder import Laboratory
+from clearhold.validation.examination import examine
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Side, all_recipes, load
 from clearhold.validation.reproduce import reproduce, run_many
+from clearhold.validation.verdict import Claim
 
 
 @pytest.mark.timeout(180)
@@ -27,6 +30,8 @@ def test_a_public_flaw_shows_on_the_vulnerable_side_alone(
     for command in recipe.build.needs:
         if shutil.which(command) is None:
             pytest.skip(f"the recipe {recipe.name} needs {command}")
+    if recipe.target(proof.target).host == "node" and not laboratory.toolchain().has("node"):
+        pytest.skip("the sandbox finds no node")
     flavour = recipe.target(proof.target).flavour
     try:
         builds = {side: laboratory.build(recipe, side, flavour=flavour) for side in Side}
@@ -65,3 +70,13 @@ def test_what_recipes_say_they_show_is_what_is_proved() -> None:
 def test_ten_kinds_of_violation_are_shown() -> None:
     shown = {load(each.recipe).target(each.target).oracle for each in PROOFS}
     assert len(shown) >= 10
+
+
+def test_without_node_a_script_is_not_judged_and_nobody_is_blamed(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = laboratory.toolchain()
+    without = tuple(each for each in found.versions if not each.startswith("node "))
+    monkeypatch.setattr(laboratory, "toolchain", lambda: replace(found, versions=without))
+    done = examine(laboratory, load("minimist"), target="parse", proof=b"[]", claim=Claim())
+    assert done.verdict.label == "environment_failure(toolchain)"

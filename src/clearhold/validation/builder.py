@@ -98,7 +98,7 @@ exec /bin/sh "/recipe/$SCRIPT"
 """
 
 _PROBE = """\
-for tool in gcc g++ clang ld patch python3; do
+for tool in gcc g++ clang ld patch python3 node; do
   if command -v $tool >/dev/null; then echo "$tool $($tool --version 2>&1 | head -n 1)"; fi
 done
 echo "preload $(readlink -f "$(gcc -print-file-name=libasan.so)") $(readlink -f "$(gcc -print-file-name=libstdc++.so)")"

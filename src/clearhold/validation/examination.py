@@ -108,7 +108,7 @@ def examine(
     )
     if nothing.verdict.reason:
         return nothing
-    builds = _build(laboratory, recipe, sides, chosen.flavour)
+    builds = _build(laboratory, recipe, sides, chosen.flavour, host=chosen.host)
     if isinstance(builds, Verdict):
         return replace(nothing, verdict=builds)
     try:
@@ -210,7 +210,12 @@ def _unfit(laboratory: Laboratory, target: Target) -> Verdict | None:
 
 
 def _build(
-    laboratory: Laboratory, recipe: Recipe, sides: Sequence[Side], flavour: Flavour
+    laboratory: Laboratory,
+    recipe: Recipe,
+    sides: Sequence[Side],
+    flavour: Flavour,
+    *,
+    host: str = "native",
 ) -> list[Build] | Verdict:
     """The builds of the sides, or the verdict on an environment that cannot make them."""
     stage = "toolchain"
@@ -220,6 +225,10 @@ def _build(
             raise UnavailableError(
                 f"The flavour {flavour} needs clang.",
                 next_step="Install it: apt-get install clang.",
+            )
+        if host == "node" and not toolchain.has("node"):
+            raise UnavailableError(
+                "The sandbox finds no node.", next_step="Install it: apt-get install nodejs."
             )
         stage = "fetch"
         for side in sides:

@@ -74,8 +74,15 @@ def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
 
 
 def rehearsal_checks() -> tuple[Check, ...]:
-    """What tests and benchmarks need besides: a token in software, and a browser for the pages."""
+    """What tests and benchmarks need besides.
+
+    A token in software, a browser for the pages, and what some recipes build and run with.
+    """
     return (
+        _check("JavaScript", _file(_USR / "bin" / "node"), "nodejs"),
+        _check("parser generator", shutil.which("bison"), "bison"),
+        _check("scanner generator", shutil.which("flex"), "flex"),
+        _check("Git", shutil.which("git"), "git"),
         _check("token in software", _file(SOFT_TOKEN), "softhsm2"),
         _check("browser", shutil.which("chromium"), "chromium"),
     )
