@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from pathlib import Path
 
+import certifi
 import httpx
 
 from clearhold.kernel.errors import TooLargeError, refuse_full_disk
+
+
+def trusting(certificate: str | None) -> ssl.SSLContext:
+    """Trust in the authorities of a CA bundle; without one in the machine's and the common ones."""
+    context = ssl.create_default_context(cafile=certificate)
+    if certificate is None and "SSL_CERT_FILE" not in os.environ:
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def download(client: httpx.Client, address: str, target: Path, *, size_cap: int) -> str:

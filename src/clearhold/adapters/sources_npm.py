@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import certifi
 import httpx
 
-from clearhold.adapters.download import download
+from clearhold.adapters.download import download, trusting
 from clearhold.kernel.errors import InvalidError, UnavailableError
 
 _LOCATOR = re.compile(
@@ -74,7 +72,7 @@ class NpmFetcher:
         file = f"{name.rsplit('/', 1)[-1]}-{version}.tgz"
         address = f"{settings.registry}{quote(name, safe='@/')}/-/{quote(file)}"
         with httpx.Client(
-            verify=_tls(settings.certificate), timeout=self._timeout_s, follow_redirects=True
+            verify=trusting(settings.certificate), timeout=self._timeout_s, follow_redirects=True
         ) as client:
             reason = download(client, address, target, size_cap=size_cap)
         if reason:
@@ -82,10 +80,3 @@ class NpmFetcher:
                 f"{file} could not be fetched ({reason}).",
                 next_step="Connect to the npm registry, or set npm's `registry` to a mirror.",
             )
-
-
-def _tls(certificate: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certificate)
-    if certificate is None and "SSL_CERT_FILE" not in os.environ:
-        context.load_verify_locations(certifi.where())
-    return context

@@ -8,21 +8,18 @@ own configuration and built-in default, so that a site configures its mirror onc
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-import certifi
 import httpx
 from packaging.utils import canonicalize_name
 
-from clearhold.adapters.download import write_within
+from clearhold.adapters.download import trusting, write_within
 from clearhold.kernel.errors import InvalidError, UnavailableError, refuse_full_disk
 
 _LOCATOR = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.!+_-]+):([A-Za-z0-9][A-Za-z0-9.+_-]*)")
@@ -129,7 +126,7 @@ class PypiFetcher:
                 return
         reasons: list[str] = []
         with httpx.Client(
-            verify=_tls(settings.certificate),
+            verify=trusting(settings.certificate),
             timeout=self._timeout_s,
             follow_redirects=True,
         ) as client:
@@ -148,13 +145,6 @@ class PypiFetcher:
                 " find-links setting names."
             ),
         )
-
-
-def _tls(certificate: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certificate)
-    if certificate is None and "SSL_CERT_FILE" not in os.environ:
-        context.load_verify_locations(certifi.where())
-    return context
 
 
 def _download(
