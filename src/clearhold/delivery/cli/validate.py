@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from clearhold.adapters.signer_file import signing_key
 from clearhold.assembly import open_laboratory
-from clearhold.delivery.cli import validation_worker
+from clearhold.delivery.cli import recipe_new, validation_worker
 from clearhold.delivery.cli.output import (
     EXIT_REFUSED,
     SEALED_TO,
@@ -159,6 +159,7 @@ def versions(
     )
 
 
+app.add_typer(recipe_new.app, name="recipe")
 app.command("enrol")(validation_worker.enrol)
 app.command("run-step")(validation_worker.step)
 app.command("worker")(validation_worker.worker)
