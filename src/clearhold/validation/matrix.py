@@ -155,6 +155,13 @@ class _Trial:
             left = [each for each in left if clean[each.id]]
         return {each.id for each in left}
 
+    def harmless(self, benign: Mapping[str, Behaviour]) -> bool:
+        """Whether benign inputs of the targets that were built do what they did before."""
+        return all(
+            _alike(benign[name], _behaviour(self.laboratory, build, name))
+            for name, build in self.builds.items()
+        )
+
     def _clean(self, proofs: Sequence[KnownProof]) -> dict[str, bool]:
         seen: dict[str, bool] = {}
         for target in dict.fromkeys(each.target for each in proofs):
@@ -200,24 +207,28 @@ def _try_fix(
 ) -> dict[str, bool] | None:
     """Which proofs the fix stops; None when it does not build, or is not one whole fix."""
     trial = _trial(laboratory, recipe, recipe.targets, patch)
-    if trial is None or any(
-        not _alike(before, _behaviour(laboratory, trial.builds[name], name))
-        for name, before in benign.items()
-    ):
+    if trial is None or not trial.harmless(benign):
         return None
     names = trial.stopped(proofs, runs=_RUNS)
     stopped = [proof for proof in proofs if proof.id in names]
     if any(_leaves_variants(laboratory, trial.builds, proof) for proof in stopped):
         return None
-    if len(stopped) > 1 and _compound(laboratory, recipe, stopped, patch):
+    if len(stopped) > 1 and _compound(laboratory, recipe, stopped, patch, benign):
         return None
     return {proof.id: proof.id in names for proof in proofs}
 
 
 def _compound(
-    laboratory: Laboratory, recipe: Recipe, stopped: Sequence[KnownProof], patch: bytes
+    laboratory: Laboratory,
+    recipe: Recipe,
+    stopped: Sequence[KnownProof],
+    patch: bytes,
+    benign: Mapping[str, Behaviour],
 ) -> bool:
-    """Whether a part of the fix stops some of these proofs and not others."""
+    """Whether a part of the fix is a fix of some of these proofs and not of others.
+
+    A part that changes what benign inputs do stops proofs as taking a feature out does, and is none.
+    """
     seen: Counter[tuple[str, ...]] = Counter()
     sample = []
     for proof in stopped:
@@ -229,7 +240,7 @@ def _compound(
 
     def stops(wanted: tuple[Unit, ...]) -> set[str]:
         trial = _trial(laboratory, recipe, targets, part(patch, wanted))
-        return trial.stopped(sample, runs=_RUNS) if trial else set()
+        return trial.stopped(sample, runs=_RUNS) if trial and trial.harmless(benign) else set()
 
     return is_compound({proof.id for proof in sample}, units(patch), stops)
 
