@@ -70,11 +70,15 @@ def _pair(
 
 
 class _Sanitizer(PlainOracle):
-    """What the sanitizers have in common: a report file, an exit code, and both together."""
+    """What the sanitizers have in common: a report file, an exit code, and both together.
+
+    `sees_deaths` says whether a death without a report is of the class that the oracle is for.
+    """
 
     name: str
     claim = "crash"
     log: str
+    sees_deaths = False
 
     def observe(self, outcome: Outcome, reference: bytes | None) -> Observation:
         """A violation needs both the report file and the sanitizer's exit code."""
@@ -102,7 +106,9 @@ class _Sanitizer(PlainOracle):
         return self._reported(seen, crash)
 
     def _died(self, seen: Observation) -> Observation:
-        return seen
+        if self.sees_deaths:
+            return seen
+        return replace(seen, other=seen.kind is RunKind.VIOLATION)
 
     def _reported(self, seen: Observation, crash: Crash) -> Observation:
         del crash
@@ -115,6 +121,7 @@ class AddressSanitizer(_Sanitizer):
     name = "address"
     version = "2"
     purpose = "AddressSanitizer reports an error of memory, or a fault kills the process."
+    sees_deaths = True
     hosts: tuple[Host, ...] = ("native", "python")
     self_test = _pair(_BEYOND, _PRINTS, flags="-fsanitize=address")
     log = "asan"
@@ -142,6 +149,7 @@ class Leak(AddressSanitizer):
     version = "1"
     claim = "leak"
     purpose = "LeakSanitizer finds memory lost that the project, not the driver, allocated."
+    sees_deaths = False
     hosts: tuple[Host, ...] = ("native",)  # an interpreter leaves much behind by design
     self_test = _pair(
         _KEEPS.format(release=""), _KEEPS.format(release="free(p);"), flags="-fsanitize=address"
@@ -172,9 +180,6 @@ class Leak(AddressSanitizer):
             crash=first,
         )
 
-    def _died(self, seen: Observation) -> Observation:
-        return replace(seen, other=seen.kind is RunKind.VIOLATION)
-
 
 class Assertion(AddressSanitizer):
     """A check of the project's own that fails: an assertion, or a call of abort(3)."""
@@ -182,6 +187,7 @@ class Assertion(AddressSanitizer):
     name = "assertion"
     version = "1"
     purpose = "A check of the project's own ends the process: an assertion, or abort(3)."
+    sees_deaths = False
     self_test = _pair(
         _ASSERTS.format(bound=1), _ASSERTS.format(bound=9), flags="-fsanitize=address"
     )
@@ -198,7 +204,7 @@ class Assertion(AddressSanitizer):
         # The sanitizer handles SIGABRT itself here, so one without a report was sent from outside.
         if seen.signature[:1] == ("abort",):
             return replace(seen, kind=RunKind.FAULT, reason="an abort that nothing reports")
-        return replace(seen, other=seen.kind is RunKind.VIOLATION)
+        return super()._died(seen)
 
 
 class StackExhaustion(AddressSanitizer):
@@ -210,6 +216,7 @@ class StackExhaustion(AddressSanitizer):
     name = "exhaustion"
     version = "1"
     purpose = "Recursion exhausts the stack, on the instrumented build and on the plain one."
+    sees_deaths = False
     hosts: tuple[Host, ...] = ("native",)
     self_test = _pair(
         _RECURSES.format(bound=1 << 30), _RECURSES.format(bound=9), flags="-fsanitize=address"
@@ -217,9 +224,6 @@ class StackExhaustion(AddressSanitizer):
 
     def _reported(self, seen: Observation, crash: Crash) -> Observation:
         return replace(seen, other=crash.family != "stack-exhaustion")
-
-    def _died(self, seen: Observation) -> Observation:
-        return replace(seen, other=seen.kind is RunKind.VIOLATION)
 
 
 class UndefinedBehaviour(_Sanitizer):
@@ -245,9 +249,6 @@ class UndefinedBehaviour(_Sanitizer):
                 ":print_stacktrace=1:print_summary=1:symbolize=1"
             )
         }
-
-    def _died(self, seen: Observation) -> Observation:
-        return replace(seen, other=seen.kind is RunKind.VIOLATION)
 
 
 class UninitialisedMemory(_Sanitizer):
@@ -277,6 +278,3 @@ class UninitialisedMemory(_Sanitizer):
                 ":symbolize=1:allocator_may_return_null=1"
             )
         }
-
-    def _died(self, seen: Observation) -> Observation:
-        return replace(seen, other=seen.kind is RunKind.VIOLATION)
