@@ -44,6 +44,31 @@ class Figure:
         )
 
 
+def none_allowed(
+    *,
+    bench: str,
+    figure: str,
+    input: str,  # noqa: A002 - the figure's own word
+    size: int,
+    ours: int,
+    unit: str,
+) -> Figure:
+    """A count that must be nought."""
+    return Figure(
+        bench=bench,
+        figure=figure,
+        input=input,
+        size=size,
+        ours=ours,
+        unit=unit,
+        peer="allowed",
+        peer_value=0,
+        ratio=0,
+        goal=0,
+        met=ours == 0,
+    )
+
+
 def median_seconds(run: Callable[[], object], *, times: int) -> float:
     """The median wall time of `run` over `times` calls."""
     taken = []
