@@ -80,11 +80,9 @@ def of_pypi(name: str) -> dict[str, str]:
 
 def of_debian(name: str, cache: Path) -> tuple[str, tuple[str, ...]]:
     """The newest version of a Debian source package and the origins of its archives."""
-    files = DebianFetcher(cache / "apt").newest(name)
-    described = [each for each in files if each.endswith(".dsc")]
-    if not described:
+    version, files = DebianFetcher(cache / "apt").newest(name)
+    if not files:
         raise _unknown(name)
-    version = files[described[0]]
     archives = sorted(each for each in files if re.search(r"\.tar\.\w+$", each))
     return version, tuple(f"debian:{name}={version}:{each}" for each in archives)
 

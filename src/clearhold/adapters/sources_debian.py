@@ -70,21 +70,18 @@ class DebianFetcher:
         shutil.copyfile(arrived, target)
         shutil.rmtree(download, ignore_errors=True)
 
-    def newest(self, source: str) -> dict[str, str]:
-        """File names of the newest version of a source package, each with that version.
+    def newest(self, source: str) -> tuple[str, tuple[str, ...]]:
+        """The newest version of a source package and its file names.
 
-        Empty when no configured archive has one. Raises as `fetch` does.
+        Both are empty when no configured archive has one. Raises as `fetch` does.
         """
         if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", source) or shutil.which("apt-get") is None:
-            return {}
+            return "", ()
         self._apt("update")
         printed = self._apt("--print-uris", "source", source, check=False)
         names = re.findall(r"^'[^']+' (\S+) \d+", printed, flags=re.MULTILINE)
-        files = [name for name in names if name.endswith(".dsc")]
-        if not files:
-            return {}
-        version = files[0].removesuffix(".dsc").partition("_")[2]
-        return dict.fromkeys(names, version)
+        described = next((name for name in names if name.endswith(".dsc")), "")
+        return described.removesuffix(".dsc").partition("_")[2], tuple(names) if described else ()
 
     def _listing(self, source: str, version: str) -> dict[str, int]:
         """File names and sizes in bytes of one source package; empty when apt knows none."""

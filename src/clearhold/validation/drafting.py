@@ -139,7 +139,7 @@ def patches_of(tree: Path, cve: str) -> tuple[str, ...]:
         return ()
     lines = series.read_text(encoding="utf-8", errors="replace").splitlines()
     names = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    return tuple(name for name in names if cve in name or _mentions(tree / "patches" / name, cve))
+    return tuple(name for name in names if cve in name or cve in _text(tree / "patches" / name))
 
 
 def words_of(tree: Path, patches: Sequence[str]) -> str:
@@ -299,10 +299,6 @@ def _driver(host: str, name: str, tree: Path) -> str:
         f'  printf("%zu\\n", length); /* {MARK}: give the proof to the library */\n'
         "  free(text);\n  return 0;\n}\n"
     )
-
-
-def _mentions(file: Path, cve: str) -> bool:
-    return cve in _text(file)
 
 
 def _text(file: Path) -> str:
