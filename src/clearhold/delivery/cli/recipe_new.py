@@ -10,19 +10,17 @@ from typing import Any, Final
 
 import typer
 
-from clearhold.adapters.origins import all_origins
-from clearhold.adapters.release_lists import of_debian, of_npm, of_pypi
-from clearhold.adapters.sources_cache import file_sha256
 from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.recipe_debian import sides_of_debian
+from clearhold.delivery.cli.recipe_fetching import Fetched
+from clearhold.delivery.cli.recipe_releases import sides_of_releases
 from clearhold.kernel.errors import ClearholdError, InvalidError, NotFoundError
 from clearhold.kernel.matching import Affected, Range
 from clearhold.kernel.purl import Purl
-from clearhold.ports.sources import DEFAULT_SIZE_CAP
 from clearhold.settings import Settings, from_environment
 from clearhold.validation import drafting
-from clearhold.validation.archive import unpack
-from clearhold.validation.drafting import Draft, Drafted, Pinned
+from clearhold.validation.drafting import Draft
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Side, parse
 from clearhold.validation.reproduce import reproduce
@@ -76,12 +74,14 @@ def new(
     settings = from_environment()
     flaw = _known(purl, cve, record, asked=purl.type != "deb" and not (vulnerable and fixed))
     with tempfile.TemporaryDirectory() as scratch:
-        fetched = _Fetched(settings, Path(scratch))
+        fetched = Fetched(settings, Path(scratch))
         if purl.type == "deb":
-            sides, tree, words = _of_debian(fetched, purl, cve)
+            sides, tree, words = sides_of_debian(fetched, purl, cve)
             flaw = replace(flaw, words=f"{flaw.words}\n{words}")
         else:
-            sides, tree = _of_releases(fetched, purl, flaw, vulnerable=vulnerable, fixed=fixed)
+            sides, tree = sides_of_releases(
+                fetched, purl, flaw.affected, vulnerable=vulnerable, fixed=fixed
+            )
         draft = drafting.write(
             purl=str(purl),
             kind=purl.type,
@@ -106,25 +106,6 @@ def new(
         },
         as_json=as_json,
     )
-
-
-class _Fetched:
-    """Archives brought once, with their hashes and trees."""
-
-    def __init__(self, settings: Settings, scratch: Path) -> None:
-        self.cache = settings.cache_directory
-        self._origins = all_origins(self.cache)
-        self._scratch = scratch
-        self._number = 0
-
-    def archive(self, origin: str, into: str = "") -> tuple[Pinned, Path]:
-        """What is pinned, and the unpacked tree."""
-        self._number += 1
-        file = self._scratch / f"archive-{self._number}"
-        kind, _, locator = origin.partition(":")
-        self._origins[kind].fetch(locator, file, size_cap=DEFAULT_SIZE_CAP)
-        digest = file_sha256(file)
-        return Pinned(origin, digest, into), unpack(file, digest, self._scratch / "trees")
 
 
 def _known(purl: Purl, cve: str, record: Path | None, *, asked: bool) -> _Flaw:
@@ -159,50 +140,6 @@ def _affected(purl: Purl, told_by: Mapping[str, Any]) -> Affected:
         for each in told_by["ranges"]
     )
     return Affected(purl.type, ranges, tuple(told_by["versions"]))
-
-
-def _of_releases(
-    fetched: _Fetched, purl: Purl, flaw: _Flaw, *, vulnerable: str, fixed: str
-) -> tuple[dict[str, Drafted], Path]:
-    name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
-    releases = of_npm(name) if purl.type == "npm" else of_pypi(name)
-    if not (vulnerable and fixed):
-        before, after = drafting.around_the_fix(purl.type, list(releases), flaw.affected)
-        vulnerable, fixed = vulnerable or before, fixed or after
-    for version in (vulnerable, fixed):
-        if version not in releases:
-            raise NotFoundError(
-                f"No source of version {version[:60]!a} is published.",
-                next_step="Name another with --vulnerable and --fixed.",
-            )
-    bad, tree = fetched.archive(releases[vulnerable])
-    good, _ = fetched.archive(releases[fixed])
-    return {"vulnerable": Drafted(vulnerable, (bad,)), "fixed": Drafted(fixed, (good,))}, tree
-
-
-def _of_debian(fetched: _Fetched, purl: Purl, cve: str) -> tuple[dict[str, Drafted], Path, str]:
-    version, origins = of_debian(purl.name, fetched.cache)
-    pinned, trees = [], {}
-    for origin in origins:
-        into = "debian" if ".debian.tar." in origin else ""
-        one, trees[into] = fetched.archive(origin, into)
-        pinned.append(one)
-    packaging = trees.get("debian")
-    without = drafting.patches_of(packaging, cve) if packaging else ()
-    if packaging is None or not without:
-        raise NotFoundError(
-            f"No patch of {purl.name} {version} names {cve}.",
-            next_step="Write the recipe by hand from two versions of the source.",
-        )
-    series = "debian/patches/series"
-    archives = tuple(pinned)
-    sides = {
-        "vulnerable": Drafted(
-            drafting.version_before(packaging, cve, version), archives, series, without
-        ),
-        "fixed": Drafted(version, archives, series),
-    }
-    return sides, trees[""], drafting.words_of(packaging, without)
 
 
 def _tried(draft: Draft, settings: Settings) -> list[str]:

@@ -1,0 +1,31 @@
+"""Published archives for a draft of a recipe: brought, pinned by hash, unpacked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clearhold.adapters.origins import all_origins
+from clearhold.adapters.sources_cache import file_sha256
+from clearhold.ports.sources import DEFAULT_SIZE_CAP
+from clearhold.settings import Settings
+from clearhold.validation.archive import unpack
+from clearhold.validation.drafting import Pinned
+
+
+class Fetched:
+    """Archives brought once, with their hashes and trees."""
+
+    def __init__(self, settings: Settings, scratch: Path) -> None:
+        self.cache = settings.cache_directory
+        self._origins = all_origins(self.cache)
+        self._scratch = scratch
+        self._number = 0
+
+    def archive(self, origin: str, into: str = "") -> tuple[Pinned, Path]:
+        """What is pinned, and the unpacked tree."""
+        self._number += 1
+        file = self._scratch / f"archive-{self._number}"
+        kind, _, locator = origin.partition(":")
+        self._origins[kind].fetch(locator, file, size_cap=DEFAULT_SIZE_CAP)
+        digest = file_sha256(file)
+        return Pinned(origin, digest, into), unpack(file, digest, self._scratch / "trees")
