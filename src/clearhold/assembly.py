@@ -104,12 +104,12 @@ from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
-from clearhold.validation import recipe as recipes
 from clearhold.validation import service as validation_service
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.examiner import Examiner, LaboratoryExaminer
 from clearhold.validation.remote import SpoolExaminer
 from clearhold.validation.service import ValidationService
+from clearhold.validation.shelf import Shelf
 from clearhold.validation.spool import Spool
 from clearhold.vault.keeping import Guard, KeyKeeping
 from clearhold.vault.service import Vault
@@ -381,8 +381,10 @@ def _known(
     ring: KeyRing,
     engine: TaskEngine,
 ) -> KnownService:
+    shelf = Shelf(settings.recipe_directory)
+
     def public_files(package: Purl) -> Iterable[bytes]:
-        recipe = recipes.for_purl(str(package))
+        recipe = shelf.find(str(package))
         return () if recipe is None else recipe.files.values()
 
     def public_name(unit: UnitOfWork, finding: FindingId) -> str | None:
@@ -499,7 +501,14 @@ def open_laboratory(settings: Settings) -> Laboratory:
         cache / "sources",
         origins=all_origins(cache),
     )
-    return Laboratory(sandbox, sources, cache, least=settings.least_tier, builders=builders)
+    return Laboratory(
+        sandbox,
+        sources,
+        cache,
+        least=settings.least_tier,
+        builders=builders,
+        recipes=Shelf(settings.recipe_directory),
+    )
 
 
 @contextmanager

@@ -50,6 +50,8 @@ class Settings:
         room a day, and how many hits on others' findings of one package it is told of in 30 days.
     known_second: the https address of who holds the second half of the key for such questions;
         empty while the hub holds it whole. Its token lies in `known-second` in the key directory.
+    recipes: a directory of recipes of the operator's own, one directory each, beside those shipped;
+        empty for none.
     validation_spool: the directory through which validation workers are asked; empty while the hub
         validates on its own machine. The workers are enrolled in `workers` in the key directory.
     """
@@ -83,12 +85,18 @@ class Settings:
     known_questions: int = 16
     known_claims: int = 4
     known_second: str = ""
+    recipes: str = ""
     validation_spool: str = ""
 
     @property
     def database_url(self) -> str:
         """The address the database is opened with."""
         return self.database or f"sqlite:///{self.data_directory / 'clearhold.db'}"
+
+    @property
+    def recipe_directory(self) -> Path | None:
+        """Where the operator's own recipes lie."""
+        return Path(self.recipes) if self.recipes else None
 
     @property
     def log_directory(self) -> Path:

@@ -352,6 +352,7 @@ admin keys forget
 admin keys destroy-retired
 admin keys expunge
 validate versions
+validate run
 validate recipe new
 validate run-step
 validate enrol

@@ -25,7 +25,7 @@ from clearhold.validation.builder import Build, BuildFailedError, Laboratory
 from clearhold.validation.crash import similar
 from clearhold.validation.diff import Diff, read_diff
 from clearhold.validation.oracles import RunKind
-from clearhold.validation.recipe import Flavour, Recipe, Side, for_purl
+from clearhold.validation.recipe import Flavour, Recipe, Side
 from clearhold.validation.reproduce import Run, run_many, vary
 from clearhold.validation.suite import Comparison, compare, run_suite
 
@@ -78,7 +78,7 @@ class LaboratoryJudge:
         Raises what the laboratory raises when the environment fails on the unpatched source.
         """
         packages = {str(Purl.parse(proof.package).package) for proof in candidate.proofs}
-        recipe = for_purl(packages.pop()) if len(packages) == 1 else None
+        recipe = self._recipe_for(packages.pop(), candidate) if len(packages) == 1 else None
         if recipe is None:
             reason = "There is no recipe by which the package could be built and its proofs run."
             return Judgement(State.UNDECIDED, "no_recipe", reason), None
@@ -101,6 +101,14 @@ class LaboratoryJudge:
             facts=trial.facts,
         )
         return judgement, delivery
+
+    def _recipe_for(self, package: str, candidate: Candidate) -> Recipe | None:
+        versions = {Purl.parse(proof.package).version or "" for proof in candidate.proofs}
+        return self._laboratory.recipes.find(
+            package,
+            version=versions.pop() if len(versions) == 1 else "",
+            targets={proof.target for proof in candidate.proofs},
+        )
 
 
 class _Undecided(Exception):  # noqa: N818  (an outcome of judging, nothing went wrong)

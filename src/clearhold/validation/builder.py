@@ -24,6 +24,7 @@ from clearhold.ports.sandbox import Job, Limits, Outcome, Sandbox, Tier
 from clearhold.ports.sources import Sources
 from clearhold.validation.archive import unpack
 from clearhold.validation.recipe import Flavour, Recipe, Side, Source
+from clearhold.validation.shelf import Shelf
 
 _LOG_TAIL = 8_000
 PATCH_REFUSED = 90
@@ -179,6 +180,7 @@ class Laboratory:
     its parents must be searchable by all; names of builds are unguessable hashes in a directory
     that others cannot list, because a build with a patch under embargo is embargoed too. Builds
     take their places in `builders` when that is another sandbox, so that they never hold up runs.
+    `recipes` are those known here, the shipped ones when not given.
     """
 
     def __init__(
@@ -190,8 +192,10 @@ class Laboratory:
         least: Tier = Tier.NAMESPACES,
         workers: int = 2,
         builders: Sandbox | None = None,
+        recipes: Shelf | None = None,
     ) -> None:
         self.sandbox = sandbox
+        self.recipes = recipes or Shelf()
         self._builders = builders or sandbox
         self.workers = workers
         self._sources = sources

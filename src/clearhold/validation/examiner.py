@@ -11,7 +11,7 @@ from clearhold.validation.builder import Laboratory
 from clearhold.validation.evidence import statement
 from clearhold.validation.examination import Examination, examine
 from clearhold.validation.matrix import KnownProof, Shown, relations, try_fixes
-from clearhold.validation.recipe import Side, for_purl
+from clearhold.validation.recipe import Side
 from clearhold.validation.reproduce import Run
 from clearhold.validation.verdict import Claim, Verdict, VerdictKind
 
@@ -75,7 +75,9 @@ class LaboratoryExaminer:
                 "This machine gives no sandbox that is strong enough, so nothing was run.",
                 detail=NO_SANDBOX,
             )
-        recipe = for_purl(report.package)
+        recipe = self._laboratory.recipes.find(
+            report.package, version=report.claim.version, targets=(report.target,)
+        )
         if recipe is None or report.target not in recipe.targets:
             what = "package" if recipe is None else "kind of input"
             return Examined.nothing_run(
@@ -99,20 +101,23 @@ class LaboratoryExaminer:
             second_environment=True,
         )
         evidence = statement(done, report.proof) if done.vulnerable_build else b""
-        return Examined(done.verdict, _facts(done), evidence)
+        return Examined(done.verdict, facts_of(done), evidence)
 
     def compare(
         self, package: str, proofs: Sequence[KnownProof], patches: Sequence[bytes]
     ) -> tuple[Shown, ...]:
         """Try each fix on the vulnerable side and decide from what it stops."""
-        recipe = for_purl(package)
+        recipe = self._laboratory.recipes.find(
+            package, targets={proof.target for proof in proofs}
+        )
         if recipe is None:
             return ()
         rows = try_fixes(self._laboratory, recipe, proofs=proofs, patches=patches)
         return relations(proofs, rows)
 
 
-def _facts(done: Examination) -> dict[str, Any]:
+def facts_of(done: Examination) -> dict[str, Any]:
+    """What readers of a verdict are told of an examination."""
     vulnerable = done.recipe.side(Side.VULNERABLE).version
     crash = next((run.crash for run in done.vulnerable if run.crash), None)
     return {

@@ -231,12 +231,12 @@ def load(name: str) -> Recipe:
     Raises `NotFoundError` when there is none and `InvalidError` when it is not well formed.
     """
     directory = _shipped() / name
-    if not _NAME.fullmatch(name) or not directory.is_dir():
+    if not is_name(name) or not directory.is_dir():
         raise NotFoundError(
             f"There is no recipe {name!r}.",
             next_step=f"Use one of: {', '.join(recipe_names())}.",
         )
-    return parse(name, dict(_read(directory, "")))
+    return parse(name, files_below(directory))
 
 
 def parse(name: str, files: Mapping[str, bytes]) -> Recipe:
@@ -294,10 +294,22 @@ def all_recipes() -> tuple[Recipe, ...]:
     return tuple(load(name) for name in recipe_names())
 
 
-def for_purl(purl: str) -> Recipe | None:
-    """The recipe for a package URL, whose version, qualifiers and subpath do not matter."""
-    package = re.split(r"[@?#]", purl, maxsplit=1)[0]
-    return next((recipe for recipe in all_recipes() if recipe.package == package), None)
+def is_name(text: str) -> bool:
+    """Whether a recipe can be called that."""
+    return _NAME.fullmatch(text) is not None
+
+
+def without_version(purl: str) -> str:
+    """A package URL without its version, qualifiers and subpath."""
+    return re.split(r"[@?#]", purl, maxsplit=1)[0]
+
+
+def files_below(directory: Traversable) -> dict[str, bytes]:
+    """The files of a recipe's directory by their paths, but for hidden ones.
+
+    Raises `InvalidError` for one that is too large.
+    """
+    return dict(_read(directory, ""))
 
 
 def _shipped() -> Traversable:

@@ -10,9 +10,10 @@ from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.patches.delivery import build_delivery
 from clearhold.settings import from_environment
-from clearhold.validation.recipe import Side, all_recipes, load
+from clearhold.validation.recipe import Side
+from clearhold.validation.shelf import Shelf, named
 
-app = typer.Typer(help="See and build the shipped recipes.", no_args_is_help=True)
+app = typer.Typer(help="See and build the recipes known here.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -27,7 +28,7 @@ def listing(*, as_json: bool = JsonOption) -> None:
                 "versions": {str(side): recipe.side(side).version for side in recipe.sides},
                 "targets": list(recipe.targets),
             }
-            for recipe in all_recipes()
+            for recipe in Shelf(from_environment().recipe_directory).all()
         ],
         as_json=as_json,
     )
@@ -37,8 +38,8 @@ def listing(*, as_json: bool = JsonOption) -> None:
 @told
 def wheel(name: str, side: Side, directory: Path, *, as_json: bool = JsonOption) -> None:
     """Build one side from its published source in the sandbox and write it as a wheel."""
-    recipe = load(name)
     laboratory = open_laboratory(from_environment())
+    recipe = named(laboratory.recipes, name)
     version = recipe.side(side).version
     made = build_delivery(laboratory, recipe, patch=None, version=version, side=side)
     directory.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from clearhold.adapters.signer_file import signing_key
 from clearhold.assembly import open_laboratory
-from clearhold.delivery.cli import recipe_new, validation_worker
+from clearhold.delivery.cli import recipe_new, validate_run, validation_worker
 from clearhold.delivery.cli.output import (
     EXIT_REFUSED,
     SEALED_TO,
@@ -23,10 +23,11 @@ from clearhold.delivery.cli.output import (
 from clearhold.kernel.errors import InvalidError
 from clearhold.settings import Settings, from_environment
 from clearhold.validation import replay as replaying
-from clearhold.validation.recipe import load
+from clearhold.validation.shelf import named
 from clearhold.validation.versions import affected_versions, read_releases
 
 _PROOF = typer.Option(None, help="The proof, when the evidence only names it.")
+_RECIPE = typer.Option("", help="The directory of a recipe that is not among those known here.")
 _KEY = typer.Option("", help="The hub's public key: the evidence must be signed by it.")
 
 app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
@@ -73,6 +74,7 @@ def replay(
     evidence: Path,
     proof: Path | None = _PROOF,
     key: str = _KEY,
+    recipe: str = _RECIPE,
     *,
     as_json: bool = JsonOption,
 ) -> None:
@@ -87,10 +89,12 @@ def replay(
             "The evidence names the proof by its hash alone.",
             next_step=f"Give the file with SHA-256 {recorded.proof_sha256} as --proof.",
         )
-    recipe = load(recorded.recipe)
     with tempfile.TemporaryDirectory(prefix="clearhold-replay-", dir="/var/tmp") as scratch:
         laboratory = open_laboratory(_with_cache(from_environment(), Path(scratch)))
-        done = replaying.replay(laboratory, recipe, recorded, content)
+        # What the evidence names is a name, and never a place on this machine.
+        shelf = laboratory.recipes
+        chosen = named(shelf, recipe) if recipe else shelf.load(recorded.recipe)
+        done = replaying.replay(laboratory, chosen, recorded, content)
     signed = recorded.signed_by or "not checked: no --key was given"
     show({**asdict(done), "signed_by": signed}, as_json=as_json)
     if not done.agrees:
@@ -138,10 +142,11 @@ def versions(
     as_json: bool = JsonOption,
 ) -> None:
     """Run a proof on release after release on this machine, and tell which are affected."""
-    chosen = load(recipe)
     listed = () if releases is None else read_releases(_content(releases))
+    laboratory = open_laboratory(from_environment())
+    chosen = named(laboratory.recipes, recipe)
     found = affected_versions(
-        open_laboratory(from_environment()),
+        laboratory,
         chosen,
         target=target,
         proof=_content(proof),
@@ -159,6 +164,7 @@ def versions(
     )
 
 
+app.command("run")(validate_run.run)
 app.add_typer(recipe_new.app, name="recipe")
 app.command("enrol")(validation_worker.enrol)
 app.command("run-step")(validation_worker.step)
