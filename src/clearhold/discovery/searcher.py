@@ -48,9 +48,7 @@ class LaboratorySearcher:
         purl = Purl.parse(package)
         version = purl.version or ""
         targets = (target,) if target else ()
-        found = self._laboratory.recipes.find(
-            str(purl.package), version=version, targets=targets
-        )
+        found = self._laboratory.recipes.find(str(purl.package), version=version, targets=targets)
         if found is None or found.side(Side.VULNERABLE).version != version:
             return None
         return found

@@ -107,9 +107,7 @@ class LaboratoryExaminer:
         self, package: str, proofs: Sequence[KnownProof], patches: Sequence[bytes]
     ) -> tuple[Shown, ...]:
         """Try each fix on the vulnerable side and decide from what it stops."""
-        recipe = self._laboratory.recipes.find(
-            package, targets={proof.target for proof in proofs}
-        )
+        recipe = self._laboratory.recipes.find(package, targets={proof.target for proof in proofs})
         if recipe is None:
             return ()
         rows = try_fixes(self._laboratory, recipe, proofs=proofs, patches=patches)
