@@ -12,16 +12,16 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from clearhold.kernel.errors import ClearholdError, IntegrityError, InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Sandbox, Tier
 from clearhold.ports.sources import Sources
+from clearhold.validation import kept_builds
 from clearhold.validation.archive import unpack
 from clearhold.validation.recipe import Flavour, Recipe, Side, Source
 from clearhold.validation.shelf import Shelf
@@ -155,11 +155,7 @@ class Build:
     @property
     def files(self) -> dict[str, bytes]:
         """The files of the build, by path relative to its directory."""
-        return {
-            path.relative_to(self.directory).as_posix(): path.read_bytes()
-            for path in sorted(self.directory.rglob("*"))
-            if path.is_file()
-        }
+        return kept_builds.files(self.directory)
 
 
 class BuildFailedError(UnavailableError):
@@ -205,7 +201,6 @@ class Laboratory:
         self._builds = cache / "builds"
         self._toolchain: Toolchain | None = None
         self._guard = threading.Lock()
-        self._building: dict[str, threading.Lock] = {}
 
     def run(self, job: Job) -> Outcome:
         """Run a job in the sandbox at the least tier this laboratory accepts."""
@@ -239,7 +234,7 @@ class Laboratory:
         """
         trees: dict[str, Path] = {}
         digest = hashlib.sha256()
-        with self._alone_at_the_origins():
+        with self._alone("fetching.lock"):
             for source in recipe.side(side).sources:
                 archive = self._fetched(source)
                 trees[source.into] = unpack(archive, source.sha256, self._trees)
@@ -247,14 +242,16 @@ class Laboratory:
         return trees, digest.hexdigest()
 
     @contextlib.contextmanager
-    def _alone_at_the_origins(self) -> Iterator[None]:
-        """One fetch at a time on one cache, whichever thread or process it is in.
+    def _alone(self, lock: str) -> Iterator[None]:
+        """One holder of a lock at a time on one cache, whichever thread or process it is in.
 
-        Both sides of a recipe are wanted at once, and package managers lock what they work in.
+        One fetches, since both sides of a recipe are wanted at once and package managers lock what
+        they work in; and one makes each build.
         """
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with (self._cache / "fetching.lock").open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        held = self._cache / lock
+        held.parent.mkdir(parents=True, exist_ok=True)
+        with held.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _fetched(self, source: Source) -> Path:
@@ -270,7 +267,7 @@ class Laboratory:
     def tool_trees(self, recipe: Recipe) -> tuple[Path, ...]:
         """The unpacked tools of the recipe's tests, in order."""
         tools = recipe.tests.tools if recipe.tests else ()
-        with self._alone_at_the_origins():
+        with self._alone("fetching.lock"):
             return tuple(
                 unpack(
                     self._fetched(tool),
@@ -309,15 +306,17 @@ class Laboratory:
                 )
             ).encode()
         ).hexdigest()
-        with self._guard:
-            lock = self._building.setdefault(key, threading.Lock())
-        with lock:
-            place = self._builds / key
-            cached = (place / "build.json").is_file()
-            if not cached:
-                self._make(recipe, side, flavour, patch=patch, trees=trees, place=place)
-            made = json.loads((place / "build.json").read_text(encoding="utf-8"))
-        build = Build(
+        place = self._builds / key
+        made, cached = kept_builds.kept(place), True
+        if made is None:
+            self._builds.mkdir(parents=True, exist_ok=True)
+            self._builds.chmod(0o711)
+            with self._alone(f"builds/.{key}.lock"):
+                made = kept_builds.kept(place)  # another may have made it while we waited
+                if made is None:
+                    self._make(recipe, side, flavour, patch=patch, trees=trees, place=place)
+                    made, cached = json.loads((place / "build.json").read_text("utf-8")), False
+        return Build(
             key=key,
             recipe=recipe,
             side=side,
@@ -331,11 +330,6 @@ class Laboratory:
             wall_s=made["wall_s"],
             cached=cached,
         )
-        if cached and _digest(build.files) != build.digest:
-            # A damaged or altered cache entry is never run; it is made again.
-            shutil.rmtree(place)
-            return replace(self.build(recipe, side, flavour=flavour, patch=patch), cached=False)
-        return build
 
     def _make(
         self,
@@ -396,8 +390,6 @@ class Laboratory:
                 stage="patch" if at_patch else "build",
                 log=log,
             )
-        self._builds.mkdir(parents=True, exist_ok=True)
-        self._builds.chmod(0o711)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=self._builds) as scratch:
             base = Path(scratch) / "build"
             for path, content in outcome.artefacts.items():
@@ -408,15 +400,12 @@ class Laboratory:
             for directory, _, _ in os.walk(base):
                 Path(directory).chmod(0o755)
             (base / "build.json").write_text(
-                json.dumps({"digest": _digest(outcome.artefacts), "wall_s": outcome.wall_s}),
+                json.dumps(
+                    {"digest": kept_builds.digest(outcome.artefacts), "wall_s": outcome.wall_s}
+                ),
                 encoding="utf-8",
             )
-            try:
-                base.rename(place)
-            except OSError:
-                # Another process made the same build first; its files are as good as these.
-                if not (place / "build.json").is_file():
-                    raise
+            kept_builds.put(base, place)
 
     def _probe(self) -> Toolchain:
         outcome = self.run(Job(argv=("/bin/sh", "-c", _PROBE), limits=Limits(wall_s=30.0)))
@@ -437,13 +426,6 @@ class Laboratory:
             python_tag=tag,
             platform=platform,
         )
-
-
-def _digest(files: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for path, content in sorted(files.items()):
-        digest.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 def _ending(outcome: Outcome) -> str:
