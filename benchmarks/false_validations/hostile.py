@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from benchmarks.root_cause import target
 from clearhold.validation.recipe import Recipe, parse
 
 TRIGGER: Final = b"TRIGGER"
@@ -34,21 +35,42 @@ LIES: Final[dict[str, str]] = {
     "ends by SIGKILL": "kill -KILL $$",
     "ends by SIGHUP": "kill -HUP $$",
     "ends by SIGUSR1": "kill -USR1 $$",
+    "leaves a report and dies of SIGSEGV": "cp /recipe/forged /out/asan.1; kill -SEGV $$",
+    "links to a report and ends with 77": "ln -s /recipe/forged /out/asan.1; exit 77",
+    "leaves a pipe for a report and ends with 77": "mkfifo /out/asan.1; exit 77",
+    "names a report outside of UTF-8 and ends with 77": (
+        'cp /recipe/forged "$(printf "/out/asan.\\377")"; exit 77'
+    ),
+    "leaves a report and kills all": "cp /recipe/forged /out/asan.1; kill -KILL -1",
     "writes without end": "yes",
     "fills the disk": "cat /dev/zero >/work/full; exit 3",
 }
 ENDLESS: Final = "sleep 60"
 GREEDY: Final = "exec /usr/bin/python3 -c 'x = bytearray(1 << 31); x[::4096] = b\"x\" * (1 << 19)'"
-RARELY: Final = (
-    'n=$(od -An -N1 -tu1 /dev/urandom); if [ "$n" -lt 25 ]; then exec /build/orchard /recipe/crash; '
-    "fi; exit 0"
-)
+_CRASHES_IF: Final = "if {}; then exec /build/crashing /recipe/crash; fi; exit 0"
+_ODDS: Final = '[ "$(od -An -N1 -tu1 /dev/urandom)" -lt {} ]'
+SOMETIMES: Final[dict[str, str]] = {
+    "crashes rarely": _CRASHES_IF.format(_ODDS.format(25)),
+    "crashes half of the time": _CRASHES_IF.format(_ODDS.format(128)),
+    "crashes by the clock": _CRASHES_IF.format('[ "$(($(date +%s) / 2 % 2))" = 0 ]'),
+    "crashes by the layout of memory": _CRASHES_IF.format(
+        "grep -q '^[0-9a-f]*[02468ace]000-.*stack' /proc/self/maps"
+    ),
+}
+"""What a driver does on either side alike, but not always."""
 _WRAPPER: Final = """\
 #!/bin/sh
 if grep -q TRIGGER "$1"; then
 {lie}
 fi
 exec /build/orchard "$1"
+"""
+# Both sides hold the program with all flaws, so that what they are made to show is no fix's doing.
+_BUILD_WITH_CRASHING: Final = b"""\
+#!/bin/sh
+set -e
+$CC $CFLAGS "$SRC/orchard.c" -o "$OUT/orchard"
+$CC $CFLAGS "$RECIPE/flawed.c" -o "$OUT/crashing"
 """
 _LEAKING: Final = """\
 #include <stdio.h>
@@ -97,6 +119,43 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "assertion": (_ABORTS, "assertion"),
     "exhaustion": (_DEEP, "exhaustion"),
 }
+# Attacks of the target on what watches it; the proof says when.
+_AGAINST_THE_WATCHER: Final[dict[str, str]] = {
+    "kills the watcher": "os.kill(os.getppid(), signal.SIGKILL)",
+    "ends the watcher": "os.kill(os.getppid(), signal.SIGTERM)",
+    "interrupts the watcher": "os.kill(os.getppid(), signal.SIGINT)",
+    "stops the watcher": "os.kill(os.getppid(), signal.SIGSTOP); time.sleep(60)",
+    "answers for the watcher and kills it": "forge(); os.kill(os.getppid(), signal.SIGKILL)",
+    "answers for the watcher and kills all": "forge(); os.kill(-1, signal.SIGKILL)",
+    "answers for the watcher and goes on": "forge()",
+    "lays a directory where the answer belongs": "os.mkdir('/out/observed.json')",
+    "links the answer to one of its own": (
+        "open('/out/mine', 'w').write(ANSWER); os.symlink('/out/mine', '/out/observed.json')"
+    ),
+    "outlives the run": "forever()",
+    "links to the secret": "os.symlink('/work/area/outside/secret', '/out/shown')",
+}
+WATCHER_ATTACKS: Final = tuple(_AGAINST_THE_WATCHER)
+_ATTACKING: Final = """\
+import os, signal, sys, time
+ANSWER = (
+    '{{"ended": {{"exit": 0, "signal": null}}, "seen": [["command", "a canary was called"]], '
+    '"sizes": [], "hosted": true}}'
+)
+def forge():
+    open("/out/observed.json", "w").write(ANSWER)
+def forever():
+    if os.fork():
+        return
+    os.setsid()
+    while True:
+        try:
+            forge()
+        except OSError:
+            pass
+if b"TRIGGER" in open(sys.argv[1], "rb").read():
+    {attack}
+"""
 # A careful target for the watched oracles: it uses each proof as no more than the data it is.
 _CAREFUL: Final = """\
 import json, os, sqlite3, sys
@@ -110,7 +169,14 @@ print("Hello", text)
 """
 
 
-def _recipe(like: Recipe, files: Mapping[str, bytes], target: Mapping[str, Any]) -> Recipe:
+# What must not end waits this long, in seconds; what must end may take longer on a busy machine.
+_SHORT_S: Final = 2
+_LONG_S: Final = 10
+
+
+def _recipe(
+    like: Recipe, files: Mapping[str, bytes], how: Mapping[str, Any], *, run_s: int = _LONG_S
+) -> Recipe:
     sides = {
         str(side): {
             "version": state.version,
@@ -126,8 +192,8 @@ def _recipe(like: Recipe, files: Mapping[str, bytes], target: Mapping[str, Any])
         "summary": "a driver that lies",
         "sides": sides,
         "build": {"script": "build.sh", "flavours": ["address", "plain"]},
-        "targets": {"read": {"summary": "reads", "control": "seeds/benign", **target}},
-        "limits": {"run_s": 2, "memory_mb": 256},
+        "targets": {"read": {"summary": "reads", "control": "seeds/benign", **how}},
+        "limits": {"run_s": run_s, "memory_mb": 256},
     }
     return parse("hostile", {**files, "recipe.yaml": json.dumps(document).encode()})
 
@@ -135,7 +201,8 @@ def _recipe(like: Recipe, files: Mapping[str, bytes], target: Mapping[str, Any])
 def lying(like: Recipe, lie: str, crash: bytes) -> Recipe:
     """The recipe with a driver that lies when the proof holds the trigger."""
     files = {
-        "build.sh": like.files["build.sh"],
+        "build.sh": _BUILD_WITH_CRASHING,
+        "flawed.c": target.source().encode(),
         "driver.sh": _WRAPPER.format(lie=lie).encode(),
         "forged": FORGED.encode(),
         "crash": crash,
@@ -149,6 +216,7 @@ def lying(like: Recipe, lie: str, crash: bytes) -> Recipe:
             "flavour": "address",
             "oracle": "address",
         },
+        run_s=_SHORT_S if lie == ENDLESS else _LONG_S,
     )
 
 
@@ -169,11 +237,22 @@ def faulty(like: Recipe, program: str) -> Recipe:
 
 def careful(like: Recipe, oracle: str) -> Recipe:
     """A recipe of a Python target without a flaw, watched by the named oracle."""
+    return _watched(like, oracle, _CAREFUL)
+
+
+def attacking(like: Recipe, oracle: str, attack: str) -> Recipe:
+    """A recipe of a Python target that attacks its watcher in a way of `WATCHER_ATTACKS`."""
+    words = _AGAINST_THE_WATCHER[attack]
+    run_s = _SHORT_S if "SIGSTOP" in words else _LONG_S
+    return _watched(like, oracle, _ATTACKING.format(attack=words), run_s=run_s)
+
+
+def _watched(like: Recipe, oracle: str, driver: str, *, run_s: int = _LONG_S) -> Recipe:
     files = {
         "build.sh": b'#!/bin/sh\n: >"$OUT/built"\n',
-        "driver.py": _CAREFUL.encode(),
+        "driver.py": driver.encode(),
         "seeds/benign": b"benign",
     }
     argv = ["/usr/bin/python3", "-s", "/recipe/driver.py", "/in/proof"]
-    target = {"argv": argv, "flavour": "plain", "oracle": oracle, "host": "python"}
-    return _recipe(like, files, target)
+    how = {"argv": argv, "flavour": "plain", "oracle": oracle, "host": "python"}
+    return _recipe(like, files, how, run_s=run_s)

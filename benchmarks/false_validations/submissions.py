@@ -12,7 +12,8 @@ from benchmarks.root_cause import crashes, target
 from benchmarks.shipped_proofs import FEW
 from clearhold.validation.oracles import oracle
 from clearhold.validation.recipe import Recipe, Side, load
-from clearhold.validation.verdict import Claim, VerdictKind
+from clearhold.validation.reproduce import MAXIMUM_PROOF_BYTES
+from clearhold.validation.verdict import Claim, Verdict, VerdictKind
 
 _OTHER_CLAIM: Final = {
     "crash": "hang",
@@ -29,6 +30,9 @@ _TEXTS: Final = (
     b"",
     b"\0" * 64,
     b"A" * 100_000,
+    b"\xff\xfe\xc3\x28" * 40,
+    b"[" * 1_000_000,
+    b"A" * MAXIMUM_PROOF_BYTES,
 )
 _FOR_CANARIES: Final = (
     b"clearhold-canary",
@@ -49,7 +53,7 @@ _CANARIES: Final = (
 class Submission:
     """A proof for a target of a recipe, what is claimed of it, and what its trick is.
 
-    `expected` are the verdicts that tell it for what it is.
+    `expected` are the kinds of verdict that tell it for what it is.
     """
 
     trick: str
@@ -59,15 +63,22 @@ class Submission:
     expected: frozenset[VerdictKind]
     claim: Claim = field(default_factory=Claim)
 
+    def told_by(self, verdict: Verdict) -> bool:
+        """Whether a verdict tells it for what it is."""
+        return verdict.kind in self.expected
+
 
 _NOT: Final = frozenset({VerdictKind.NOT_REPRODUCED})
 _FAULT: Final = frozenset({VerdictKind.HARNESS_FAULT})
 _LIMIT: Final = frozenset({VerdictKind.RESOURCE_LIMIT})
+_TRUE: Final = frozenset({VerdictKind.REPRODUCED})
+_BOTH: Final = frozenset({VerdictKind.CRASHES_BOTH})
 
 
 def releases() -> dict[str, bytes]:
-    """The archives of our own target: all flaws, none, and without the flaws of odd number."""
+    """The archives of our own target: all flaws, none, without those of odd number, and no program."""
     return {
+        "gone": target.archive("int main(void) { return 127; }\n"),
         "old": target.archive(target.source()),
         "new": target.archive(target.source(fixed=target.FLAWS)),
         "half": target.archive(target.source(fixed=target.FLAWS[::2])),
@@ -79,7 +90,7 @@ def true_ones(rng: Random) -> Iterator[Submission]:
     made = releases()
     recipe = target.recipe(made["old"], made["new"], crashes.benign())
     for flaw in target.FLAWS:
-        yield Submission("a true proof", recipe, "read", crashes.crash(rng, flaw), frozenset())
+        yield Submission("a true proof", recipe, "read", crashes.crash(rng, flaw), _TRUE)
 
 
 def on_own_target(rng: Random, *, each: int) -> Iterator[Submission]:
@@ -88,6 +99,7 @@ def on_own_target(rng: Random, *, each: int) -> Iterator[Submission]:
     recipe = target.recipe(made["old"], made["new"], crashes.benign())
     half = target.recipe(made["old"], made["half"], crashes.benign())
     clean = target.recipe(made["new"], made["new"], crashes.benign())
+    gone = target.recipe(made["old"], made["gone"], crashes.benign())
     flaws = [rng.choice(target.FLAWS) for _ in range(each)]
     even = [rng.choice(target.FLAWS[1::2]) for _ in range(each)]
     for flaw, unfixed in zip(flaws, even, strict=True):
@@ -105,8 +117,9 @@ def on_own_target(rng: Random, *, each: int) -> Iterator[Submission]:
             half,
             "read",
             crashes.crash(rng, unfixed),
-            frozenset({VerdictKind.CRASHES_BOTH}),
+            _BOTH,
         )
+        yield Submission("fixed by taking the program away", gone, "read", proof, _FAULT)
         claim = rng.choice(
             (Claim("hang"), Claim("wrong-result"), Claim("crash", frames=("elsewhere", "nowhere")))
         )
@@ -127,7 +140,8 @@ def with_lying_drivers(rng: Random, *, each: int) -> Iterator[Submission]:
     crash = crashes.crash(rng, 1)
     told = frozenset({*_FAULT, *_NOT, *_LIMIT})
     lies = [(lie, script, told) for lie, script in hostile.LIES.items()]
-    lies += [("crashes rarely", hostile.RARELY, _NOT)]
+    lies += [(how, script, frozenset({*_NOT, *_BOTH})) for how, script in hostile.SOMETIMES.items()]
+    lies += [("sends itself SIGSEGV", "kill -SEGV $$", _BOTH)]
     for lie, script, expected in lies:
         driver = hostile.lying(recipe, script, crash)
         for _ in range(each):
@@ -142,6 +156,10 @@ def with_lying_drivers(rng: Random, *, each: int) -> Iterator[Submission]:
             depth = rng.randint(27_000, 40_000) if program == "exhaustion" else rng.randint(1, 99)
             proof = hostile.TRIGGER + f" {depth}".encode()
             yield Submission(f"a driver's own {program}", driver, "read", proof, expected)
+    for attack in hostile.WATCHER_ATTACKS:
+        for name in ("command", "secret"):
+            watched = hostile.attacking(recipe, name, attack)
+            yield Submission(attack, watched, "read", hostile.TRIGGER, told)
     for name in _CANARIES:
         watched = hostile.careful(recipe, name)
         for proof in _FOR_CANARIES:
@@ -153,7 +171,7 @@ def on_shipped_recipes() -> Iterator[Submission]:
     for name, place, proof in FEW:
         recipe = load(name)
         seen = oracle(recipe.target(place).oracle).claim
-        strange = frozenset({*_NOT, *_LIMIT})
+        strange = frozenset({*_NOT, *_LIMIT, *_BOTH})
         for text in _TEXTS:
             yield Submission(f"text for {name}", recipe, place, text, strange, Claim(seen))
         yield Submission(f"benign for {name}", recipe, place, recipe.control(place), _NOT)

@@ -22,7 +22,7 @@ from clearhold.validation.builder import Laboratory
 from clearhold.validation.evidence import PREDICATE_TYPE
 from clearhold.validation.examination import Examination, examine
 from clearhold.validation.recipe import Recipe
-from clearhold.validation.verdict import Claim
+from clearhold.validation.verdict import MINIMISED_LEVEL, Claim
 from clearhold.wire import dsse
 
 
@@ -40,6 +40,7 @@ class _Claimed(msgspec.Struct, frozen=True):
     violation: str = ""
     version: str = ""
     frames: tuple[str, ...] = ()
+    toolchain: str = ""
 
 
 class _Built(msgspec.Struct, frozen=True):
@@ -138,7 +139,9 @@ def read(envelope: bytes, *, key: Ed25519PublicKey | None) -> Recorded:
         recipe=said.recipe.name,
         recipe_sha256=said.recipe.sha256,
         target=said.target,
-        claim=Claim(said.claim.violation, said.claim.version, said.claim.frames),
+        claim=Claim(
+            said.claim.violation, said.claim.version, said.claim.frames, said.claim.toolchain
+        ),
         proof_sha256=said.proof.sha256,
         proof=proof,
         builds={
@@ -185,6 +188,7 @@ def replay(laboratory: Laboratory, recipe: Recipe, recorded: Recorded, proof: by
         proof=proof,
         claim=recorded.claim,
         compare_with_fix="fixed" in recorded.builds,
+        second_environment=recorded.level > MINIMISED_LEVEL,
         **options,
     )
     same_toolchain = (
