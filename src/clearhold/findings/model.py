@@ -125,7 +125,7 @@ class FindingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of a finding, which is sealed; empty means not given.
 
     `package` is a package URL with its version; `claim` the kind of violation claimed and
-    `signature` the frames claimed, innermost first; `proof`, `patch` and `tests` are artefact ids;
+    `signature` the frames claimed, innermost first, seen with the compiler `toolchain`; `proof`, `patch` and `tests` are artefact ids;
     `provenance` says of each field where it came from; `trace` is what a sanitizer or runtime
     printed; `attachments` are further files as they came.
     """
@@ -146,6 +146,7 @@ class FindingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     provenance: dict[str, str]
     trace: str = ""
     attachments: tuple[KeptFile, ...] = ()
+    toolchain: str = ""
 
     @property
     def purl(self) -> Purl:

@@ -121,6 +121,7 @@ class Report:
             "target": document.target,
             "claim": document.claim.kind,
             "signature": document.claim.signature,
+            "toolchain": document.claim.toolchain,
             "severity": document.severity,
             "locations": self.locations,
             "references": document.references,
@@ -148,6 +149,7 @@ class Report:
                 name: self._where(name, given=True) for name, value in fields.items() if value
             },
             trace=self.trace,
+            toolchain=document.claim.toolchain,
             attachments=attachments,
         )
 

@@ -47,6 +47,7 @@ def statement(done: Examination, proof: bytes) -> bytes:
             "violation": done.claim.violation,
             "version": done.claim.version,
             "frames": list(done.claim.frames),
+            "toolchain": done.claim.toolchain,
         },
         "builds": {side: _build(build) for side, build in builds.items()},
         "run": {

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Final
 
 from clearhold.kernel.errors import ClearholdError, UnavailableError
 from clearhold.ports.sandbox import Tier
@@ -24,6 +25,8 @@ from clearhold.validation.verdict import (
     decide,
     runs_wanted,
 )
+
+_CLANG: Final = "clang"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,9 @@ def _examine(
     target, vulnerable = about.target, builds[0]
     benign = about.recipe.control(target)
     control = reproduce(laboratory, vulnerable, target=target, proof=benign, runs=1)[0]
-    setting, runs, further = _until_shown(laboratory, vulnerable, target, proof)
+    setting, runs, further = _until_shown(
+        laboratory, vulnerable, target, proof, named=about.claim.toolchain
+    )
     signature = next((run.signature for run in runs if run.kind is RunKind.VIOLATION), ())
     smallest, spent = proof, 0
     fixed: tuple[Run, ...] = ()
@@ -168,6 +173,8 @@ def _examine(
     )
     if setting.words and verdict.confirmed:
         verdict = replace(verdict, reason=f"{verdict.reason} {setting.words}")
+    if verdict.kind is VerdictKind.NOT_REPRODUCED and not signature:
+        verdict = _unless_compiler_lacks(laboratory, about, verdict)
     return replace(
         about,
         verdict=verdict,
@@ -184,7 +191,8 @@ def _examine(
 
 def _confirmed_twice(laboratory: Laboratory, done: Examination, proof: bytes) -> Examination:
     """The same, at level 4 when level 3 was reached and another compiler's builds agree."""
-    if done.verdict.level != MINIMISED_LEVEL:
+    first = done.vulnerable_build
+    if done.verdict.level != MINIMISED_LEVEL or first is None or first.flavour in BY_CLANG:
         return done
     second = _second_environment(laboratory, done.recipe, done.target, proof)
     if second is None or not second.agrees:
@@ -260,18 +268,19 @@ def _repeat(
 
 
 def _until_shown(
-    laboratory: Laboratory, build: Build, target: str, proof: bytes
+    laboratory: Laboratory, build: Build, target: str, proof: bytes, *, named: str
 ) -> tuple[_Setting, tuple[Run, ...], tuple[Run, ...]]:
     """The setting whose runs decide, these runs, and those of the other settings tried.
 
-    Before a refusal, layout randomisation is switched on, and then the build tried as users have it.
+    Before a refusal, layout randomisation is switched on, then the build tried as users have it, and
+    then as the compiler makes it that the report names.
     """
     first = _Setting(build)
     runs = _repeat(laboratory, first, target, proof)
     if any(run.kind is not RunKind.CLEAN for run in runs):
         return first, runs, ()
     further: tuple[Run, ...] = ()
-    for setting in _other_settings(laboratory, build):
+    for setting in _other_settings(laboratory, build, target, named=named):
         tried = _repeat(laboratory, setting, target, proof)
         if any(run.kind is RunKind.VIOLATION for run in tried):
             return setting, tried, (*runs, *further)
@@ -279,11 +288,33 @@ def _until_shown(
     return first, runs, further
 
 
-def _other_settings(laboratory: Laboratory, build: Build) -> Iterator[_Setting]:
+def _other_settings(
+    laboratory: Laboratory, build: Build, target: str, *, named: str
+) -> Iterator[_Setting]:
     yield _Setting(build, randomise=True, words="Seen only with the layout of memory randomised.")
     if build.flavour is not Flavour.PLAIN and Flavour.PLAIN in build.recipe.build.flavours:
         plain = laboratory.build(build.recipe, build.side, flavour=Flavour.PLAIN)
         yield _Setting(plain, words="Seen only on the build without instrumentation.")
+    chosen = build.recipe.target(target)
+    if named == _CLANG and _has_other_compiler(chosen) and laboratory.toolchain().has(_CLANG):
+        other = laboratory.build(build.recipe, build.side, flavour=Flavour.CLANG)
+        yield _Setting(other, words="Seen only on the build by clang, which the report names.")
+
+
+def _has_other_compiler(target: Target) -> bool:
+    """Whether what a target runs on can be built by clang in place of gcc, and stay the same else."""
+    return target.flavour is Flavour.ADDRESS and target.host == "native"
+
+
+def _unless_compiler_lacks(laboratory: Laboratory, about: Examination, refusal: Verdict) -> Verdict:
+    """A refusal, unless the report names a compiler that ought to have been tried and is not here."""
+    suits = about.claim.toolchain == _CLANG and _has_other_compiler(
+        about.recipe.target(about.target)
+    )
+    if not suits or laboratory.toolchain().has(_CLANG):
+        return refusal
+    reason = "The build by gcc does not show it; the report names clang, which this machine lacks."
+    return Verdict(VerdictKind.ENVIRONMENT_FAILURE, 0, reason, "toolchain")
 
 
 def _plain_runs(laboratory: Laboratory, build: Build, target: str, proof: bytes) -> tuple[Run, ...]:
@@ -322,8 +353,7 @@ def _second_environment(
     laboratory: Laboratory, recipe: Recipe, target: str, proof: bytes
 ) -> Second | None:
     """Runs on both sides as clang builds them; None when it cannot, or would be no other compiler."""
-    chosen = recipe.target(target)
-    if chosen.flavour is not Flavour.ADDRESS or chosen.host != "native":
+    if not _has_other_compiler(recipe.target(target)):
         return None
     builds = _build(laboratory, recipe, (Side.VULNERABLE, Side.FIXED), Flavour.CLANG)
     if isinstance(builds, Verdict):

@@ -243,6 +243,7 @@ class ValidationService:
                 body.claim if body.claim in _OBSERVABLE else "",
                 body.purl.version or "",
                 body.signature,
+                body.toolchain,
             ),
         )
         try:

@@ -73,12 +73,14 @@ def of_the_machine(label: str) -> bool:
 class Claim:
     """What a report says: the class of violation, the version, functions of the stack, if any.
 
-    `violation` is crash, hang, wrong-result or empty when the report does not say.
+    `violation` is crash, hang, wrong-result or empty when the report does not say; `toolchain` is
+    gcc, clang or empty likewise.
     """
 
     violation: str = ""
     version: str = ""
     frames: tuple[str, ...] = ()
+    toolchain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
      "title": "…", "description": "…",
      "weakness": "CWE-121",
      "target": "dumps",                            name of the recipe target the proof is for
-     "claim": {"kind": "crash", "signature": ["frame", …]},
+     "claim": {"kind": "crash", "signature": ["frame", …],
+               "toolchain": "clang"},              gcc or clang, optional
      "severity": "CVSS:3.1/…",                     optional
      "proof": "…",                                 base64, optional
      "patch": "--- a/…", "tests": "…",             unified diffs, optional
@@ -45,6 +46,8 @@ ClaimKind = Literal[
     "crash", "hang", "out-of-memory", "wrong-result", "leak", "privilege", "logic", "other"
 ]
 
+Toolchain = Literal["", "gcc", "clang"]
+
 _LIMITS = Limits(size=8 * 1024 * 1024, depth=8)
 _WEAKNESS = re.compile(r"CWE-[1-9][0-9]{0,4}")
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -53,10 +56,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the finder says happens: its kind, and the frames of the stack, innermost first."""
+    """What the finder says happens: its kind, and the frames of the stack, innermost first.
+
+    `toolchain` is the compiler it was seen with; empty when the finder does not say.
+    """
 
     kind: ClaimKind
     signature: tuple[str, ...] = ()
+    toolchain: Toolchain = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,7 @@ class _Attachment(msgspec.Struct, forbid_unknown_fields=True):
 class _Claim(msgspec.Struct, forbid_unknown_fields=True):
     kind: ClaimKind
     signature: list[str] = []
+    toolchain: Toolchain = ""
 
 
 class _Finding(msgspec.Struct, forbid_unknown_fields=True):
@@ -179,7 +187,7 @@ def read_whole(data: bytes) -> Whole:
         description=given.description,
         weakness=given.weakness,
         target=given.target,
-        claim=Claim(given.claim.kind, _frames(given.claim.signature)),
+        claim=Claim(given.claim.kind, _frames(given.claim.signature), given.claim.toolchain),
         severity=None if given.severity is None else score(given.severity),
         proof=_proof(given.proof),
         patch=given.patch,
