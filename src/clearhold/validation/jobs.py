@@ -48,6 +48,7 @@ class _Claimed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     violation: str
     version: str
     frames: tuple[str, ...]
+    toolchain: str = ""
 
 
 class _Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,6 +62,7 @@ class _Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     claim: _Claimed = _Claimed("", "", ())
     proofs: tuple[_Proof, ...] = ()
     patches: tuple[bytes, ...] = ()
+    not_by: tuple[str, ...] = ()
 
 
 class _Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +102,11 @@ class KnownWorker:
     key: Ed25519PublicKey
     recipient: str
 
+    @property
+    def identity(self) -> str:
+        """Its public key in hexadecimal digits."""
+        return self.key.public_bytes_raw().hex()
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
@@ -107,6 +114,12 @@ class WorkerIdentity:
 
     key: Ed25519PrivateKey
     opener: pyrage.x25519.Identity
+
+
+class DeclinedError(UnavailableError):
+    """This worker has answered the question before, and another one is asked."""
+
+    code = "declined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +134,14 @@ class Sent:
     def examined(self, answer: bytes, workers: Iterable[KnownWorker]) -> Examined:
         """The answer to a report.
 
-        Raises `IntegrityError` unless a known worker signed it for this very job, and
-        `UnavailableError` with what the worker lacked.
+        Raises `IntegrityError` unless a known worker that was asked signed it for this very job,
+        and `UnavailableError` with what the worker lacked.
         """
-        result = self._opened(answer, workers)
+        return self.examined_by(answer, workers)[0]
+
+    def examined_by(self, answer: bytes, workers: Iterable[KnownWorker]) -> tuple[Examined, str]:
+        """As `examined`, with the identity of the worker that answered."""
+        result, by = self._opened(answer, workers)
         if result.verdict is None:
             raise _wrong("it holds no verdict")
         if result.evidence:
@@ -136,11 +153,11 @@ class Sent:
         verdict = Verdict(said.kind, said.level, said.reason, said.detail, said.signature)
         if verdict.level >= 1 and not result.evidence:
             raise _wrong("it gives a level without evidence")
-        return Examined(verdict, result.facts, result.evidence)
+        return Examined(verdict, result.facts, result.evidence), by
 
     def shown(self, answer: bytes, workers: Iterable[KnownWorker]) -> tuple[Shown, ...]:
         """The answer to a comparison; raises as `examined` does."""
-        result = self._opened(answer, workers)
+        result, _ = self._opened(answer, workers)
         ids = {proof.id for proof in self._job.proofs}
         fixes = {hashlib.sha256(patch).hexdigest() for patch in self._job.patches}
         for each in result.shown:
@@ -150,20 +167,28 @@ class Sent:
                 raise _wrong("it names no fix")
         return tuple(Shown(each.a, each.b, each.relation, each.patches) for each in result.shown)
 
-    def _opened(self, answer: bytes, workers: Iterable[KnownWorker]) -> _Result:
+    def _opened(self, answer: bytes, workers: Iterable[KnownWorker]) -> tuple[_Result, str]:
         envelope = _unsealed(answer, self._reply)
-        keys = {worker.name: worker.key for worker in workers}
-        result = _decoded(dsse.verify(envelope, keys, RESULT_TYPE), _Result)
+        keys = {worker.identity: worker.key for worker in workers}
+        asked = {name: key for name, key in keys.items() if name not in self._job.not_by}
+        payload, by = dsse.verify_with_signer(envelope, asked, RESULT_TYPE)
+        result = _decoded(payload, _Result)
         if result.job_sha256 != self._sha256:
             raise _wrong("it answers another job")
         if result.failure is not None:
             raise UnavailableError(result.failure.message, next_step=result.failure.next_step)
-        return result
+        return result, by
 
 
-def send_report(report: Report, workers: Iterable[KnownWorker]) -> Sent:
-    """A job that asks for the examination of a report. Raises `UnavailableError` without workers."""
-    claim = _Claimed(report.claim.violation, report.claim.version, report.claim.frames)
+def send_report(
+    report: Report, workers: Iterable[KnownWorker], *, not_by: tuple[str, ...] = ()
+) -> Sent:
+    """A job that asks for the examination of a report, by others than the identities `not_by`.
+
+    Raises `UnavailableError` without workers.
+    """
+    said = report.claim
+    claim = _Claimed(said.violation, said.version, said.frames, said.toolchain)
     return _send(
         workers,
         kind="examine",
@@ -171,6 +196,7 @@ def send_report(report: Report, workers: Iterable[KnownWorker]) -> Sent:
         target=report.target,
         proof=report.proof,
         claim=claim,
+        not_by=not_by,
     )
 
 
@@ -194,10 +220,13 @@ def run_step(sealed: bytes, examiner: Examiner, identity: WorkerIdentity) -> byt
     """Carry a job out and return the sealed answer; what the machine lacks is an answer, too.
 
     The same job gives the same answer, whoever carries it out and however often. Raises
-    `IntegrityError` when the job is not sealed to this worker and `InvalidError` when it is no job.
+    `IntegrityError` when the job is not sealed to this worker, `InvalidError` when it is no job and
+    `DeclinedError` when another worker is asked.
     """
     content = _unsealed(sealed, identity.opener)
     job = _decoded(content, _Job)
+    if identity.key.public_key().public_bytes_raw().hex() in job.not_by:
+        raise DeclinedError("Another worker is asked.", next_step="Leave the job to it.")
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         result = _answered(job, sha256, examiner)
@@ -216,7 +245,8 @@ def _answered(job: _Job, sha256: str, examiner: Examiner) -> _Result:
             job_sha256=sha256,
             shown=tuple(_Shown(s.a, s.b, s.relation, s.patches) for s in shown),
         )
-    claim = Claim(job.claim.violation, job.claim.version, job.claim.frames)
+    said = job.claim
+    claim = Claim(said.violation, said.version, said.frames, said.toolchain)
     done = examiner.examine(Report(job.package, job.target, job.proof, claim))
     verdict = done.verdict
     return _Result(

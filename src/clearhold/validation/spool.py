@@ -29,7 +29,7 @@ from clearhold.kernel.errors import (
     UnavailableError,
     machine_error,
 )
-from clearhold.validation.jobs import LARGEST
+from clearhold.validation.jobs import LARGEST, DeclinedError
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _LEFT: Final = re.compile(r"[0-9a-f]{32}|\.[0-9a-f]{32}-[0-9a-f]{8}")  # finished or half written
@@ -60,6 +60,7 @@ class Spool:
     def __init__(self, directory: Path, pace: Pace | None = None) -> None:
         self._directory = directory
         self._pace = pace or Pace()
+        self._declined: set[str] = set()
 
     def prepare(self) -> None:
         """Make the places within, and forget what nobody asked for within a day.
@@ -132,7 +133,8 @@ class Spool:
         """Take jobs and answer them until `stop` is set; with `once`, until none waits.
 
         `work` turns a sealed job into its sealed answer; a job that it refuses is dropped, since
-        whatever a machine lacks is an answer. Returns how many were answered.
+        whatever a machine lacks is an answer, and one that it declines is left to the others.
+        Returns how many were answered.
         """
         done = 0
         self.prepare()
@@ -148,7 +150,11 @@ class Spool:
 
     def _take(self) -> str | None:
         with _disk():
-            for job in self._files("jobs"):
+            waiting = self._files("jobs")
+            self._declined &= {job.name for job in waiting}
+            for job in waiting:
+                if job.name in self._declined:
+                    continue
                 # Its time first: taken with an old one, it would look like a dead worker's.
                 with contextlib.suppress(FileNotFoundError):
                     os.utime(job, follow_symlinks=False)
@@ -163,6 +169,11 @@ class Spool:
                 answer = work(_read(taken))
             except FileNotFoundError:
                 return False  # the hub gave it up
+            except DeclinedError:
+                self._declined.add(identity)
+                with contextlib.suppress(FileNotFoundError):
+                    taken.rename(self._directory / "jobs" / identity)
+                return False
             except ClearholdError:
                 taken.unlink(missing_ok=True)
                 return False
