@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from clearhold.kernel.errors import NotFoundError
 from clearhold.kernel.matching import Affected, Range, Verdict, judge
 from clearhold.validation import drafting
-from clearhold.validation.drafting import Drafted, Pinned
+from clearhold.validation.drafting import Drafted, Parts, Pinned, layout, native, proofs, scripted
+from clearhold.validation.drafting.candidates import open_plan, plans
+from clearhold.validation.drafting.scripted import Material
+from clearhold.validation.drafting.survey import Entry, Ranked, Survey, ranked
 from clearhold.validation.oracles import oracle_names
 from clearhold.validation.recipe import Side, parse
 
@@ -21,9 +25,16 @@ SIDES = {
 }
 
 
-def draft(tree: Path, kind: str, **given: str) -> drafting.Draft:
-    told = {"purl": f"pkg:{kind}/x", "cve": "CVE-2020-1", "summary": "x", "oracle": "hang"} | given
-    return drafting.write(kind=kind, sides=SIDES, tree=tree, **told)
+def native_draft(tree: Path) -> drafting.Draft:
+    return written(native.parts("x", tree, oracle="hang"), "pkg:deb/debian/x")
+
+
+def written(parts: Parts, purl: str, summary: str = "x") -> drafting.Draft:
+    return drafting.write(parts, purl=purl, cve="CVE-2020-1", summary=summary, sides=SIDES)
+
+
+def entry(name: str, **more: object) -> Ranked:
+    return Ranked(msgspec.convert({"name": name, "own": name, **more}, Entry), 0, named=False)
 
 
 @pytest.mark.parametrize(
@@ -91,31 +102,119 @@ def test_debian_names_the_patches_of_a_flaw_and_the_version_before_it(tmp_path: 
 
 
 def test_a_draft_of_every_kind_is_a_recipe(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "__init__.py").write_text("")
-    (tmp_path / "package.json").write_text('{"dependencies": {"needed": "^1.0.0"}}')
     (tmp_path / "x.c").write_text("int f(void) { return 1; }\n")
     (tmp_path / "x.h").write_text("int f(void);\n")
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "t.c").write_text("int g(void) { return 1; }\n")
     (tmp_path / "program.c").write_text("int main(void) { return 0; }\n")
-    for kind in ("npm", "pypi", "deb"):
-        made = draft(tmp_path, kind, summary='a "summary"\n: with # signs')
-        recipe = parse("draft", made.files)
-        assert recipe.side(Side.FIXED).version == "1.1"
-        assert recipe.target("main").cves == ("CVE-2020-1",)
-        assert made.lines > 20
-        assert any(drafting.MARK in each for each in made.missing)
-    assert any("needed" in each for each in draft(tmp_path, "npm").missing)
-    script = draft(tmp_path, "deb").files["build.sh"].decode()
+    script = native_draft(tmp_path).files["build.sh"].decode()
     assert "'x.c'" in script
     assert "t.c" not in script
     assert "program.c" not in script
+    for node in (False, True):
+        material = Material(("x",), b"#!/bin/sh\n", node=node)
+        plan = open_plan(material.package, [entry("x.f"), entry("x.g")], {"g"})
+        made = written(
+            scripted.parts(material, [(plan, "eval")]), "pkg:npm/x", 'a "summary"\n: with # signs'
+        )
+        recipe = parse("draft", made.files)
+        assert recipe.side(Side.FIXED).version == "1.1"
+        assert recipe.target("call").cves == ("CVE-2020-1",)
+        assert b"must" not in recipe.files["call.json"]
+        assert ("call.cjs" if node else "call.py") in recipe.files
+    assert any(drafting.MARK in each for each in native_draft(tmp_path).missing)
 
 
 def test_hostile_names_stay_words_of_the_script(tmp_path: Path) -> None:
     (tmp_path / "$(touch x).c").write_text("int f;\n")
     (tmp_path / "a'; exit 3; '.c").write_text("int g;\n")
-    script = draft(tmp_path, "deb").files["build.sh"].decode()
+    script = native_draft(tmp_path).files["build.sh"].decode()
     assert "'$(touch x).c'" in script
     assert "'a'\\''; exit 3; '\\''.c'" in script
+
+
+def survey(**changes: str) -> Survey:
+    """A package whose `api` uses `inner`, which uses `PATTERN`; `other` uses nothing."""
+    told = {"m.api": ("a", ["inner"]), "m.inner": ("b", ["PATTERN"]), "m.PATTERN": ("c", [])}
+    told["m.other"] = ("d", [])
+    told |= {f"m.{name}": (digest, told[f"m.{name}"][1]) for name, digest in changes.items()}
+    entries = [{"name": f"m.{name}", "own": name} for name in ("other", "api")]
+    return msgspec.convert({"entries": entries, "definitions": told}, Survey)
+
+
+def test_what_leads_to_the_change_is_tried_first_and_what_is_named_before_it() -> None:
+    found = ranked(survey(), survey(PATTERN="new"), "")
+    assert [(each.entry.own, each.distance) for each in found] == [("api", 2), ("other", 6)]
+    assert ranked(survey(), survey(PATTERN="new"), "a flaw in other()")[0].entry.own == "other"
+    gone = survey(inner="new")
+    gone.entries = []
+    assert ranked(survey(), gone, "") == []
+
+
+@pytest.mark.parametrize(
+    ("proof", "form", "oracles"),
+    [
+        (b'{"call": "f", "args": [{"__proto__": {}}]}', "call", ("pollution",)),
+        (b'{"args": ["$(clearhold-canary)"]}', "args", ("command",)),
+        (b'{"largest": 100, "pump": "a"}', "growing", ("complexity",)),
+        (b"[1]", "json", ()),
+        (b"{{CLEARHOLD_A*CLEARHOLD_B}}", "text", ("template",)),
+        (b"PK\x03\x04\xff../../x", "bytes", ("path-escape",)),
+        (b"import clearhold_canary", "text", ("import",)),
+    ],
+)
+def test_a_proof_tells_its_form_and_its_oracle(
+    proof: bytes, form: str, oracles: tuple[str, ...]
+) -> None:
+    told = proofs.read(proof)
+    assert (told.form, told.oracles) == (form, oracles)
+    tame = proofs.read(proofs.benign(told))
+    assert tame.form in {told.form, "text"}
+    assert tame.oracles in ((), ("complexity",))
+
+
+def test_a_program_is_told_from_data() -> None:
+    assert proofs.read(b"import os\nos.system('x')").program
+    assert proofs.read(b'const x = require("x");').program
+    assert not proofs.read(b"<a>import</a>").program
+
+
+def test_ways_of_giving_a_proof_name_nothing_but_what_was_found() -> None:
+    params = [("text", True), ("options", True)]
+    some = [
+        entry("x.parse", params=params),
+        entry("x.Box", **{"class": True, "params": [("a", True)], "methods": {"run": []}}),
+    ]
+    made = plans(["x"], some, proofs.read(b"text"), "eval", node=False)
+    calls = [(each.content["call"], each.content["args"]) for each in made]
+    assert ("x.parse", [{"$proof": "text"}, {}]) in calls
+    assert ("x.parse", ["a", {"$proof": "text"}]) in calls
+    assert {"x.parse", "x.Box"} == {each.content["allow"][0] for each in made}
+    assert any(each.content["methods"] == ["run"] for each in made)
+    node = plans(
+        "x", [entry("merge", length=2)], proofs.read(b'{"__proto__": {}}'), "pollution", node=True
+    )
+    assert [{"$object": 1}, {"$proof": "json"}] in [each.content["args"] for each in node]
+
+
+def test_modules_are_found_where_packages_keep_them(tmp_path: Path) -> None:
+    for place in ("src/wanted/__init__.py", "tests/wanted/__init__.py", "deep/down/other.py"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("")
+    assert layout.of_python(tmp_path, "wanted").modules == {"wanted": "src"}
+    found = layout.of_python(tmp_path, "wanted", ["wanted", "other", "absent"])
+    assert found.modules == {"wanted": "src", "other": "deep/down"}
+    script = layout.python_script([found], [], name="wanted", compiled=False).decode()
+    assert "'src/wanted'" in script
+    assert "'deep/down/other'" in script
+
+
+def test_a_changelog_tells_the_fix_by_its_headings(tmp_path: Path) -> None:
+    (tmp_path / "CHANGES.rst").write_text(
+        "Version 2.11.3\n--------------\n\n- Mends CVE-2020-28493.\n\n"
+        "Version 2.11.2\n--------------\n\n- Mends CVE-2020-2849.\n"
+    )
+    versions = ["2.11.2", "2.11.3"]
+    assert drafting.fixed_by_changelog(tmp_path, "CVE-2020-28493", versions) == "2.11.3"
+    assert drafting.fixed_by_changelog(tmp_path, "CVE-2020-2849", versions) == "2.11.2"
+    assert drafting.fixed_by_changelog(tmp_path, "CVE-2020-1", versions) == ""

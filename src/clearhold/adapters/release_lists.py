@@ -5,77 +5,54 @@ Lists are bounded and come from wherever pip, npm and apt of this machine are co
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import httpx
-import msgspec
-from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
+from packaging.utils import canonicalize_name
 
 from clearhold.adapters.download import trusting
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_npm import npm_settings
 from clearhold.adapters.sources_pypi import pip_settings
 from clearhold.kernel.errors import NotFoundError, TooLargeError, UnavailableError
+from clearhold.wire import npm_package, pypi_index
+from clearhold.wire.npm_package import NpmPackage
+from clearhold.wire.pypi_index import PypiFile
 
 _MOST: Final = 32 * 1024 * 1024
 _TIMEOUT_S: Final = 30.0
 _NPM: Final = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
-_SDIST: Final = re.compile(r">\s*([A-Za-z0-9][A-Za-z0-9._+!-]*\.(?:tar\.gz|zip))\s*<")
+_INDEX: Final = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 
-class _Npm(msgspec.Struct):
-    versions: dict[str, msgspec.Raw]
-
-
-class _File(msgspec.Struct):
-    filename: str
-
-
-class _Index(msgspec.Struct):
-    files: list[_File]
-
-
-def of_npm(name: str) -> dict[str, str]:
-    """Origins of an npm package by version. Raises `UnavailableError` and `NotFoundError`."""
+def of_npm(name: str) -> NpmPackage:
+    """What the registry tells of a package. Raises `UnavailableError` and `NotFoundError`."""
     if not _NPM.fullmatch(name):
         raise _unknown(name)
     settings = npm_settings()
-    content = _asked(
-        f"{settings.registry}{quote(name, safe='@/')}", settings.certificate, "application/json"
+    address = f"{settings.registry_of(name)}{quote(name, safe='@/')}"
+    return npm_package.read(
+        _asked(address, settings.certificate, "application/json", settings.headers(address))
     )
-    try:
-        found = msgspec.json.decode(content, type=_Npm).versions
-    except msgspec.DecodeError as error:
-        raise _unknown(name) from error
-    return {version: f"npm:{name}@{version}" for version in found}
 
 
-def of_pypi(name: str) -> dict[str, str]:
-    """Origins of the source archives of a Python package by version; raises as `of_npm`."""
+def of_pypi(name: str) -> list[PypiFile]:
+    """The files of a Python project in all indexes that pip asks; raises as `of_npm`."""
     settings = pip_settings()
-    found: dict[str, str] = {}
+    found: dict[str, PypiFile] = {}
     for index in settings.indexes:
-        content = _asked(
-            f"{index.rstrip('/')}/{canonicalize_name(name)}/",
-            settings.certificate,
-            "application/vnd.pypi.simple.v1+json, text/html;q=0.1",
-        )
-        try:
-            files = [each.filename for each in msgspec.json.decode(content, type=_Index).files]
-        except msgspec.DecodeError:
-            files = _SDIST.findall(content.decode("utf-8", "replace"))
-        for file in files:
-            try:
-                _, version = parse_sdist_filename(file)
-            except InvalidSdistFilename:
-                continue
-            found.setdefault(str(version), f"pypi:{canonicalize_name(name)}=={version}:{file}")
+        address = f"{index.rstrip('/')}/{canonicalize_name(name)}/"
+        with contextlib.suppress(NotFoundError):
+            for file in pypi_index.read(_asked(address, settings.certificate, _INDEX)):
+                found.setdefault(file.filename, file)
     if not found:
         raise _unknown(name)
-    return found
+    return list(found.values())
 
 
 def of_debian(name: str, cache: Path) -> tuple[str, tuple[str, ...]]:
@@ -87,13 +64,17 @@ def of_debian(name: str, cache: Path) -> tuple[str, tuple[str, ...]]:
     return version, tuple(f"debian:{name}={version}:{each}" for each in archives)
 
 
-def _asked(address: str, certificate: str | None, accept: str) -> bytes:
+def _asked(
+    address: str, certificate: str | None, accept: str, headers: Mapping[str, str] | None = None
+) -> bytes:
     try:
         with (
             httpx.Client(
                 verify=trusting(certificate), timeout=_TIMEOUT_S, follow_redirects=True
             ) as client,
-            client.stream("GET", address, headers={"accept": accept}) as response,
+            client.stream(
+                "GET", address, headers={"accept": accept, **(headers or {})}
+            ) as response,
         ):
             if response.status_code == httpx.codes.NOT_FOUND:
                 raise _unknown(address.rstrip("/").rsplit("/", 1)[-1])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -21,15 +22,36 @@ from clearhold.kernel.errors import InvalidError, UnavailableError
 _LOCATOR = re.compile(
     r"((?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)@([0-9][0-9A-Za-z.+-]*)"
 )
+_TOKEN = ":_authToken"  # noqa: S105 - how npmrc's settings of tokens end
 _DEFAULT = "https://registry.npmjs.org/"
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """What npm would use: the registry's address and a CA bundle or None."""
+    """What npm would use: the registry's address and a CA bundle or None.
+
+    `scopes` are the registries of scopes (`@scope`), `tokens` what npmrc gives for a registry, by
+    its address without scheme (`//host/path/`).
+    """
 
     registry: str
     certificate: str | None
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def registry_of(self, name: str) -> str:
+        """The registry that a package of that name comes from."""
+        scope, slash, _ = name.partition("/")
+        return self.scopes.get(scope, self.registry) if slash else self.registry
+
+    def headers(self, address: str) -> dict[str, str]:
+        """What a registry wants to be told; a token goes to nobody but who it is for."""
+        parts = urlsplit(address)
+        place = f"//{parts.netloc}{parts.path}"
+        fitting = [each for each in self.tokens if place.startswith(each)]
+        if not fitting:
+            return {}
+        return {"authorization": f"Bearer {self.tokens[max(fitting, key=len)]}"}
 
 
 def npm_settings() -> RegistrySettings:
@@ -47,8 +69,31 @@ def npm_settings() -> RegistrySettings:
                 found[name.strip()] = value.strip().strip('"')
     for name in ("registry", "cafile"):
         found[name] = os.environ.get(f"npm_config_{name}") or found.get(name, "")
-    registry = found["registry"] if urlsplit(found["registry"]).scheme in {"http", "https"} else ""
-    return RegistrySettings(f"{(registry or _DEFAULT).rstrip('/')}/", found["cafile"] or None)
+    return RegistrySettings(
+        _address(found["registry"]) or _DEFAULT,
+        found["cafile"] or None,
+        {
+            name.removesuffix(":registry"): _address(value)
+            for name, value in found.items()
+            if name.startswith("@") and name.endswith(":registry") and _address(value)
+        },
+        {
+            f"{name.removesuffix(_TOKEN).rstrip('/')}/": _expanded(value)
+            for name, value in found.items()
+            if name.startswith("//") and name.endswith(_TOKEN)
+        },
+    )
+
+
+def _address(stated: str) -> str:
+    """A registry's address with a slash at its end; empty when it is none."""
+    known = urlsplit(stated).scheme in {"http", "https"}
+    return f"{stated.rstrip('/')}/" if known else ""
+
+
+def _expanded(value: str) -> str:
+    """A setting with the environment's value for each `${NAME}`."""
+    return re.sub(r"\$\{([^}]+)\}", lambda found: os.environ.get(found[1], ""), value)
 
 
 class NpmFetcher:
@@ -70,9 +115,12 @@ class NpmFetcher:
         name, version = match.groups()
         settings = self._settings or npm_settings()
         file = f"{name.rsplit('/', 1)[-1]}-{version}.tgz"
-        address = f"{settings.registry}{quote(name, safe='@/')}/-/{quote(file)}"
+        address = f"{settings.registry_of(name)}{quote(name, safe='@/')}/-/{quote(file)}"
         with httpx.Client(
-            verify=trusting(settings.certificate), timeout=self._timeout_s, follow_redirects=True
+            verify=trusting(settings.certificate),
+            timeout=self._timeout_s,
+            follow_redirects=True,
+            headers=settings.headers(address),
         ) as client:
             reason = download(client, address, target, size_cap=size_cap)
         if reason:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -24,6 +24,10 @@ from clearhold.kernel.errors import InvalidError, NotFoundError
 SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MAXIMUM_FILE = 1024 * 1024
+
+
+DRIVERS = ("call.py", "call.cjs")
+"""Drivers that recipes can share; docs/recipes.md says what they take."""
 
 
 class Side(StrEnum):
@@ -164,6 +168,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protected: tuple[str, ...] = ()
     delivery: Delivery | None = None
     limits: RecipeLimits = RecipeLimits()
+    drivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,7 @@ def parse(name: str, files: Mapping[str, bytes]) -> Recipe:
             f"recipe.yaml of {name} is not a recipe: {error}",
             next_step="Compare it with a shipped recipe.",
         ) from error
+    files = {**files, **_shared_drivers(name, document.drivers, files)}
     named = [document.build.script]
     for target in document.targets.values():
         named += [target.control, *([target.vary] if target.vary else [])]
@@ -280,6 +286,24 @@ def parse(name: str, files: Mapping[str, bytes]) -> Recipe:
         limits=document.limits,
         files=dict(sorted(files.items())),
     )
+
+
+def _shared_drivers(
+    name: str, wanted: Iterable[str], files: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """The shipped drivers that a recipe asks for, which count as files of its own."""
+    directory = resources.files("clearhold.validation") / "drivers"
+    shared = {}
+    for each in wanted:
+        place = directory / each
+        if each not in DRIVERS or each in files:
+            raise InvalidError(
+                f"The recipe {name} asks for the shared driver {each!r}, which there is not, or has"
+                " a file of that name itself.",
+                next_step=f"Ask for one of: {', '.join(DRIVERS)}.",
+            )
+        shared[each] = place.read_bytes()
+    return shared
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +15,18 @@ from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.cli.recipe_debian import sides_of_debian
 from clearhold.delivery.cli.recipe_fetching import Fetched
-from clearhold.delivery.cli.recipe_releases import sides_of_releases
-from clearhold.kernel.errors import ClearholdError, InvalidError, NotFoundError
+from clearhold.delivery.cli.recipe_releases import Releases
+from clearhold.kernel.errors import ClearholdError, InvalidError, NotFoundError, UnavailableError
 from clearhold.kernel.matching import Affected, Range
 from clearhold.kernel.purl import Purl
-from clearhold.settings import Settings, from_environment
+from clearhold.settings import from_environment
 from clearhold.validation import drafting
-from clearhold.validation.drafting import Draft
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.drafting import Draft, Drafted, Parts, native, scripted
+from clearhold.validation.drafting.trial import best_of, tried
+from clearhold.validation.examination import examine
 from clearhold.validation.oracles import RunKind
-from clearhold.validation.recipe import Side, parse
+from clearhold.validation.recipe import Recipe, Side, parse
 from clearhold.validation.reproduce import reproduce
 from clearhold.wire import public_flaw
 
@@ -31,6 +35,7 @@ app = typer.Typer(help="Teach the hub a package.", no_args_is_help=True)
 _RECORD = typer.Option(None, help="The OSV or CVE record; left out, the hub's catalogue is asked.")
 _VULNERABLE = typer.Option("", help="The vulnerable release, if not the last before the fix.")
 _FIXED = typer.Option("", help="The fixed release, if not the one the record names.")
+_PROOF = typer.Option(None, help="A proof: it is tried on both sides, and gets a verdict.")
 _BUILD = typer.Option(default=True, help="Build both sides in the sandbox and run the control.")
 _KINDS: Final = ("npm", "pypi", "deb")
 
@@ -54,6 +59,7 @@ def new(
     record: Path | None = _RECORD,
     vulnerable: str = _VULNERABLE,
     fixed: str = _FIXED,
+    proof: Path | None = _PROOF,
     *,
     build: bool = _BUILD,
     as_json: bool = JsonOption,
@@ -61,7 +67,8 @@ def new(
     """Draft a recipe into a new directory, and say what only you can add.
 
     The package is an npm, PyPI or Debian package URL without version. For Debian the patches that
-    name the flaw make the difference; for the others the releases around the fix do.
+    name the flaw make the difference; for the others the releases around the fix do. With a proof,
+    what it goes to is found by trying, and the verdict on it is printed.
     """
     purl = Purl.parse(package).package
     if purl.type not in _KINDS:
@@ -71,31 +78,36 @@ def new(
         )
     if directory.exists():
         raise InvalidError("The directory exists already.", next_step="Name a new one.")
+    content = None if proof is None else _content(proof)
     settings = from_environment()
-    flaw = _known(purl, cve, record, asked=purl.type != "deb" and not (vulnerable and fixed))
+    laboratory = open_laboratory(settings)
+    flaw = _known(purl, cve, record, asked=purl.type != "deb" and not fixed)
     with tempfile.TemporaryDirectory() as scratch:
         fetched = Fetched(settings, Path(scratch))
         if purl.type == "deb":
             sides, tree, words = sides_of_debian(fetched, purl, cve)
             flaw = replace(flaw, words=f"{flaw.words}\n{words}")
+            oracle = drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type)
+            parts = native.parts(purl.name, tree, oracle=oracle)
         else:
-            sides, tree = sides_of_releases(
-                fetched, purl, flaw.affected, vulnerable=vulnerable, fixed=fixed
-            )
-        draft = drafting.write(
-            purl=str(purl),
-            kind=purl.type,
-            cve=cve,
-            summary=flaw.summary or purl.name,
-            oracle=drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type),
-            sides=sides,
-            tree=tree,
-        )
-    problems = _tried(draft, settings) if build else []
-    directory.mkdir(parents=True)
-    for name, content in draft.files.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(content)
+            oracle = drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type)
+            releases = Releases(fetched, purl, cve, laboratory.toolchain())
+            chosen = releases.around(flaw.affected, vulnerable=vulnerable, fixed=fixed)
+            sides, material = releases.sides(chosen, compiled=oracle in drafting.FLAVOURS)
+            if build:
+                made = _recipe_of(purl, cve, flaw, sides)
+                parts = scripted.offered(
+                    laboratory, material, made, stated=oracle, words=flaw.words, proof=content
+                )
+            else:
+                parts = scripted.unbuilt(material, oracle)
+    drafted = _drafted_of(purl, cve, flaw, sides)
+    shown: dict[str, Any] = {}
+    if content is not None and build:
+        parts, shown = _proved(laboratory, parts, drafted, content)
+    draft = drafted(parts)
+    problems = _tried(laboratory, draft) if build else []
+    _write(draft, directory)
     show(
         {
             "directory": str(directory),
@@ -103,19 +115,70 @@ def new(
             "fixed": sides["fixed"].version,
             "lines_drafted": draft.lines,
             "left_to_do": [*draft.missing, *problems],
+            **shown,
         },
         as_json=as_json,
     )
 
 
+def _drafted_of(
+    purl: Purl, cve: str, flaw: _Flaw, sides: Mapping[str, Drafted]
+) -> Callable[[Parts], Draft]:
+    def drafted(parts: Parts) -> Draft:
+        summary = flaw.summary or purl.name
+        return drafting.write(parts, purl=str(purl), cve=cve, summary=summary, sides=sides)
+
+    return drafted
+
+
+def _recipe_of(
+    purl: Purl, cve: str, flaw: _Flaw, sides: Mapping[str, Drafted]
+) -> Callable[[Parts], Recipe]:
+    drafted = _drafted_of(purl, cve, flaw, sides)
+    return lambda parts: parse("draft", drafted(parts).files)
+
+
+def _proved(
+    laboratory: Laboratory, parts: Parts, drafted: Callable[[Parts], Draft], proof: bytes
+) -> tuple[Parts, dict[str, Any]]:
+    """The parts with the one target that the proof goes to, and what is said of the proof."""
+    everything = parse("draft", drafted(parts).files)
+    trials = tried(laboratory, everything, proof, [each.name for each in parts.targets])
+    best = best_of(trials)
+    if best is None:
+        return parts, {"verdict": "not_validated(no_recipe)", "ways_tried": {}}
+    kept = parts.only(best.target)
+    recipe = parse("draft", drafted(kept).files)
+    done = examine(laboratory, recipe, target=best.target, proof=proof)
+    return kept, {
+        "ways_tried": dict(Counter(str(each.vulnerable.kind) for each in trials)),
+        "target": recipe.target(best.target).summary,
+        "oracle": recipe.target(best.target).oracle,
+        "verdict": done.verdict.label,
+        "level": done.verdict.level,
+        "reason": done.verdict.reason,
+    }
+
+
+def _write(draft: Draft, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    for name, content in draft.files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(content)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidError(
+            f"{file} cannot be read: {error.strerror}.", next_step="Check its name."
+        ) from error
+
+
 def _known(purl: Purl, cve: str, record: Path | None, *, asked: bool) -> _Flaw:
     if record is not None:
-        try:
-            flaw = public_flaw.read(record.read_bytes())
-        except OSError as error:
-            raise InvalidError(
-                f"The record cannot be read: {error.strerror}.", next_step="Check its name."
-            ) from error
+        flaw = public_flaw.read(_content(record))
         affected = (flaw.claims.affected if flaw.claims else {}).get(str(purl))
         if cve.upper() not in {each.upper() for each in flaw.names} or affected is None:
             raise InvalidError(
@@ -125,13 +188,15 @@ def _known(purl: Purl, cve: str, record: Path | None, *, asked: bool) -> _Flaw:
         return _Flaw(affected, flaw.title, words, flaw.weaknesses)
     if not asked:
         return _Flaw(Affected(purl.type))
-    for each in hub().get("/catalogue/vulnerabilities", package=str(purl)):
+    try:
+        known = hub().get("/catalogue/vulnerabilities", package=str(purl))
+    except (NotFoundError, UnavailableError, InvalidError):
+        # Without a hub or an account there, the package's own changelog may tell.
+        known = ()
+    for each in known:
         if cve in (each["id"], *each["aliases"]):
             return _Flaw(_affected(purl, each), each["summary"], each["summary"])
-    raise NotFoundError(
-        f"The hub's catalogue does not know {cve} in {purl}.",
-        next_step="Give its OSV or CVE record with --record, or --vulnerable and --fixed.",
-    )
+    return _Flaw(Affected(purl.type))
 
 
 def _affected(purl: Purl, told_by: Mapping[str, Any]) -> Affected:
@@ -142,19 +207,18 @@ def _affected(purl: Purl, told_by: Mapping[str, Any]) -> Affected:
     return Affected(purl.type, ranges, tuple(told_by["versions"]))
 
 
-def _tried(draft: Draft, settings: Settings) -> list[str]:
-    """What building both sides and running the control shows to be wrong."""
+def _tried(laboratory: Laboratory, draft: Draft) -> list[str]:
+    """What building both sides and running the controls shows to be wrong."""
     recipe = parse("draft", draft.files)
-    laboratory = open_laboratory(settings)
-    target = recipe.target("main")
     problems = []
-    for side in Side:
-        try:
-            made = laboratory.build(recipe, side, flavour=target.flavour)
-            control = recipe.control("main")
-            (run,) = reproduce(laboratory, made, target="main", proof=control, runs=1)
-            if run.kind is not RunKind.CLEAN:
-                problems.append(f"{side}: the control does not pass: {run.reason}")
-        except ClearholdError as error:
-            problems.append(f"{side}: {error.message} {error.next_step}".strip())
-    return problems
+    for name, target in recipe.targets.items():
+        for side in Side:
+            try:
+                made = laboratory.build(recipe, side, flavour=target.flavour)
+                control = recipe.control(name)
+                (run,) = reproduce(laboratory, made, target=name, proof=control, runs=1)
+                if run.kind is not RunKind.CLEAN:
+                    problems.append(f"{side}: the control of {name} does not pass: {run.reason}")
+            except ClearholdError as error:
+                problems.append(f"{side}: {error.message} {error.next_step}".strip())
+    return list(dict.fromkeys(problems))

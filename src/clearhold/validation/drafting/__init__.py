@@ -1,15 +1,25 @@
 """Drafting a recipe from a package and a public flaw: what can be told from its published source.
 
 The draft names and pins the source of two sides, builds what it can, and has a driver that reads a
-proof. What only a person can know, which function the proof goes to, is marked with `EDIT`.
+proof. With a proof, what it goes to is found by trying; without one, what only a person can know is
+marked with `EDIT`.
 """
 
 from clearhold.validation.drafting.debian import patches_of, version_before, words_of
-from clearhold.validation.drafting.draft import MARK, Draft, Drafted, DraftedTarget, Parts, Pinned
-from clearhold.validation.drafting.flaw import around_the_fix, oracle_for
+from clearhold.validation.drafting.draft import (
+    FLAVOURS,
+    MARK,
+    Draft,
+    Drafted,
+    DraftedTarget,
+    Parts,
+    Pinned,
+)
+from clearhold.validation.drafting.flaw import around_the_fix, fixed_by_changelog, oracle_for
 from clearhold.validation.drafting.writing import write
 
 __all__ = [
+    "FLAVOURS",
     "MARK",
     "Draft",
     "Drafted",
@@ -17,6 +27,7 @@ __all__ = [
     "Parts",
     "Pinned",
     "around_the_fix",
+    "fixed_by_changelog",
     "oracle_for",
     "patches_of",
     "version_before",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -39,7 +39,10 @@ class Drafted:
 
 @dataclass(frozen=True, slots=True)
 class DraftedTarget:
-    """One way of giving the package a proof: what `recipe.yaml` says of it, and a benign input."""
+    """One way of giving the package a proof: what `recipe.yaml` says of it, and a benign input.
+
+    `files` are those of the recipe that no other target needs.
+    """
 
     name: str
     summary: str
@@ -48,20 +51,32 @@ class DraftedTarget:
     flavour: str
     benign: bytes
     host: Literal["python", "native", "node"] = "native"
+    files: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Parts:
     """What one kind of package gives to a draft: its script, drivers, targets, and what is left.
 
-    `files` are drivers and the like by name, `needs` commands of the build beyond compilers.
+    `files` are drivers and the like by name, `drivers` shared ones, `needs` commands of the build
+    beyond compilers.
     """
 
     script: bytes
     targets: list[DraftedTarget]
     files: dict[str, bytes] = field(default_factory=dict)
+    drivers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     missing: list[str] = field(default_factory=list)
+
+    def only(self, target: str) -> Parts:
+        """The same with one target alone."""
+        others = {file for each in self.targets if each.name != target for file in each.files}
+        return replace(
+            self,
+            targets=[each for each in self.targets if each.name == target],
+            files={name: content for name, content in self.files.items() if name not in others},
+        )
 
 
 @dataclass(slots=True)

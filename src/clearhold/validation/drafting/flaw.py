@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from clearhold.kernel.errors import InvalidError, NotFoundError
 from clearhold.kernel.matching import Affected
 from clearhold.kernel.versions import scheme_for
+from clearhold.validation.drafting.draft import text_of
 
+_CHANGELOG: Final = re.compile(r"(?i)^(?:change|history|news|release|version)")
+_HEADING: Final = re.compile(
+    r"(?i)[\s#=*\[(<>a-z.:-]{0,40}?v?(\d+(?:\.\d+)+(?:-?[a-z]+\.?\d*)?)\b(?![.\w])"
+)
 _BY_WEAKNESS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("1321", "915"), "pollution"),
     **dict.fromkeys(("1333", "400", "407", "770"), "complexity"),
@@ -82,3 +88,23 @@ def around_the_fix(kind: str, versions: Sequence[str], affected: Affected) -> tu
         "No published release lies just before a fix of this flaw.",
         next_step="Give --vulnerable and --fixed.",
     )
+
+
+def fixed_by_changelog(tree: Path, cve: str, versions: Sequence[str]) -> str:
+    """The release under whose heading a package's changelog names a flaw; empty when none does."""
+    named = re.compile(rf"{re.escape(cve)}(?!\d)", re.IGNORECASE)
+    known = set(versions)
+    for file in sorted(tree.rglob("*")):
+        if not _CHANGELOG.search(file.name) or not named.search(text := text_of(file)):
+            continue
+        heading = ""
+        for line in text.splitlines():
+            if named.search(line) and heading:
+                return heading
+            start = _HEADING.match(line)
+            stated = start[1] if start else ""
+            if stated in known:
+                heading = stated
+            elif stated and f"{stated}.0" in known:
+                heading = f"{stated}.0"
+    return ""

@@ -21,7 +21,7 @@ _NOT_BUILT: Final = re.compile(
 )
 
 
-def parts(name: str, tree: Path, *, oracle: str, benign: bytes) -> Parts:
+def parts(name: str, tree: Path, *, oracle: str) -> Parts:
     """What is drafted for the native package `name`, whose vulnerable source lies at `tree`."""
     missing: list[str] = []
     script = _build(missing, tree)
@@ -32,8 +32,10 @@ def parts(name: str, tree: Path, *, oracle: str, benign: bytes) -> Parts:
         ("/build/main", "/in/proof"),
         oracle,
         FLAVOURS.get(oracle, "plain"),
-        benign,
+        b'{"largest": 100, "pump": "a"}\n' if oracle == "complexity" else b"a\n",
     )
+    missing.append("seeds/main/benign: an input of the form the driver takes")
+    missing.append(f"a proof that the oracle {oracle} sees on the vulnerable side alone")
     return Parts(script, [target], {"main.c": _driver(name, tree).encode()}, missing=missing)
 
 

@@ -1,76 +1,154 @@
-"""The parts of a draft for a package that an interpreter runs: PyPI and npm."""
+"""The parts of a draft for a package that an interpreter runs: PyPI and npm.
+
+Both sides are built and surveyed in the sandbox. A proof is then tried on what the package offers,
+what the fix changed first, until a target tells the two sides apart.
+"""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
-from clearhold.validation.drafting.draft import MARK, DraftedTarget, Parts, text_of
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.drafting import proofs
+from clearhold.validation.drafting.candidates import MOST_TRIED, Plan, open_plan, plans
+from clearhold.validation.drafting.draft import FLAVOURS, DraftedTarget, Parts
+from clearhold.validation.drafting.proofs import Told
+from clearhold.validation.drafting.survey import Ranked, ranked, survey
+from clearhold.validation.oracles import oracle
+from clearhold.validation.recipe import Flavour, Recipe, Side
 
-_HEAD: Final = "#!/bin/sh\nset -eu\n"
-
-
-def parts(name: str, tree: Path, *, kind: str, oracle: str, benign: bytes) -> Parts:
-    """What is drafted for the package `name` of npm or PyPI, whose vulnerable source lies at `tree`."""
-    missing: list[str] = []
-    host: Literal["node", "python"] = "node" if kind == "npm" else "python"
-    if host == "node":
-        script, driver, text = _node(missing, tree), "main.cjs", _node_driver()
-        argv: tuple[str, ...] = ("/usr/bin/node", "/recipe/main.cjs", "/in/proof")
-    else:
-        script, driver, text = _python(missing, name, tree), "main.py", _python_driver(name)
-        argv = ("/usr/bin/python3", "-s", "/recipe/main.py", "/in/proof")
-    missing.append(f"{driver}: call what the flaw is in, at the line marked {MARK}")
-    target = DraftedTarget(
-        "main", f"the proof is read and given to {name}", argv, oracle, "plain", benign, host
-    )
-    return Parts((_HEAD + script).encode(), [target], {driver: text.encode()}, missing=missing)
+_NODE: Final = ("/usr/bin/node", "/recipe/call.cjs", "/in/proof")
+# Without site-packages: a recipe holds all that its package needs, whatever else a machine has.
+_PYTHON: Final = ("/usr/bin/python3", "-s", "-S", "/recipe/call.py", "/in/proof")
+_MOST_ORACLES: Final = 3
 
 
-def _node(missing: list[str], tree: Path) -> str:
-    text = 'mkdir "$OUT/package"\ncp -R "$SRC/." "$OUT/package"\n'
-    needed = re.findall(r'"dependencies"\s*:\s*\{([^}]*)\}', text_of(tree / "package.json"))
-    missing += [
-        f"recipe.yaml: a source for its dependency {each}, into node_modules/{each}"
-        for each in (re.findall(r'"([^"]+)"\s*:', needed[0]) if needed else ())
-    ]
-    return text
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What is known of a package before it is built: its name, script and host.
+
+    `names` are Python's top modules, or the one name of an npm package. `problems` are what could
+    not be told of its source.
+    """
+
+    names: tuple[str, ...]
+    script: bytes
+    node: bool
+    compiled: bool = False
+    problems: tuple[str, ...] = ()
+
+    @property
+    def package(self) -> str | list[str]:
+        """The package as plans name it."""
+        return self.names[0] if self.node else list(self.names)
 
 
-def _python(missing: list[str], name: str, tree: Path) -> str:
-    for root in ("src", "lib3", "lib", ""):
-        place = tree / root
-        packages = sorted(
-            each.name
-            for each in (place.iterdir() if place.is_dir() else ())
-            if (each / "__init__.py").is_file() and each.name not in {"tests", "test", "docs"}
+def parts(
+    material: Material, targets: Sequence[tuple[Plan, str]], *, benign: bytes = b"a\n"
+) -> Parts:
+    """What is drafted: a target for each plan with its oracle, on the shared driver."""
+    host: Literal["node", "python"] = "node" if material.node else "python"
+    made = Parts(material.script, [], missing=list(material.problems))
+    made.drivers = ("call.cjs" if material.node else "call.py",)
+    for plan, judge in targets:
+        file = f"{plan.name}.json"
+        made.files[file] = plan.written
+        argv = (*(_NODE if material.node else _PYTHON), f"/recipe/{file}")
+        flavour = "plain" if material.node else FLAVOURS.get(judge, "plain")
+        made.targets.append(
+            DraftedTarget(plan.name, plan.summary, argv, judge, flavour, benign, host, (file,))
         )
-        modules = [f"{name.replace('-', '_')}.py"] if packages == [] else []
-        there = packages or [each for each in modules if (place / each).is_file()]
-        if there:
-            if any(tree.rglob("*.c")) or any(tree.rglob("*.pyx")):
-                missing.append("build.sh: it has an extension, which the draft leaves out")
-            prefix = f"$SRC/{root}/" if root else "$SRC/"
-            return "".join(f'cp -R "{prefix}{each}" "$OUT/"\n' for each in there)
-    missing.append("build.sh: no package was found in the source")
-    return f'cp -R "$SRC/." "$OUT/"  # {MARK}\n'
+    return made
 
 
-def _node_driver() -> str:
-    return (
-        '"use strict";\n\nconst fs = require("node:fs");\nconst subject = require("/build/package");\n\n'
-        'const proof = fs.readFileSync(process.argv[2], "utf8");\n'
-        f"console.log(typeof subject, proof.length); // {MARK}: give the proof to the package\n"
-    )
+def surveyed(
+    laboratory: Laboratory, material: Material, made: Callable[[Parts], Recipe], words: str
+) -> tuple[list[Ranked], list[str]]:
+    """What both sides offer, in the order of promise, and what went wrong."""
+    recipe = made(parts(material, []))
+    found = [
+        survey(
+            laboratory,
+            laboratory.build(recipe, side, flavour=Flavour.PLAIN),
+            node=material.node,
+            names=material.names,
+        )
+        for side in (Side.VULNERABLE, Side.FIXED)
+    ]
+    problems = [
+        f"{side}: {problem}"
+        for side, told in zip(("vulnerable", "fixed"), found, strict=True)
+        for problem in told.problems
+        if not told.entries or problem.split(":")[0] in material.names
+    ]
+    return ranked(found[0], found[1], words), problems
 
 
-def _python_driver(name: str) -> str:
-    module = name.replace("-", "_").lower()
-    return (
-        '"""The proof is text that is given to the package."""\n\n'
-        "from __future__ import annotations\n\nimport sys\nfrom pathlib import Path\n\n"
-        f"import {module}\n\n"
-        'proof = Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace")\n'
-        f"print({module}.__name__, len(proof))  # {MARK}: give the proof to the package\n"
-    )
+def judges(told: Told | None, stated: str, *, node: bool) -> list[str]:
+    """The oracles to try: those that a proof's canaries are for, else what the record says."""
+    host: Literal["node", "python"] = "node" if node else "python"
+    if told is not None and told.form == "growing":
+        return ["complexity"]
+    wanted = [*(told.oracles if told else ()), stated]
+    if told is not None and stated == "complexity":
+        # A proof that is no generator can only be slow, not be seen to grow.
+        wanted = ["hang" if each == "complexity" else each for each in wanted]
+    fitting = [each for each in dict.fromkeys(wanted) if host in oracle(each).hosts]
+    return fitting[:_MOST_ORACLES] or ["pollution" if node else "hang"]
+
+
+def offered(
+    laboratory: Laboratory,
+    material: Material,
+    made: Callable[[Parts], Recipe],
+    *,
+    stated: str,
+    words: str,
+    proof: bytes | None,
+) -> Parts:
+    """The parts of a draft: a target for each way worth trying, or one that a proof names its call to.
+
+    `made` makes a recipe of parts, `stated` is the oracle that the record speaks for, `words` what
+    it says. Raises what builds and the sandbox raise.
+    """
+    told = None if proof is None else proofs.read(proof)
+    said = f"{words}\n{'' if proof is None else proof.decode('utf-8', 'replace')}"
+    entries, problems = surveyed(laboratory, material, made, said)
+    judged = judges(told, stated, node=material.node)
+    if told is None:
+        plan = open_plan(material.package, entries)
+        found = parts(material, [(plan, judged[0])], benign=_calling_nothing(plan))
+    else:
+        targets = [
+            (plan, judge)
+            for judge in judged
+            for plan in plans(material.package, entries, told, judge, node=material.node)
+        ][:MOST_TRIED]
+        named = [(_renamed(plan, f"way-{at}"), judge) for at, (plan, judge) in enumerate(targets)]
+        found = parts(material, named, benign=proofs.benign(told))
+    found.missing += problems
+    if not entries:
+        found.missing.append("nothing that can be called was found on both sides")
+    if told is not None and told.program:
+        found.missing.append(
+            "the proof reads like a program: proofs are data, and no program of a submitter is run"
+        )
+    return found
+
+
+def unbuilt(material: Material, judge: str) -> Parts:
+    """The parts of a draft that was not built, and of which nothing is known therefore."""
+    found = parts(material, [(open_plan(material.package, []), judge)])
+    found.missing.append("call.json: name what may be called")
+    return found
+
+
+def _renamed(plan: Plan, name: str) -> Plan:
+    return Plan(name, plan.summary, plan.content)
+
+
+def _calling_nothing(plan: Plan) -> bytes:
+    allowed = plan.content["allow"]
+    return proofs.written({"call": allowed[0] if allowed else "nothing", "args": []})

@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from clearhold.validation.drafting import native, scripted
 from clearhold.validation.drafting.draft import Draft, Drafted, DraftedTarget, Parts, scalar
 
 
 def write(
+    parts: Parts,
     *,
     purl: str,
-    kind: str,
     cve: str,
     summary: str,
-    oracle: str,
     sides: Mapping[str, Drafted],
-    tree: Path,
 ) -> Draft:
-    """The draft of a recipe for the package `purl`, whose vulnerable source lies at `tree`."""
-    name = purl.rsplit("/", 1)[-1]
-    benign = b'{"largest": 100, "pump": "a"}\n' if oracle == "complexity" else b"a\n"
-    parts = (
-        scripted.parts(name, tree, kind=kind, oracle=oracle, benign=benign)
-        if kind in {"npm", "pypi"}
-        else native.parts(name, tree, oracle=oracle, benign=benign)
-    )
-    head = ["schema: 1", f"package: {purl}", f"summary: {scalar(summary or name)}"]
-    lines = [*head, *_sides(sides), *_build(parts), "targets:"]
+    """The draft of a recipe for the package `purl`, of the parts that its kind gives."""
+    head = ["schema: 1", f"package: {purl}", f"summary: {scalar(summary)}"]
+    lines = [*head, *_sides(sides), *_build(parts)]
+    lines += [f"drivers: [{', '.join(parts.drivers)}]"] if parts.drivers else []
+    lines += ["targets:"] if parts.targets else ["targets: {}"]
     draft = Draft()
     for target in parts.targets:
         control = f"seeds/{target.name}/benign"
         lines += _target(target, control, cve)
         draft.files[control] = target.benign
-        draft.missing.append(f"{control}: an input of the form the driver takes")
-        draft.missing.append(
-            f"a proof that the oracle {target.oracle} sees on the vulnerable side alone"
-        )
     lines += ["protected: [test/, tests/, debian/]"]
     lines += ["limits: {build_s: 120, run_s: 10, memory_mb: 1024}"]
     draft.files["recipe.yaml"] = ("\n".join(lines) + "\n").encode()
     draft.files["build.sh"] = parts.script
     draft.files |= parts.files
-    draft.missing[:0] = parts.missing
+    draft.missing += parts.missing
     return draft
 
 
@@ -62,6 +49,7 @@ def _sides(sides: Mapping[str, Drafted]) -> list[str]:
 
 def _build(parts: Parts) -> list[str]:
     flavours = dict.fromkeys(target.flavour for target in parts.targets)
+    flavours = flavours or {"plain": None}
     lines = ["build:", "  script: build.sh", f"  flavours: [{', '.join(flavours)}]"]
     return [*lines, *([f"  needs: [{', '.join(parts.needs)}]"] if parts.needs else [])]
 

@@ -1,0 +1,122 @@
+"""What a proof's own form tells: how a target takes it, and which oracle it was made for."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Form = Literal["call", "args", "growing", "json", "text", "bytes"]
+
+_CANARIES: Final = (
+    (rb"clearhold_canary\s*\(", "eval"),
+    (rb"127\.0\.0\.1:8077|\[::1\]:8077", "request"),
+    (rb"CLEARHOLD_A", "template"),
+    (rb"outside/secret|CLEARHOLD_SECRET", "secret"),
+    (rb"outside/clearhold-canary", "file"),
+    (rb"clearhold-canary", "command"),
+    (rb"clearhold_canary", "import"),
+    (rb"FROM\s+vault|UNION\s+SELECT", "sql"),
+    (rb"__proto__|constructor.{1,12}prototype", "pollution"),
+    (rb"\.\./|\.\.\\\\", "path-escape"),
+)
+_PROGRAM: Final = re.compile(
+    r"(?m)^\s*(?:import \w|from [\w.]+ import |#!|def \w+\(.*\):|(?:const|let|var) .*=\s*require\()"
+)
+_SHORT: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A proof's form, what JSON it holds, and the oracles that its canaries are for."""
+
+    form: Form
+    value: Any
+    oracles: tuple[str, ...]
+    program: bool = False
+
+
+def read(proof: bytes) -> Told:
+    """What can be told of a proof from itself. Nothing of it is run."""
+    oracles = tuple(name for pattern, name in _CANARIES if re.search(pattern, proof))
+    try:
+        text = proof.decode("utf-8")
+    except ValueError:
+        return Told("bytes", None, oracles)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return Told("text", None, oracles, program=bool(_PROGRAM.search(text)))
+    if isinstance(value, dict) and isinstance(value.get("call"), str):
+        return Told("call", value, oracles)
+    if isinstance(value, dict) and {"largest", "pump"} <= set(value):
+        return Told("growing", value, ("complexity",))
+    if isinstance(value, dict) and "args" in value and set(value) <= {"args", "kwargs"}:
+        return Told("args", value, oracles)
+    return Told("json", value, oracles)
+
+
+def benign(told: Told) -> bytes:
+    """An input of the same form that does nothing of note: the control of a target."""
+    if told.form == "growing":
+        return written({**told.value, "largest": _SHORT})
+    if told.form in {"call", "args", "json"}:
+        return written(_tamed(told.value, top=True))
+    return b"a\n"
+
+
+def within(told: Told) -> Told:
+    """Of a proof that grows, what the target is given of it."""
+    value = told.value
+    parts = [value.get(each, "") for each in ("prefix", "pump", "middle", "closing", "suffix")]
+    return read("".join(map(str, parts)).encode())
+
+
+def calls(value: Any) -> set[str]:
+    """The names that a proof asks to have called."""
+    if isinstance(value, list):
+        return {name for each in value for name in calls(each)}
+    if not isinstance(value, dict):
+        return set()
+    own = {value[key] for key in ("call", "$export") if isinstance(value.get(key), str)}
+    return own | {name for each in value.values() for name in calls(each)}
+
+
+def _tamed(value: Any, *, top: bool = False) -> Any:
+    if isinstance(value, str):
+        return "a"
+    if isinstance(value, list):
+        return [_tamed(each) for each in value]
+    if isinstance(value, dict):
+        return _tamed_call(value) if top and {"call", "args"} & set(value) else _special(value)
+    return value
+
+
+def _special(value: dict[str, Any]) -> Any:
+    """What stands for something else stays what it is; any other object is emptied."""
+    word = next(iter(value), "")
+    if word in {"$export", "$callback", "$undefined", "$object", "$function", "$database"}:
+        return value
+    tame: dict[str, Any] = {
+        "$file": {"name": "a", "text": "a"},
+        "$bytes": "YQ==",
+        "$call": _tamed(value.get("$call"), top=True),
+    }
+    return {word: tame[word]} if word in tame else {}
+
+
+def _tamed_call(value: dict[str, Any]) -> dict[str, Any]:
+    tame: dict[str, Any] = {key: value[key] for key in ("call", "new") if key in value}
+    if "args" in value:
+        tame["args"] = _tamed(value["args"])
+    if isinstance(value.get("kwargs"), dict):
+        tame["kwargs"] = {name: _tamed(each) for name, each in value["kwargs"].items()}
+    if isinstance(value.get("then"), list):
+        tame["then"] = [_tamed(each, top=True) for each in value["then"]]
+    return tame
+
+
+def written(value: Any) -> bytes:
+    """A proof that is JSON, as bytes."""
+    return (json.dumps(value) + "\n").encode()

@@ -1,0 +1,1 @@
+"""Drivers that recipes share: run inside the sandbox, by its own interpreters."""
