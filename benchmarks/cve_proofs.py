@@ -136,4 +136,12 @@ PROOFS: Final = (
     Proof("CVE-2022-40898", "wheel", "name", _grown(140, "-")),
     Proof("CVE-2024-6345", "setuptools", "download", b"git+http://127.0.0.1:1/$(clearhold-canary)"),
     Proof("CVE-2019-7548", "sqlalchemy", "group-by", b"name UNION SELECT secret FROM vault"),
+    Proof(
+        "CVE-2021-23434",
+        "object-path",
+        "way-1",
+        _json({"args": [{}, [["__proto__"], "polluted"], "yes"]}),
+    ),
+    Proof("CVE-2021-26707", "merge-deep", "way-1", _json(_BY_CONSTRUCTOR)),
+    Proof("CVE-2018-16486", "defaults-deep", "way-1", _json(_OWN)),
 )
