@@ -15,7 +15,20 @@ from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
-from clearhold.discovery.service import RUN, DiscoveryService, Plan, Searched
+from clearhold.discovery.engine import (
+    Crash,
+    Ending,
+    Engine,
+    Engines,
+    Plan,
+    Progress,
+    Searched,
+    Standing,
+    Start,
+)
+from clearhold.discovery.engine_libfuzzer import LibFuzzer
+from clearhold.discovery.fuzzing import FuzzingEngine
+from clearhold.discovery.service import RUN, DiscoveryService
 from clearhold.discovery.tables import campaign
 from clearhold.kernel.errors import (
     ConflictError,
@@ -31,8 +44,17 @@ from clearhold.scanning.model import Lease, Mode, Outcome, StopReason, Versions,
 PACKAGE = "pkg:pypi/ujson"
 VERSION = "5.1.0"
 CRASH = b"KNOWN-CRASHING-INPUT"
-FOUND = Searched(CRASH, 5000, 97, "SUMMARY: AddressSanitizer")
-NOTHING = Searched(None, 9000, 80, "Done.")
+MET = Crash(
+    CRASH,
+    "encode",
+    Standing.CONFIRMED,
+    "reproduced(no fix yet)",
+    "Read it.",
+    ("out-of-bounds", "f"),
+)
+CORPUS = {"a": b"seed-a", "b": b"seed-b"}
+FOUND = Searched(Ending.FOUND, 5000, 97, 3, (MET,), corpus=CORPUS, log="SUMMARY: AddressSanitizer")
+NOTHING = Searched(Ending.BUDGET, 9000, 80, 60, log="Done.")
 
 
 @dataclass
@@ -41,15 +63,29 @@ class StandIn:
 
     answer: Searched | Exception = FOUND
     asked: list[Plan] = field(default_factory=list)
+    started: list[Start] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
+    reached: Progress = field(default_factory=lambda: Progress(1200, 40))
 
-    def targets(self, package: str) -> tuple[str, ...]:
+    def engine(self, name: str) -> Engine:
+        return Engines((FuzzingEngine(LibFuzzer()),)).get(name)
+
+    def targets(self, package: str, engine: str) -> tuple[str, ...]:
         return ("encode",) if package == f"{PACKAGE}@{VERSION}" else ()
 
-    def search(self, plan: Plan, *, on_progress: Callable[[int, int], None]) -> Searched:
+    def search(
+        self,
+        plan: Plan,
+        start: Start,
+        *,
+        on_progress: Callable[[Progress], None],
+        pulse: Callable[[], None],
+    ) -> Searched:
         self.asked.append(plan)
-        on_progress(1200, 40)
+        self.started.append(start)
+        on_progress(self.reached)
         self.during()
+        pulse()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -148,7 +184,7 @@ def test_progress_shows_while_the_search_runs(ground: Field) -> None:
     seen = []
     ground.searcher.during = lambda: seen.append(ground.service.get(ground.lab, identity).campaign)
     ground.engine.run_due()
-    assert [(each.state, each.executions, each.edges) for each in seen] == [("queued", 1200, 40)]
+    assert [(each.state, each.executions, each.edges) for each in seen] == [("running", 1200, 40)]
 
 
 def test_a_campaign_cut_off_starts_again_with_its_seed(ground: Field) -> None:
@@ -225,7 +261,7 @@ def test_a_revoked_lease_stops_a_campaign_that_has_not_begun(ground: Field) -> N
     ground.hub.scanning.revoke(ground.coordinator, PACKAGE, reason=StopReason.OWNER_OPTED_OUT)
     ground.engine.run_due()
     assert ground.searcher.asked == []
-    assert ground.service.get(ground.lab, identity).campaign.state == "failed"
+    assert ground.service.get(ground.lab, identity).campaign.state == "stopped"
 
 
 @pytest.mark.parametrize(

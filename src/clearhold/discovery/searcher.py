@@ -4,44 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clearhold.discovery.engine_libfuzzer import fuzz
-from clearhold.discovery.service import Plan, Searched
+from clearhold.discovery.engine import Engine, Engines, Plan, Progress, Searched, Start, Workspace
+from clearhold.discovery.engine_libfuzzer import LibFuzzer
+from clearhold.discovery.fuzzing import FuzzingEngine
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.purl import Purl
 from clearhold.validation.builder import Laboratory
-from clearhold.validation.recipe import Flavour, Recipe, Side
+from clearhold.validation.recipe import Recipe, Side
+
+
+def all_engines() -> Engines:
+    """Every engine there is; whether a machine has what one needs shows when it searches."""
+    return Engines((FuzzingEngine(LibFuzzer()),))
 
 
 class LaboratorySearcher:
     """Searches the targets of the recipes that the laboratory knows."""
 
-    def __init__(self, laboratory: Laboratory) -> None:
+    def __init__(self, laboratory: Laboratory, engines: Engines | None = None) -> None:
         self._laboratory = laboratory
+        self._engines = engines or all_engines()
 
-    def targets(self, package: str) -> tuple[str, ...]:
-        """The recipe's targets with a harness, when the recipe is about this very version."""
+    def engine(self, name: str) -> Engine:
+        """The engine of that name. Raises `InvalidError`."""
+        return self._engines.get(name)
+
+    def targets(self, package: str, engine: str) -> tuple[str, ...]:
+        """What an engine can search of the package, when a recipe is about this very version."""
         recipe = self._recipe(package)
-        if recipe is None:
-            return ()
-        return tuple(name for name, target in recipe.targets.items() if target.fuzz)
+        return () if recipe is None else self.engine(engine).targets(recipe)
 
-    def search(self, plan: Plan, *, on_progress: Callable[[int, int], None]) -> Searched:
-        """Build the harness, or take it from the cache, and search."""
+    def search(
+        self,
+        plan: Plan,
+        start: Start,
+        *,
+        on_progress: Callable[[Progress], None],
+        pulse: Callable[[], None],
+    ) -> Searched:
+        """Let the plan's engine search in this laboratory."""
         recipe = self._recipe(plan.package, target=plan.target)
         if recipe is None:
             raise UnavailableError(
                 "The recipe of this package is gone.", next_step="Restore the recipe."
             )
-        build = self._laboratory.build(recipe, Side.VULNERABLE, flavour=Flavour.FUZZ)
-        found = fuzz(
-            self._laboratory,
-            build,
-            plan.target,
-            seed=plan.seed,
-            budget_s=plan.budget_s,
-            on_progress=on_progress,
-        )
-        return Searched(found.crash, found.executions, found.edges, found.log)
+        workspace = Workspace(self._laboratory, recipe, start, pulse)
+        return self.engine(plan.engine).search(plan, workspace, on_progress)
 
     def _recipe(self, package: str, target: str = "") -> Recipe | None:
         """The recipe about this very version, when there is one."""

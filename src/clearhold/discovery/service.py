@@ -1,24 +1,40 @@
-"""Looking for more, within what a lease allows: a fuzzer in the sandbox, with a budget and a seed."""
+"""Looking for more, within what a lease allows: an engine in the sandbox, with a budget and a seed."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.catalogue.model import Technique
 from clearhold.discovery import records
+from clearhold.discovery.engine import (
+    Crash,
+    Ending,
+    Engine,
+    Plan,
+    Progress,
+    Searched,
+    Standing,
+    Start,
+    StoppedError,
+)
+from clearhold.discovery.keeping import READER, CampaignKeeping
+from clearhold.discovery.outcome import SAID, Told, came_to, effort_of
 from clearhold.discovery.records import Campaign
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
     InvalidError,
+    LimitError,
     NotFoundError,
     machine_error,
 )
@@ -26,57 +42,49 @@ from clearhold.kernel.ids import DiscoveryId, LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
 from clearhold.parties import wishes
 from clearhold.ports.engine import Task
-from clearhold.scanning.coverage_model import NewCoverage
-from clearhold.scanning.model import Outcome
+from clearhold.scanning.coverage_model import MOST_FUNCTIONS, NewCoverage
 from clearhold.scanning.service import ScanningService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
-READER: Final = "service:discovery"
 RUN: Final = "discovery.run"
 LONGEST_BUDGET_S: Final = 24 * 3600
+SECONDS_PER_DAY: Final = 2 * LONGEST_BUDGET_S
 _PROGRESS_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to search: a package with its version, the recipe's target, a seed, seconds."""
-
-    package: str
-    target: str
-    seed: int
-    budget_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What a search found: the crashing input if any, how much was tried, the engine's last words."""
-
-    crash: bytes | None
-    executions: int
-    edges: int
-    log: str
+_PULSE_S: Final = 1.0
 
 
 class Searcher(Protocol):
     """Whoever can search: the laboratory here, or a worker elsewhere."""
 
-    def targets(self, package: str) -> tuple[str, ...]:
-        """What can be searched of a package with its version; empty when nothing can."""
+    def engine(self, name: str) -> Engine:
+        """The engine of that name. Raises `InvalidError` naming those there are."""
         ...
 
-    def search(self, plan: Plan, *, on_progress: Callable[[int, int], None]) -> Searched:
-        """Search until a crash, or the budget's end; tells executions and edges as it goes."""
+    def targets(self, package: str, engine: str) -> tuple[str, ...]:
+        """What an engine can search of a package with its version; empty when nothing."""
+        ...
+
+    def search(
+        self,
+        plan: Plan,
+        start: Start,
+        *,
+        on_progress: Callable[[Progress], None],
+        pulse: Callable[[], None],
+    ) -> Searched:
+        """Search until something is found, or the budget's end; `pulse` is called every second."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A campaign as its holder sees it."""
+    """A campaign as its holder sees it; `crash` is the first that was confirmed."""
 
     campaign: Campaign
     plan: Plan
     crash: bytes | None
+    crashes: tuple[Crash, ...]
     note: str
 
 
@@ -84,12 +92,20 @@ class DiscoveryService:
     """Runs campaigns under leases."""
 
     def __init__(
-        self, sessions: Sessions, vault: Vault, scanning: ScanningService, *, searcher: Searcher
+        self,
+        sessions: Sessions,
+        vault: Vault,
+        scanning: ScanningService,
+        *,
+        searcher: Searcher,
+        seconds_per_day: int = SECONDS_PER_DAY,
     ) -> None:
         self._sessions = sessions
         self._vault = vault
         self._scanning = scanning
         self._searcher = searcher
+        self._seconds_per_day = seconds_per_day
+        self._keeping = CampaignKeeping(vault)
 
     def begin(
         self,
@@ -102,11 +118,14 @@ class DiscoveryService:
         seed: int | None,
         budget_s: int,
         key: str,
+        engine: str = "libfuzzer",
+        options: Mapping[str, str] | None = None,
     ) -> DiscoveryId:
         """Queue a campaign under a lease the actor holds; without a seed the clock gives one.
 
-        Raises `ConflictError` when the lease does not cover it, `InvalidError` when there is
-        nothing to search or the budget or seed is out of bounds.
+        Without a target, it is the only one there is. Raises `ConflictError` when the lease does
+        not cover it, `InvalidError` when there is nothing to search or the engine, its options, the
+        budget or the seed is out of bounds, `LimitError` when the party has searched enough today.
         """
         actor.need(Permission.DISCOVERY_RUN)
         purl = Purl.parse(package)
@@ -114,11 +133,9 @@ class DiscoveryService:
             raise InvalidError(
                 "A budget is between a second and a day.", next_step="Choose another budget."
             )
-        if target not in self._searcher.targets(package):
-            raise InvalidError(
-                "There is no recipe that can search this target of this version.",
-                next_step="See the targets of the catalogue, or add a recipe.",
-            )
+        chosen = self._searcher.engine(engine)
+        chosen.check(options or {})
+        target = self._target(package, target, engine)
         if seed is not None and not 1 <= seed < 1 << 32:
             raise InvalidError(
                 "A seed is a number from 1 to 4294967295.", next_step="Choose another, or none."
@@ -129,18 +146,21 @@ class DiscoveryService:
             # libFuzzer takes 32 bits and treats 0 as "choose one yourself", which nobody could replay.
             seed = time.time_ns() // 1000 % (1 << 32) or 1
         with self._sessions.transaction() as unit:
-            plan = Plan(package, target, seed, budget_s)
+            plan = Plan(package, target, seed, budget_s, engine, dict(options or {}))
             known = records.by_key(unit, actor.party, key)
             if known is not None:
                 self._same(unit, known, plan, seed=given)
                 return known.id
             if wishes.for_package(unit, purl.package).do_not_scan:
                 raise wishes.opted_out()
-            if not self._covered(unit, actor.party, lease, fence=fence, purl=purl):
+            if not self._covered(
+                unit, actor.party, lease, fence=fence, purl=purl, technique=chosen.technique
+            ):
                 raise ConflictError(
-                    "You hold no lease that covers fuzzing this version.",
+                    f"You hold no lease that covers {chosen.technique} of this version.",
                     next_step="Claim a lease with `clearhold scan claim`, then try again.",
                 )
+            self._within_the_day(unit, actor.party, budget_s)
             identity = DiscoveryId(new_id(unit.now))
             within = self._vault.open_compartment(unit)
             read_in(
@@ -170,8 +190,9 @@ class DiscoveryService:
                 sealed_note=None,
                 queued_at=unit.now,
                 ended_at=None,
+                engine=engine,
             )
-            records.add(unit, new, key=key)
+            records.add(unit, new, key=key, target=self._keeping.mark(actor.party, plan))
             unit.record(
                 "discovery:campaign:begin",
                 actor=actor.principal,
@@ -186,15 +207,48 @@ class DiscoveryService:
         """A campaign the actor may see, with the crashing input. Raises `NotFoundError`."""
         actor.need(Permission.DISCOVERY_READ)
         with self._sessions.transaction() as unit:
-            found = records.seen_by(unit, actor, identity)
-            if not found:
-                raise NotFoundError("There is no such campaign.", next_step="Check the id.")
-            (known,) = found
-            crash = None
-            if known.crash is not None:
+            known = _seen(unit, actor, identity)
+            crashes = self._keeping.crashes(unit, known, reader=actor.principal)
+            crash: bytes | None
+            if known.crash is not None and not crashes:  # of a time when the first was the only one
                 crash = self._vault.fetch(unit, known.crash, reader=actor.principal)
+            else:
+                crash = next(
+                    (each.content for each in crashes if each.standing is Standing.CONFIRMED), None
+                )
             note = self._opened(unit, known, "sealed_note", known.sealed_note, actor.principal)
-            return CampaignView(known, self._plan(unit, known, actor.principal), crash, note)
+            plan = self._plan(unit, known, actor.principal)
+            return CampaignView(known, plan, crash, crashes, note)
+
+    def crash(self, actor: Actor, identity: DiscoveryId, number: int) -> Crash:
+        """The crash of that number, from 1, of a campaign the actor may see. Raises `NotFoundError`."""
+        actor.need(Permission.DISCOVERY_READ)
+        with self._sessions.transaction() as unit:
+            known = _seen(unit, actor, identity)
+            met = self._keeping.crashes(unit, known, reader=actor.principal)[number - 1 : number]
+            if not met:
+                raise NotFoundError("There is no such campaign.", next_step="Check the id.")
+            return met[0]
+
+    def stop(self, actor: Actor, identity: DiscoveryId) -> None:
+        """End a campaign of the actor's party: at once, or within seconds when it runs.
+
+        Stopping one that is over changes nothing. Raises `NotFoundError`.
+        """
+        actor.need(Permission.DISCOVERY_RUN)
+        with self._sessions.transaction() as unit:
+            known = _seen(unit, actor, identity)
+            if known.ended_at is not None or known.stop_asked_at is not None:
+                return
+            records.change(unit, identity, {"stop_asked_at": unit.now})
+            unit.record(
+                "discovery:campaign:stop",
+                actor=actor.principal,
+                subject=identity,
+                compartment=known.compartment,
+            )
+            if known.begun_at is None:
+                self._end(unit, known, Searched(Ending.STOPPED), version="")
 
     def list(self, actor: Actor) -> tuple[Campaign, ...]:
         """The campaigns the actor may see, newest first."""
@@ -203,7 +257,7 @@ class DiscoveryService:
             return records.seen_by(unit, actor)
 
     def run(self, identity: DiscoveryId) -> None:
-        """Search and record what came of it; a campaign cut off starts again with its seed.
+        """Search and record what came of it; a campaign cut off goes on from what it had reached.
 
         Nothing is searched once the lease has ended: whoever revoked it wants no more of it.
         """
@@ -213,23 +267,76 @@ class DiscoveryService:
                 return
             plan = self._plan(unit, known, READER)
             purl = Purl.parse(plan.package)
-            if not self._covered(unit, known.party, known.lease, fence=known.fence, purl=purl):
-                note = "The lease ended before the search began."
-                self._end(unit, known, None, note, version=purl.version or "")
+            version = purl.version or ""
+            technique = self._searcher.engine(plan.engine).technique
+            if not self._covered(
+                unit, known.party, known.lease, fence=known.fence, purl=purl, technique=technique
+            ):
+                self._end(unit, known, Searched(Ending.LEASE), version=version)
                 return
-        searched: Searched | None = None
+            before = Progress(
+                known.executions,
+                known.edges,
+                known.spent_s,
+                self._keeping.crashes(unit, known, reader=READER),
+                self._keeping.corpus(unit, known.party, plan),
+            )
+            start = Start(before, self._keeping.signatures(unit, known, plan.package, plan.target))
+            records.change(unit, identity, {"begun_at": unit.now, "state": "running"})
+        told = Told(before)
         try:
-            searched = self._searcher.search(plan, on_progress=self._progress(identity))
-            note = searched.log
+            searched = self._searcher.search(
+                plan,
+                start,
+                on_progress=self._progress(known, plan, told),
+                pulse=self._pulse(known),
+            )
+        except StoppedError as stopped:
+            searched = told.as_far_as(stopped.ending)
         except (ClearholdError, OSError) as problem:
             error = machine_error(problem) if isinstance(problem, OSError) else problem
-            note = f"{error.message} {error.next_step}"
+            searched = told.as_far_as(Ending.FAILED, f"{error.message} {error.next_step}")
         with self._sessions.transaction() as unit:
             if _found(records.one(unit, identity)).ended_at is None:
-                self._end(unit, known, searched, note, version=purl.version or "")
+                if searched.corpus:
+                    self._keeping.keep_corpus(unit, known.party, plan, searched.corpus)
+                self._end(unit, known, searched, version=version)
+
+    def _target(self, package: str, target: str, engine: str) -> str:
+        """The target that is meant. Raises `InvalidError` when there is none such."""
+        there = self._searcher.targets(package, engine)
+        if not target and len(there) == 1:
+            return there[0]
+        if target not in there:
+            raise InvalidError(
+                "There is no recipe that can search this target of this version."
+                if target
+                else "No target was named, and there is not exactly one.",
+                next_step=f"Use one of: {', '.join(there)}."
+                if there
+                else f"Add a recipe of yours that {engine} can search; see docs/discovery.md.",
+            )
+        return target
+
+    def _within_the_day(self, unit: UnitOfWork, party: PartyId, budget_s: int) -> None:
+        """Raise `LimitError` when a party asks for more seconds than are left of its day's."""
+        taken = records.allotted_s(unit, party, since=unit.now - timedelta(days=1))
+        if taken + budget_s > self._seconds_per_day:
+            left = max(0, self._seconds_per_day - taken)
+            raise LimitError(
+                f"Your party may search {self._seconds_per_day} s within a day; {left} s are left.",
+                next_step="Choose a smaller budget, stop a campaign, or wait.",
+            )
 
     def _covered(
-        self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int, purl: Purl
+        self,
+        unit: UnitOfWork,
+        party: PartyId,
+        lease: LeaseId,
+        *,
+        fence: int,
+        purl: Purl,
+        technique: Technique,
     ) -> bool:
         return self._scanning.holds(
             unit,
@@ -238,72 +345,90 @@ class DiscoveryService:
             fence=fence,
             package=purl.package,
             version=purl.version or "",
-            technique=Technique.FUZZING,
+            technique=technique,
         )
 
-    def _end(
-        self,
-        unit: UnitOfWork,
-        known: Campaign,
-        searched: Searched | None,
-        note: str,
-        *,
-        version: str,
-    ) -> None:
+    def _end(self, unit: UnitOfWork, known: Campaign, searched: Searched, *, version: str) -> None:
+        note = searched.log + SAID.get(searched.ending, "")
+        state, outcome = came_to(searched)
         values: dict[str, Any] = {
             "ended_at": unit.now,
+            "state": state,
+            "ending": str(searched.ending),
+            "executions": searched.executions,
+            "edges": searched.edges,
+            "spent_s": searched.spent_s,
             "sealed_note": self._vault.seal(
                 unit,
                 known.compartment,
                 place=_place(known.id, "sealed_note"),
-                content=note.encode(),
+                content=note.encode("utf-8", "replace"),
             ),
         }
-        outcome = Outcome.ABORTED
-        if searched is None:
-            values["state"] = "failed"
-        else:
-            outcome = Outcome.NOTHING_FOUND if searched.crash is None else Outcome.FOUND
-            values["state"] = str(outcome).replace("-", "_")
-            values |= {"executions": searched.executions, "edges": searched.edges}
-            if searched.crash is not None:
-                values["crash"] = self._vault.store(
-                    unit,
-                    known.compartment,
-                    content=searched.crash,
-                    media_type="application/octet-stream",
-                )
+        first = self._keeping.save(unit, known, searched.crashes)
+        if first is not None:
+            values["crash"] = first
         records.change(unit, known.id, values)
-        effort = (
-            {}
-            if searched is None
-            else {
-                "executions": searched.executions,
-                "edges": searched.edges,
-            }
-        )
-        digest = hashlib.sha256(note.encode()).hexdigest()
+        digest = hashlib.sha256(note.encode("utf-8", "replace")).hexdigest()
         self._scanning.record_coverage(
-            unit, known.lease, NewCoverage(outcome, effort, digest, version=version)
+            unit,
+            known.lease,
+            NewCoverage(
+                outcome,
+                effort_of(searched),
+                digest,
+                version=version,
+                functions=searched.functions[:MOST_FUNCTIONS],
+            ),
         )
         unit.record(
             "discovery:campaign:end",
             actor=READER,
             subject=known.id,
             compartment=known.compartment,
-            detail={"state": values["state"]},
+            detail={"state": state, "ending": str(searched.ending)},
         )
 
-    def _progress(self, identity: DiscoveryId) -> Callable[[int, int], None]:
-        told = 0.0
+    def _pulse(self, known: Campaign) -> Callable[[], None]:
+        """Raises `StoppedError` within seconds of the lease's end or the party's stop."""
+        looked = time.monotonic()
 
-        def tell(executions: int, edges: int) -> None:
-            nonlocal told
-            if time.monotonic() - told < _PROGRESS_S:
+        def pulse() -> None:
+            nonlocal looked
+            if time.monotonic() - looked < _PULSE_S:
                 return
-            told = time.monotonic()
+            looked = time.monotonic()
             with self._sessions.transaction() as unit:
-                records.change(unit, identity, {"executions": executions, "edges": edges})
+                if records.stop_asked(unit, known.id):
+                    raise StoppedError(Ending.STOPPED)
+                if not self._scanning.in_force(unit, known.party, known.lease, fence=known.fence):
+                    raise StoppedError(Ending.LEASE)
+
+        return pulse
+
+    def _progress(self, known: Campaign, plan: Plan, told: Told) -> Callable[[Progress], None]:
+        """Notes how far a search is, every second, and keeps what it hands out between rounds."""
+        noted = 0.0
+
+        def tell(progress: Progress) -> None:
+            nonlocal noted
+            kept = progress.corpus is not None
+            told.latest = progress if kept else replace(progress, corpus=told.latest.corpus)
+            if not kept and time.monotonic() - noted < _PROGRESS_S:
+                return
+            noted = time.monotonic()
+            values: dict[str, Any] = {
+                "executions": progress.executions,
+                "edges": progress.edges,
+                "spent_s": progress.spent_s,
+            }
+            with self._sessions.transaction() as unit:
+                if progress.corpus is not None:
+                    first = self._keeping.save(unit, known, progress.crashes)
+                    self._keeping.keep_corpus(unit, known.party, plan, progress.corpus)
+                    if first is not None:
+                        values["crash"] = first
+                records.change(unit, known.id, values)
 
         return tell
 
@@ -317,7 +442,7 @@ class DiscoveryService:
 
     def _plan(self, unit: UnitOfWork, known: Campaign, reader: str) -> Plan:
         text = self._opened(unit, known, "sealed_plan", known.sealed_plan, reader)
-        return Plan(**json.loads(text))
+        return msgspec.json.decode(text, type=Plan)
 
     def _opened(
         self, unit: UnitOfWork, known: Campaign, column: str, sealed: bytes | None, reader: str
@@ -336,13 +461,11 @@ def _place(identity: DiscoveryId, column: str) -> tuple[str, str, str]:
 
 
 def _plan_bytes(plan: Plan) -> bytes:
-    fields: Mapping[str, object] = {
-        "package": plan.package,
-        "target": plan.target,
-        "seed": plan.seed,
-        "budget_s": plan.budget_s,
-    }
-    return json.dumps(fields, sort_keys=True).encode()
+    return msgspec.json.encode(plan, order="sorted")
+
+
+def _seen(unit: UnitOfWork, actor: Actor, identity: DiscoveryId) -> Campaign:
+    return _found(next(iter(records.seen_by(unit, actor, identity)), None))
 
 
 def _found(known: Campaign | None) -> Campaign:

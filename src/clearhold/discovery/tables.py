@@ -1,10 +1,10 @@
-"""Campaigns: a fuzzer at work on one target, under one lease."""
+"""Campaigns, each an engine at work on one target under one lease, and what they keep."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 from clearhold.store.schema import STRICT, Binary, Instant, Whole, Words, metadata
 
@@ -27,6 +27,32 @@ campaign: Final = Table(
     Column("idempotency_key", Words, nullable=False),
     Column("queued_at", Instant, nullable=False),
     Column("ended_at", Instant),
+    Column("engine", Words, nullable=False, server_default=text("'libfuzzer'")),
+    Column("ending", Words, nullable=False, server_default=text("''")),
+    Column("spent_s", Whole, nullable=False, server_default=text("0")),
+    Column("target", Binary, index=True),
+    Column("begun_at", Instant),
+    Column("stop_asked_at", Instant),
     UniqueConstraint("party", "idempotency_key"),
+    Index("ix_campaign_party_queued_at", "party", "queued_at"),
+    **STRICT,
+)
+campaign_crash: Final = Table(
+    "campaign_crash",
+    metadata,
+    Column("campaign", Words, ForeignKey("campaign.id"), primary_key=True),
+    Column("number", Whole, primary_key=True, autoincrement=False),
+    Column("artifact", Words, ForeignKey("artifact.id"), nullable=False),
+    Column("sealed_detail", Binary, nullable=False),
+    **STRICT,
+)
+campaign_corpus: Final = Table(
+    "campaign_corpus",
+    metadata,
+    Column("party", Words, ForeignKey("party.id"), primary_key=True),
+    Column("target", Binary, primary_key=True),
+    Column("compartment", Words, ForeignKey("compartment.id"), nullable=False),
+    Column("sealed_inputs", Binary, nullable=False),
+    Column("kept_at", Instant, nullable=False),
     **STRICT,
 )

@@ -88,7 +88,8 @@ class Sandbox(Protocol):
     ) -> Outcome:
         """Run `job`, handing pieces of its standard error to `on_output` as they arrive.
 
-        Raises `UnavailableError` when the measured tier is below `least` or is `NONE`, and
+        While the job is silent, `on_output` is handed nothing about every second; what it raises ends
+        the job. Raises `UnavailableError` when the measured tier is below `least` or is `NONE`, and
         `InvalidError` when the job itself is not acceptable.
         """
         ...

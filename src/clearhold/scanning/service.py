@@ -299,6 +299,15 @@ class ScanningService:
         scope = self._held_scope(unit, party, lease, fence=fence)
         return scope is not None and _covers(scope, package, version, technique)
 
+    def in_force(self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int) -> bool:
+        """Whether a party's lease is still its own and not over; opens nothing, so it is cheap."""
+        held = records.of_party(unit, party, lease)
+        return (
+            held is not None
+            and held.lease.fence == fence
+            and (held.lease.state_at(unit.now) in LIVE)
+        )
+
     def covers(
         self,
         unit: UnitOfWork,

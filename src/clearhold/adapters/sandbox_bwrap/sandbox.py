@@ -106,6 +106,9 @@ class BubblewrapSandbox:
     ) -> Outcome:
         """Run `job`, handing pieces of its standard error to `on_output` as they arrive.
 
+        While the job is silent, `on_output` is handed nothing about every second; what it raises ends
+        the job.
+
         Output is kept up to its limit; a program that writes 64 times as much is ended. Artefacts
         whose names are not plain text in UTF-8 stay behind, those that exceed the limit too, and
         `output_truncated` tells of it. A program that was ended by a limit leaves none. Raises

@@ -27,6 +27,9 @@ _LARGEST_MESSAGE = 1 << 17
 _START_S = 30.0
 # Above a job's wall clock: setting up, killing, and sending artefacts on a busy machine.
 _GRACE_S = 120.0
+# How often a job that says nothing is told of, so that whoever waits for it can end it.
+_SILENT_S = 1.0
+_SILENCE = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +178,11 @@ class Slot:
                 streams[kind] += content
                 if len(streams[kind]) > header["output_bytes"]:
                     raise ConnectionError
-                if kind == b"E" and on_output is not None:
-                    on_output(content)
+                if on_output is not None:
+                    on_output(content if kind == b"E" else b"")
+            elif kind == _SILENCE:
+                if on_output is not None:
+                    on_output(b"")
             elif kind == b"F":
                 reader.begin(content)
             elif kind == b"D":
@@ -192,8 +198,15 @@ class Slot:
     def _messages(self, deadline: float) -> Iterator[tuple[bytes, bytes]]:
         link = self._link
         while link is not None:
-            link.settimeout(max(0.001, deadline - time.monotonic()))
-            message = link.recv(_LARGEST_MESSAGE)
+            left = deadline - time.monotonic()
+            link.settimeout(max(0.001, min(left, _SILENT_S)))
+            try:
+                message = link.recv(_LARGEST_MESSAGE)
+            except TimeoutError:
+                if left <= _SILENT_S:
+                    raise
+                yield _SILENCE, b""
+                continue
             if not message:
                 return
             yield message[:1], message[1:]
