@@ -19,7 +19,7 @@ from clearhold.kernel.ids import DiscoveryId, LeaseId
 router = APIRouter(prefix="/discovery", tags=["discovery"])
 
 
-CrashNumber = Annotated[int, PathParameter(ge=1, lt=1 << 31)]
+CrashNumber = Annotated[int, PathParameter(ge=0, lt=1 << 31)]
 ShortText = Annotated[str, Field(max_length=400)]
 
 
