@@ -268,8 +268,12 @@ def test_the_exponent_of_a_power_is_its_own(power: float, first: float, smallest
     assert exponent(points) == pytest.approx(power, abs=1e-6)
 
 
-def _measured(times: list[float], *, capped: bool = False) -> Observation:
+def _measured(
+    times: list[float], *, capped: bool = False, again: float | None = None
+) -> Observation:
     sizes: list[tuple[int, float, bool]] = [(0, 0.1, False)]
+    if again is not None:
+        sizes += [(0, 0.1 + again, False), (1000, 0.1 + again, False)]
     sizes += [(1000 << at, 0.1 + seconds, False) for at, seconds in enumerate(times)]
     if capped:
         sizes[-1] = (*sizes[-1][:2], True)
@@ -313,6 +317,12 @@ def _measured(times: list[float], *, capped: bool = False) -> Observation:
 def test_growth_is_a_violation_when_it_is_steep_and_long(times: list[float], kind: RunKind) -> None:
     assert _measured(times).kind is kind
     assert STEEP > FLAT
+
+
+def test_of_what_was_run_more_than_once_the_least_counts() -> None:
+    for times in ([0.05, 0.2, 0.8, 3.2], [0.3, 0.6, 1.2, 2.4]):
+        assert _measured(times, again=0.5) == _measured(times)
+    assert _measured([0.3, 0.2, 0.8, 3.2], again=0.05).kind is RunKind.VIOLATION
 
 
 def test_a_size_that_never_ended_counts_as_what_it_took_at_least() -> None:

@@ -36,7 +36,9 @@ from clearhold.validation.oracles.observation import (
 _ANSWER: Final = "observed.json"
 _INTERPRETER: Final = "/usr/bin/python3"
 _BUDGET_SHARE: Final = 0.8
-_WALL_FACTOR: Final = 4
+_WALL_FACTOR: Final = 12
+_CPU_FACTOR: Final = 6
+"""What the sizes of one run may take at most, in limits of a run: see the watcher's own bounds."""
 ALL_HOSTS: Final[tuple[Host, ...]] = ("native", "python", "node")
 ALL_SIZES: Final = 4
 _FEWEST_SIZES: Final = 4
@@ -126,14 +128,16 @@ class Complexity(Watched):
     """Time that grows at least with the square of the input, or nearly so, and is long.
 
     The exponent is the slope of a straight line through the logarithms of four sizes, each double
-    the one before, and of the processor time that each took beyond an input of size nought.
+    the one before, and of the least processor time that each took beyond an input of size nought.
     """
 
     def prepare(self, job: Job, host: Host) -> Job:
         """The limit on the wall clock becomes one on processor time, which a busy machine leaves alone."""
         limits = job.limits
         longer = replace(
-            limits, wall_s=limits.wall_s * _WALL_FACTOR, cpu_s=math.ceil(limits.wall_s) + 1
+            limits,
+            wall_s=limits.wall_s * _WALL_FACTOR,
+            cpu_s=math.ceil(limits.wall_s * _CPU_FACTOR),
         )
         prepared = super().prepare(job, host)
         return replace(prepared, limits=longer)
@@ -142,7 +146,9 @@ class Complexity(Watched):
         ended = _ended(told)
         if ended:
             return ended
-        times = {size: seconds for size, seconds, _ in told.sizes}
+        times: dict[int, float] = {}
+        for size, seconds, _ in told.sizes:
+            times[size] = min(seconds, times.get(size, seconds))
         if 0 not in times or len(times) < 2 or told.sizes[0][2]:
             return Observation(RunKind.RESOURCE_LIMIT, "timeout")
         base = times.pop(0)
