@@ -144,4 +144,10 @@ PROOFS: Final = (
     ),
     Proof("CVE-2021-26707", "merge-deep", "way-1", _json(_BY_CONSTRUCTOR)),
     Proof("CVE-2018-16486", "defaults-deep", "way-1", _json(_OWN)),
+    Proof(
+        "CVE-2018-13797",
+        "macaddress",
+        "way-0",
+        _json({"call": "one", "args": ["$(clearhold-canary)", {"$callback": 1}]}),
+    ),
 )
