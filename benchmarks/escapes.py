@@ -8,17 +8,26 @@ from collections.abc import Iterable, Iterator
 from benchmarks.figure import Figure
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe, attacks
 from clearhold.adapters.sandbox_bwrap.probes import EXPECTED
+from clearhold.adapters.sandbox_gvisor import GvisorSandbox
 from clearhold.ports.sandbox import Tier
+
+
+def of_tier(wanted: Tier) -> BubblewrapSandbox:
+    """The sandbox that gives a tier, where this machine has it; else one of another or none."""
+    if wanted is Tier.GVISOR:
+        return GvisorSandbox(slots=1)
+    return BubblewrapSandbox(slots=1, use_cgroup=wanted is Tier.NAMESPACES_CGROUP)
 
 
 def run(*, full: bool) -> Iterator[Figure]:
     """How many escape probes and hostile programs got through; each is told on standard error."""
     rounds = 10 if full else 1
-    for counted in (True, False):
-        with BubblewrapSandbox(slots=1, use_cgroup=counted) as sandbox:
+    for wanted in reversed(Tier):
+        if wanted is Tier.NONE:
+            continue
+        with of_tier(wanted) as sandbox:
             tier = sandbox.tier()
-            if tier is Tier.NONE or (counted and tier is Tier.NAMESPACES):
-                wanted = Tier.NAMESPACES_CGROUP if counted else Tier.NAMESPACES
+            if tier is not wanted:
                 print(f"{wanted.name.lower()}: not on this machine", file=sys.stderr)
                 continue
             yield _through(tier, "escape probes", sandbox.report(), rounds=1)

@@ -8,23 +8,26 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
+from benchmarks.escapes import of_tier
 from benchmarks.figure import Figure
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
 from clearhold.ports.sandbox import Job, Tier
 
-_GOAL_P50_MS, _GOAL_P95_MS = 15.0, 30.0
+_GOALS_MS = {50: 15.0, 95: 30.0}
+# A kernel is started for each run: the fifteen of a validation shall stay within nine seconds.
+_GOALS_OF_GVISOR_MS = {50: 600.0, 95: 1200.0}
 _TRUE = "/usr/bin/true"  # ours, harmless: it alone is run without the sandbox, as the peer
 
 
 def run(*, full: bool) -> Iterator[Figure]:
     """The time of `/usr/bin/true` within and without, p50 and p95, at every tier there is."""
     times = 300 if full else 60
-    for counted in (True, False):
-        with BubblewrapSandbox(slots=1, use_cgroup=counted) as sandbox:
-            tier = sandbox.tier()
-            if tier is Tier.NONE or (counted and tier is Tier.NAMESPACES):
-                continue
-            yield from _measured(sandbox, tier, times)
+    for wanted in reversed(Tier):
+        if wanted is Tier.NONE:
+            continue
+        with of_tier(wanted) as sandbox:
+            if sandbox.tier() is wanted:
+                yield from _measured(sandbox, wanted, times)
 
 
 def _measured(sandbox: BubblewrapSandbox, tier: Tier, times: int) -> Iterator[Figure]:
@@ -53,8 +56,10 @@ def _measured(sandbox: BubblewrapSandbox, tier: Tier, times: int) -> Iterator[Fi
             began = time.perf_counter()
             way()
             taken[name].append((time.perf_counter() - began) * 1000)
-    for name, goal, at in (("p50", _GOAL_P50_MS, 49), ("p95", _GOAL_P95_MS, 94)):
-        value = {way: statistics.quantiles(each, n=100)[at] for way, each in taken.items()}
+    goals = _GOALS_OF_GVISOR_MS if tier is Tier.GVISOR else _GOALS_MS
+    for percent, goal in goals.items():
+        name = f"p{percent}"
+        value = {way: statistics.quantiles(each, n=100)[percent - 1] for way, each in taken.items()}
         for peer in list(ways)[1:]:
             added = value["ours"] - value["plain subprocess"]
             yield Figure(

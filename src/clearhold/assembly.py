@@ -32,7 +32,8 @@ from clearhold.adapters.origins import all_origins
 from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.passport_keys_file import PassportKeys
 from clearhold.adapters.publisher_tuf import TufPublisher
-from clearhold.adapters.sandbox_bwrap import BUILDERS_UID, BubblewrapSandbox, check_enterable
+from clearhold.adapters.sandbox_bwrap import BUILDERS_UID, check_enterable
+from clearhold.adapters.sandbox_strongest import StrongestSandbox
 from clearhold.adapters.second_key_http import HttpSecondKey, token_in
 from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
@@ -491,9 +492,9 @@ def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
 def open_laboratory(settings: Settings) -> Laboratory:
     """The laboratory of this machine: its sandbox, its sources and their cache."""
     forbidden = (settings.data_directory, settings.key_directory)
-    sandbox = BubblewrapSandbox(forbidden=forbidden, slots=settings.heavy_slots * 2)
+    sandbox = StrongestSandbox(forbidden=forbidden, slots=settings.heavy_slots * 2)
     # A pool and users of their own: builds neither hold up runs nor share a user with them.
-    builders = BubblewrapSandbox(
+    builders = StrongestSandbox(
         forbidden=forbidden, slots=settings.heavy_slots, first_uid=BUILDERS_UID
     )
     cache = settings.cache_directory

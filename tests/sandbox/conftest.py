@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.adapters.sandbox_gvisor import GvisorSandbox
 from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
 
 SMALL = Limits(wall_s=8, cpu_s=8, memory_mb=512, processes=64, scratch_mb=64, output_kb=64)
@@ -35,9 +36,13 @@ def watched() -> Iterator[BubblewrapSandbox]:
         yield _ready(sandbox, Tier.NAMESPACES)
 
 
-@pytest.fixture(scope="session", params=["control groups", "watched"])
+@pytest.fixture(scope="session", params=["gvisor", "control groups", "watched"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[BubblewrapSandbox]:
-    """Both kinds, one after the other."""
+    """Every kind, one after the other."""
+    if request.param == "gvisor":
+        with GvisorSandbox(slots=2) as strongest:
+            yield _ready(strongest, Tier.GVISOR)
+        return
     counted = request.param == "control groups"
     with BubblewrapSandbox(slots=2, use_cgroup=counted) as made:
         yield _ready(made, Tier.NAMESPACES_CGROUP if counted else Tier.NAMESPACES)

@@ -202,30 +202,48 @@ def options(job: Job, *, trees: dict[str, Path]) -> list[str]:
     words = ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
     words += ["--uid", "65534", "--gid", "65534", "--hostname", "sandbox"]
     words += ["--die-with-parent", "--new-session", "--clearenv"]
-    for name, value in {**ENVIRONMENT, **job.env}.items():
+    for name, value in environment(job).items():
         words += ["--setenv", name, value]
-    words += ["--ro-bind", "/usr", "/usr"]
-    if DEBUG_SYMBOLS.is_dir():
-        # What sanitizers report must not depend on whether a machine has symbols of its libraries;
-        # reading them also takes most of the time of a crash.
-        words += ["--size", str(MIB), "--tmpfs", str(DEBUG_SYMBOLS)]
-        words += ["--remount-ro", str(DEBUG_SYMBOLS)]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        place = Path("/", name)
-        if place.is_symlink():
-            words += ["--symlink", str(place.readlink()), str(place)]
-        elif place.is_dir():
-            words += ["--ro-bind", str(place), str(place)]
-    for name in ("/etc/ld.so.cache", "/etc/alternatives"):
-        words += ["--ro-bind-try", name, name]
+    words += system()
     # bubblewrap's /dev, and every tmpfs without a size, could be filled until memory ends.
     words += ["--dev", "/dev", "--size", str(SHARED_MEMORY), "--tmpfs", "/dev/shm"]  # noqa: S108
     words += ["--remount-ro", "/dev", "--proc", "/proc"]
     for writable in ("/work", "/out", "/tmp"):  # noqa: S108 (the sandbox's own)
         words += ["--size", scratch, "--tmpfs", writable]
-    for destination, real in sorted(trees.items()):
-        words += ["--ro-bind", str(real), destination]
+    return words + bound(trees)
+
+
+def environment(job: Job) -> dict[str, str]:
+    """Everything that the program finds in its environment."""
+    return {**ENVIRONMENT, **job.env}
+
+
+def system(root: str = "") -> list[str]:
+    """The options that lay the machine's programs and libraries below `root`, read-only."""
+    words = ["--ro-bind", "/usr", f"{root}/usr"]
+    if DEBUG_SYMBOLS.is_dir():
+        # What sanitizers report must not depend on whether a machine has symbols of its libraries;
+        # reading them also takes most of the time of a crash.
+        hidden = f"{root}{DEBUG_SYMBOLS}"
+        words += ["--size", str(MIB), "--tmpfs", hidden, "--remount-ro", hidden]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        place = Path("/", name)
+        if place.is_symlink():
+            words += ["--symlink", str(place.readlink()), f"{root}{place}"]
+        elif place.is_dir():
+            words += ["--ro-bind", str(place), f"{root}{place}"]
+    for name in ("/etc/ld.so.cache", "/etc/alternatives"):
+        words += ["--ro-bind-try", name, f"{root}{name}"]
     return words
+
+
+def bound(trees: dict[str, Path], root: str = "") -> list[str]:
+    """The options that lay a job's trees below `root`, read-only."""
+    return [
+        word
+        for destination, real in sorted(trees.items())
+        for word in ("--ro-bind", str(real), f"{root}{destination}")
+    ]
 
 
 def rlimits(limits: Limits) -> dict[str, tuple[int, int]]:

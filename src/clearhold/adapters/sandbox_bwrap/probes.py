@@ -71,13 +71,17 @@ MISSING = Probe(
 
 
 def measure(
-    attempt: Callable[[Job, Hierarchy | None], Outcome], hierarchy: Hierarchy | None
+    attempt: Callable[[Job, Hierarchy | None], Outcome],
+    hierarchy: Hierarchy | None,
+    *,
+    own_kernel: bool = False,
 ) -> tuple[tuple[Probe, ...], Tier]:
     """Run the probes through `attempt` and derive the tier: everything must hold for any tier.
 
     Control groups raise the tier when a run could join one and its memory limit was seen to work.
+    `own_kernel` says that the sandbox was seen to have one, which cannot do without control groups.
     """
-    inside = _inside(attempt)
+    inside = _inside(attempt, hierarchy if own_kernel else None, own_kernel=own_kernel)
     if not all(each.passed for each in inside):
         return inside, Tier.NONE
     if hierarchy is not None:
@@ -91,23 +95,30 @@ def measure(
             detail="no control group of this machine can be written",
             next_step="run the hub as root, or delegate a control group to it, for the higher tier",
         )
+    if own_kernel:
+        return (*inside, counted), Tier.NONE
     watched = _memory(attempt, None, "memory limit")
     return (*inside, watched, counted), Tier.NAMESPACES if watched.passed else Tier.NONE
 
 
-def _inside(attempt: Callable[[Job, Hierarchy | None], Outcome]) -> tuple[Probe, ...]:
+def _inside(
+    attempt: Callable[[Job, Hierarchy | None], Outcome],
+    hierarchy: Hierarchy | None,
+    *,
+    own_kernel: bool,
+) -> tuple[Probe, ...]:
     with _bait() as facts:
         limits = Limits(processes=12, scratch_mb=int(facts["scratch_mb"]), memory_mb=512, wall_s=30)
         job = Job(
             argv=(_PYTHON, "-I", "-S", "/in/probe.py", "/in/facts.json"),
             files={
                 "/in/probe.py": _SCRIPT.read_bytes(),
-                "/in/facts.json": json.dumps(facts).encode(),
+                "/in/facts.json": json.dumps(facts | {"own_kernel": own_kernel}).encode(),
             },
             limits=limits,
         )
         try:
-            outcome = attempt(job, None)
+            outcome = attempt(job, hierarchy)
         except SetupError as problem:
             return (_cannot_start(problem.detail),)
         except ClearholdError as problem:

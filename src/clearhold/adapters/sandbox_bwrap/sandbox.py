@@ -22,14 +22,15 @@ from typing import Any, Self
 from clearhold.adapters.sandbox_bwrap import argv, cgroup, probes, seccomp
 from clearhold.adapters.sandbox_bwrap.slot import Answer, SetupError, Slot, borrowed
 from clearhold.kernel.errors import InvalidError, UnavailableError
-from clearhold.ports.sandbox import Job, Outcome, Tier
+from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
 
 # Free between systemd's ranges (systemd's UIDS-GIDS) and below those of user namespaces.
 FIRST_UID = 60800
 MAX_SLOTS = 256
 BUILDERS_UID = FIRST_UID + MAX_SLOTS
 """Where the users of a second pool begin, so that builds and runs never share one."""
-_MEASURED: dict[tuple[str, int, bool], tuple[tuple[probes.Probe, ...], Tier]] = {}
+Measured = tuple[tuple[probes.Probe, ...], Tier]
+_MEASURED: dict[tuple[Any, ...], Measured] = {}
 _MEASURING = threading.Lock()
 _ALONE = threading.Lock()
 
@@ -44,6 +45,8 @@ class BubblewrapSandbox:
     every slot runs as a user of its own, `first_uid` and up, in the group `first_uid`; trees must
     then be readable by that group or by everybody. Use as a context manager, or call `close`.
     """
+
+    _supervisor: Path | None = None
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class BubblewrapSandbox:
         self._hierarchy = cgroup.find() if use_cgroup else None
         identities = _identities(count, first_uid)
         self.group: int | None = first_uid if ":" in identities[0] else None
-        self._slots = [Slot(each) for each in identities]
+        self._slots = [Slot(each, self._supervisor) for each in identities]
         self._free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in reversed(self._slots):
             self._free.put(slot)
@@ -118,14 +121,7 @@ class BubblewrapSandbox:
         argv.check(job)
         trees = self._trees(job)
         findings, tier = self._measured()
-        if tier is Tier.NONE or tier < least:
-            failed = next((each for each in findings if not each.passed), None)
-            raise UnavailableError(
-                f"This job needs a sandbox of tier {max(least, Tier.NAMESPACES).name}, and this "
-                f"machine gives {tier.name}" + (f": {failed.detail}." if failed else "."),
-                next_step=(failed.next_step if failed else "")
-                or "Run `clearhold doctor` to see which protections this machine lacks.",
-            )
+        demand(least, tier, findings)
         try:
             return self._carry_out(
                 job, trees=trees, tier=tier, hierarchy=self._hierarchy_of(tier), on_output=on_output
@@ -145,17 +141,22 @@ class BubblewrapSandbox:
             for place, tree in job.trees.items()
         }
 
-    def _measured(self) -> tuple[tuple[probes.Probe, ...], Tier]:
+    def _measured(self) -> Measured:
         if self._bwrap is None:
             return (probes.MISSING,), Tier.NONE
+        return self._once((self._bwrap, os.geteuid(), self._use_cgroup), self._measure)
+
+    def _once(self, key: tuple[Any, ...], measure: Callable[[], Measured]) -> Measured:
         with _MEASURING:
-            key = (self._bwrap, os.geteuid(), self._use_cgroup)
             if key in _MEASURED:
                 return _MEASURED[key]
-            measured = probes.measure(self._try, self._hierarchy)
+            measured = measure()
             if measured[1] is not Tier.NONE:  # what was refused may be put right while we run
                 _MEASURED[key] = measured
             return measured
+
+    def _measure(self) -> Measured:
+        return probes.measure(self._try, self._hierarchy)
 
     def _try(self, job: Job, hierarchy: cgroup.Hierarchy | None) -> Outcome:
         """Run one of our own probes, before there is a tier."""
@@ -170,25 +171,7 @@ class BubblewrapSandbox:
         hierarchy: cgroup.Hierarchy | None,
         on_output: Callable[[bytes], None] | None,
     ) -> Outcome:
-        limits = job.limits
-        counted = hierarchy is not None
-        files = sorted(job.files.items())
-        blobs = [seccomp.program(ptrace=job.ptrace, uncounted_memory=counted)]
-        blobs += [content for _, content in files]
-        header: dict[str, Any] = {
-            "bwrap": self._bwrap,
-            "options": argv.options(job, trees=trees),
-            "argv": job.argv,
-            "files": [name for name, _ in files],
-            "blobs": [len(each) for each in blobs],
-            "rlimits": argv.rlimits(limits),
-            "randomise": job.randomise,
-            "watch": counted,
-            "wall_s": limits.wall_s,
-            "memory_kb": limits.memory_mb << 10,
-            "output_bytes": limits.output_kb << 10,
-            "artefact_bytes": limits.artefacts_mb << 20,
-        }
+        header, blobs = self._request(job, trees, counted=hierarchy is not None)
         with borrowed(self._free) as slot:
             if hierarchy is None:
                 # Watched memory is bounded by what one run can take before it is looked at: one
@@ -197,15 +180,53 @@ class BubblewrapSandbox:
                     answer = slot.run(header, blobs, joins=(), events=-1, on_output=on_output)
                 return _outcome(answer, job, tier=tier, peak_mb=0.0)
             group = hierarchy.group(
-                f"clearhold-{os.getpid()}-{id(self)}-{next(self._serial)}", limits
+                f"clearhold-{os.getpid()}-{id(self)}-{next(self._serial)}",
+                self._group_limits(job.limits),
             )
             try:
                 answer = slot.run(
                     header, blobs, joins=group.joins, events=group.events, on_output=on_output
                 )
-                return _outcome(answer, job, tier=tier, peak_mb=group.peak_mb())
+                return _outcome(answer, job, tier=tier, peak_mb=self._peak_mb(group, answer))
             finally:
                 group.remove()
+
+    def _group_limits(self, limits: Limits) -> Limits:
+        """What the control group of a run is bounded by."""
+        return limits
+
+    def _peak_mb(self, group: cgroup.Group, answer: Answer) -> float:  # noqa: ARG002 (for others)
+        """The most memory that the program held, as its group tells; 0 when it does not."""
+        return group.peak_mb()
+
+    def _request(
+        self, job: Job, trees: dict[str, Path], *, counted: bool
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """What the supervisor is told, and the contents that travel with it: the filter first."""
+        files = sorted(job.files.items())
+        header = {
+            **self._bounds(job),
+            "options": argv.options(job, trees=trees),
+            "argv": job.argv,
+            "directory": "/work",
+            "files": [name for name, _ in files],
+            "rlimits": argv.rlimits(job.limits),
+            "randomise": job.randomise,
+            "watch": counted,
+        }
+        filter_ = seccomp.program(ptrace=job.ptrace, uncounted_memory=counted)
+        return sized(header, [filter_, *(content for _, content in files)])
+
+    def _bounds(self, job: Job) -> dict[str, Any]:
+        """The program bubblewrap, and what the supervisor itself holds a job to."""
+        limits = job.limits
+        return {
+            "bwrap": self._bwrap,
+            "wall_s": limits.wall_s,
+            "memory_kb": limits.memory_mb << 10,
+            "output_bytes": limits.output_kb << 10,
+            "artefact_bytes": limits.artefacts_mb << 20,
+        }
 
 
 def _outcome(answer: Answer, job: Job, *, tier: Tier, peak_mb: float) -> Outcome:
@@ -228,6 +249,24 @@ def _outcome(answer: Answer, job: Job, *, tier: Tier, peak_mb: float) -> Outcome
         peak_memory_mb=peak_mb or result["peak_kb"] / 1024,
         tier=tier,
     )
+
+
+def demand(least: Tier, tier: Tier, findings: Sequence[probes.Probe]) -> None:
+    """Raise `UnavailableError` when a tier is none or too low, with what the findings say of it."""
+    if tier is not Tier.NONE and tier >= least:
+        return
+    failed = next((each for each in findings if not each.passed), None)
+    raise UnavailableError(
+        f"This job needs a sandbox of tier {max(least, Tier.NAMESPACES).name}, and this "
+        f"machine gives {tier.name}" + (f": {failed.detail}." if failed else "."),
+        next_step=(failed.next_step if failed else "")
+        or "Run `clearhold doctor` to see which protections this machine lacks.",
+    )
+
+
+def sized(header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """A request whose header tells the sizes of what travels with it."""
+    return {**header, "blobs": [len(each) for each in blobs]}, blobs
 
 
 def _identities(count: int, first_uid: int) -> list[str]:

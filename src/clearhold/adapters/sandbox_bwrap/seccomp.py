@@ -18,12 +18,20 @@ from clearhold.kernel.errors import UnavailableError
 
 LAST_KNOWN_CALL = 456  # futex_requeue, Linux 6.7; calls above 423 have one number on every machine
 
+# What a sandbox within needs to set itself up, and a program under test never does.
+NESTING = ("mount", "umount", "umount2", "pivot_root", "chroot", "setns", "unshare")
 DENIED = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"),
     *("keyctl", "add_key", "request_key", "bpf", "perf_event_open", "syslog", "acct", "quotactl"),
-    *("mount", "umount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen"),
-    *("fsconfig", "fsmount", "fspick", "mount_setattr", "setns", "unshare", "quotactl_fd"),
-    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module"),
+    *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
+    *(
+        "quotactl_fd",
+        "kexec_load",
+        "kexec_file_load",
+        "init_module",
+        "finit_module",
+        "delete_module",
+    ),
     *("create_module", "query_module", "get_kernel_syms", "nfsservctl", "uselib", "vhangup"),
     *("process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp"),
     *("open_by_handle_at", "name_to_handle_at", "fanotify_init", "fanotify_mark", "lookup_dcookie"),
@@ -48,31 +56,36 @@ NEW_NAMESPACES = (
 FIRST_32_BITS = 0xFFFFFFFF
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+KIND_OF_FILE, DEVICES = 0o170000, (0o020000, 0o060000)  # S_IFMT; S_IFCHR and S_IFBLK of inode(7)
+BELOW_ZERO = 1 << 31
 
 
 @functools.cache
-def program(*, ptrace: bool, uncounted_memory: bool) -> bytes:
+def program(*, ptrace: bool, uncounted_memory: bool, nesting: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter`.
 
     `ptrace` leaves tracing open, which LeakSanitizer needs; `uncounted_memory` leaves memory files,
-    System V segments and UNIX sockets open, for runs whose memory a control group counts. Raises
-    `UnavailableError` when libseccomp refuses a rule.
+    System V segments and UNIX sockets open, for runs whose memory a control group counts; `nesting`
+    leaves namespaces and mounts open, for another sandbox that is set up within and has a filter of
+    its own. Raises `UnavailableError` when libseccomp refuses a rule.
     """
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     refuse = pyseccomp.ERRNO(errno.EPERM)
     try:
-        for name in (*DENIED, *(() if ptrace else ("ptrace",))):
+        denied = (*DENIED, *(() if ptrace else ("ptrace",)), *(() if nesting else NESTING))
+        for name in denied:
             _deny(rules, refuse, name)
         if not uncounted_memory:
             _close_uncounted(rules, refuse)
         # Only the low 32 bits of an argument reach the kernel here; comparing 64 could be dodged.
-        for flag in NEW_NAMESPACES:
+        for flag in () if nesting else NEW_NAMESPACES:
             rules.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
         _deny(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
         for request in (TIOCSTI, TIOCLINUX, TIOCSETD):
             rules.add_rule(
                 refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, FIRST_32_BITS, request)
             )
+        _close_what_linux_closes(rules, refuse)
         for call in ("socket", "socketpair"):
             for family in range(AF_INET6 + 1):
                 if family not in {AF_UNIX, AF_INET, AF_INET6}:
@@ -84,6 +97,15 @@ def program(*, ptrace: bool, uncounted_memory: bool) -> bytes:
             f"The system call filter of the sandbox could not be built: {problem}.",
             next_step="Install libseccomp 2.5 or later (apt-get install libseccomp2).",
         ) from problem
+
+
+def _close_what_linux_closes(rules: pyseccomp.SyscallFilter, action: int) -> None:
+    """Devices and higher priorities, which gVisor gives to everybody."""
+    for call, mode in (("mknod", 1), ("mknodat", 2)):
+        for kind in DEVICES:
+            _deny(rules, action, call, pyseccomp.Arg(mode, pyseccomp.MASKED_EQ, KIND_OF_FILE, kind))
+    below_zero = pyseccomp.Arg(2, pyseccomp.MASKED_EQ, BELOW_ZERO, BELOW_ZERO)
+    rules.add_rule(action, "setpriority", below_zero)
 
 
 def _close_uncounted(rules: pyseccomp.SyscallFilter, action: int) -> None:
@@ -100,9 +122,9 @@ def _close_uncounted(rules: pyseccomp.SyscallFilter, action: int) -> None:
         )
 
 
-def _deny(rules: pyseccomp.SyscallFilter, action: int, name: str) -> None:
+def _deny(rules: pyseccomp.SyscallFilter, action: int, name: str, *when: pyseccomp.Arg) -> None:
     try:
-        rules.add_rule(action, name)
+        rules.add_rule(action, name, *when)
     except OSError as problem:
         # Other machines have fewer calls: what libseccomp does not know, it cannot filter, and the
         # kernel of such a machine does not have, or it is above LAST_KNOWN_CALL.

@@ -53,12 +53,13 @@ class SetupError(Exception):
 class Slot:
     """One place to run a job, with the user it runs as.
 
-    `identity` is `keep`, `map` or `UID:GID`, as the supervisor understands it. Used by one thread at
-    a time.
+    `identity` is `keep`, `map` or `UID:GID`, as the supervisor understands it; `script` is the
+    supervisor. Used by one thread at a time.
     """
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, script: Path | None = None) -> None:
         self._identity = identity
+        self._script = script
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._owner = 0
@@ -148,7 +149,7 @@ class Slot:
         try:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-I", "-S", "-B", str(_SCRIPT)),
+                    *(sys.executable, "-I", "-S", "-B", str(self._script or _SCRIPT)),
                     *(str(theirs.fileno()), str(hub), self._identity),
                 ],
                 env={},

@@ -171,8 +171,11 @@ class Run:
         self.complaint = b""
         self.outer = self.init = self.program = -1
         self.scratch: list[int] = []
+        self.more: dict[int, int] = {}  # descriptors of the child beside its streams, by number
         self.peak_kb = 0
         self.began: float | None = None
+        self.stopped: float | None = None
+        self.deadline = 0.0
 
     # The child between fork and exec ---------------------------------------------------------
 
@@ -194,14 +197,17 @@ class Run:
             if not self.job["randomise"]:
                 call("personality", ADDR_NO_RANDOMIZE)
             keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (info, *map(sealed, self.blobs))]
-            low = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (out, err, gate)]
-            for place, fd in enumerate(low, start=1):
+            places = {1: out, 2: err, GATE: gate, **self.more}
+            low = {
+                place: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for place, fd in places.items()
+            }
+            for place, fd in low.items():
                 os.dup2(fd, place)
             argv = [self.job["bwrap"], "--info-fd", str(keep[0]), "--seccomp", str(keep[1])]
             argv += self.job["options"]
             for fd, name in zip(keep[2:], self.job["files"], strict=True):
                 argv += ["--perms", "0555", "--ro-bind-data", str(fd), name]
-            argv += ["--remount-ro", "/", "--chdir", "/work", "--"]
+            argv += ["--remount-ro", "/", "--chdir", self.job["directory"], "--"]
             argv += ["/bin/sh", "-c", STAGE, "sh", *self.job["argv"]]
             os.execve(argv[0], argv, {})  # noqa: S606 (no shell is the point)
         except BaseException as problem:  # noqa: BLE001 (the child must never return into the loop)
@@ -221,7 +227,7 @@ class Run:
         if pid == 0:
             self.start(out_child, err_child, info_child, gate_child.fileno())
         self.outer = os.pidfd_open(pid)
-        for fd in (out_child, err_child, info_child, *self.joins):
+        for fd in (out_child, err_child, info_child, *self.joins, *self.more.values()):
             os.close(fd)
         gate_child.close()
         os.set_blocking(out, False)
@@ -230,22 +236,25 @@ class Run:
             self.attend(out, err, info, gate)
         finally:
             statuses = self.end()
-        wall = time.monotonic() - self.began if self.began is not None else 0.0
+        stopped = self.stopped or time.monotonic()
+        wall = stopped - self.began if self.began is not None else 0.0
         self.pump(out, b"O")
         self.pump(err, b"E")
         self.judge_memory()
-        if self.began is None:
+        verdict = self.verdict(pid, statuses) if self.began is not None else None
+        if verdict is None:
             text = self.complaint.decode("utf-8", "replace")
             last = b"X" + json.dumps({"detail": text[:500]}).encode()
         else:
-            status, spent = self.verdict(pid, statuses)
+            status, spent = verdict
             if self.ended_by is None:
-                Harvest(self.say, self.job["artefact_bytes"]).take(self.scratch[0], self)
+                self.harvest()
             result = {"status": status, "ended_by": self.ended_by, "clipped": self.clipped}
             measured = {"wall_s": wall, "cpu_s": spent, "peak_kb": self.peak_kb}
             last = b"R" + json.dumps({**result, **measured}).encode()
         gate.close()
-        for fd in (out, err, info, self.outer, self.init, self.program, *self.scratch, self.watch):
+        held = (info, self.outer, self.init, self.program, *self.scratch, self.watch)
+        for fd in (out, err, *self.inner(), *held):
             if fd >= 0:
                 os.close(fd)
         self.say(last)  # whoever reads it finds nothing of the job left
@@ -254,31 +263,49 @@ class Run:
         """Pump output and keep the limits until the program ends or must be ended."""
         poll = select.poll()
         streams = {out: b"O", err: b"E"}
-        for fd in (out, err, gate.fileno(), self.outer, self.hub):
+        more = self.inner()
+        for fd in (out, err, gate.fileno(), self.outer, self.hub, *more):
             poll.register(fd, select.POLLIN)
-        deadline = time.monotonic() + SETUP_S
+        self.deadline = time.monotonic() + SETUP_S
         look = time.monotonic() + TICK_S
         while self.ended_by is None:
             poll.register(self.link, select.POLLIN | (select.POLLOUT if self.waiting else 0))
-            pause = max(0.0, min(deadline, look) - time.monotonic())
+            pause = max(0.0, min(self.deadline, look) - time.monotonic())
             for fd, _ in poll.poll(pause * 1000 + 1):
-                if fd == self.outer:
+                if fd == self.outer or (fd in more and not self.hear()):
                     return
                 if fd == gate.fileno():
                     poll.unregister(fd)
                     if self.open_gate(gate, info):
-                        self.began = time.monotonic()
-                        deadline = self.began + self.job["wall_s"]
-                elif fd not in streams:
-                    self.flush()
-                elif not self.pump(fd, streams[fd]):
+                        self.set_off()
+                elif fd in streams and not self.pump(fd, streams[fd]):
                     poll.unregister(fd)
+                elif fd not in streams and fd not in more:
+                    self.flush()
             now = time.monotonic()
-            if now >= deadline:
+            if now >= self.deadline:
                 self.ended_by = "wall"
             elif now >= look:
                 self.judge_memory()
                 look = now + TICK_S
+
+    def inner(self) -> tuple[int, ...]:
+        """What to listen to beside the program's output; bubblewrap says nothing of its own."""
+        return ()
+
+    def hear(self) -> bool:
+        """Take what came from `inner`; False when the run is over."""
+        return False
+
+    def set_off(self) -> None:
+        """The sandbox stands, and the program runs from now on."""
+        self.began = time.monotonic()
+        self.deadline = self.began + self.job["wall_s"]
+
+    def harvest(self) -> None:
+        """Send what the program left in /out; nothing of it runs any more."""
+        whole = Harvest(self.say, self.job["artefact_bytes"]).take(self.scratch[0])
+        self.clipped = self.clipped or not whole
 
     def open_gate(self, gate: socket.socket, info: int) -> bool:
         """Take hold of the sandbox before the program starts, bound its resources, then let it go."""
@@ -375,8 +402,8 @@ class Run:
 
     def verdict(
         self, outer: int, gone: dict[int, tuple[int, resource.struct_rusage]]
-    ) -> tuple[int, float]:
-        """The program's wait status and its processor time in seconds."""
+    ) -> tuple[int, float] | None:
+        """The program's wait status and its processor time in seconds; None: the sandbox broke."""
         spent = 0.0
         for pid, (_, usage) in gone.items():
             spent += usage.ru_utime + usage.ru_stime
@@ -430,9 +457,9 @@ class Harvest:
         self.say, self.room = say, room
         self.files = ARTEFACT_FILES
 
-    def take(self, top: int, run: Run) -> None:
-        """Send everything below `top`; what does not fit marks the run as clipped."""
-        run.clipped = not self.walk(top, "", ARTEFACT_DEPTH) or run.clipped
+    def take(self, top: int) -> bool:
+        """Send everything below `top`; False when something did not fit."""
+        return self.walk(top, "", ARTEFACT_DEPTH)
 
     def walk(self, folder: int, prefix: str, depth: int) -> bool:
         """Send one directory; False when a bound was met."""
@@ -496,7 +523,7 @@ def receive(link: socket.socket) -> tuple[bytes, list[int]] | None:
         return file.read(), fds
 
 
-def main() -> None:
+def main(kind: type[Run] = Run) -> None:
     """Serve the hub until it is gone. Arguments: the socket, the hub's pidfd, the identity."""
     link = socket.socket(fileno=int(sys.argv[1]))
     hub = int(sys.argv[2])
@@ -514,7 +541,7 @@ def main() -> None:
         if request is None:
             return
         try:
-            Run(link, hub, *request).carry_out()
+            kind(link, hub, *request).carry_out()
         except (HubGone, BrokenPipeError, ConnectionResetError):
             return
 

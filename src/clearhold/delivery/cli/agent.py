@@ -17,7 +17,7 @@ import typer
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from clearhold.adapters.clock_system import SystemClock
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
+from clearhold.adapters.sandbox_strongest import StrongestSandbox
 from clearhold.agent import receive as receiving
 from clearhold.agent import sync as syncing
 from clearhold.agent import upgrade as upgrading
@@ -313,7 +313,7 @@ def status(*, state: StateOption = _STATE, as_json: JsonOption = False) -> None:
 def _agent(state: Path) -> upgrading.Agent:
     # The proof's programs may not even be bound beside the operator's key.
     return upgrading.Agent(
-        AgentState(state), SystemClock(), BubblewrapSandbox(forbidden=(state.resolve(),))
+        AgentState(state), SystemClock(), StrongestSandbox(forbidden=(state.resolve(),))
     )
 
 

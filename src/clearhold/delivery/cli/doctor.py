@@ -14,7 +14,8 @@ from typing import Final
 
 import typer
 
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, Probe, attacks, check_enterable
+from clearhold.adapters.sandbox_bwrap import Probe, attacks, check_enterable
+from clearhold.adapters.sandbox_strongest import StrongestSandbox
 from clearhold.adapters.sources_pypi import pip_settings
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
 from clearhold.delivery.cli.system_checks import (
@@ -130,7 +131,7 @@ def _sandbox(settings: Settings, *, quick: bool) -> tuple[Tier, tuple[Finding, .
     forbidden = (settings.data_directory, settings.key_directory)
     programs: tuple[Probe, ...] = ()
     try:
-        with BubblewrapSandbox(forbidden=forbidden, slots=1) as sandbox:
+        with StrongestSandbox(forbidden=forbidden, slots=1) as sandbox:
             probes, tier = sandbox.report(), sandbox.tier()
             if tier is not Tier.NONE and not quick:
                 programs = tuple(attacks(sandbox))
