@@ -507,6 +507,7 @@ def open_laboratory(settings: Settings) -> Laboratory:
         sources,
         cache,
         least=settings.least_tier,
+        least_code=settings.least_tier_code,
         builders=builders,
         recipes=Shelf(settings.recipe_directory),
     )

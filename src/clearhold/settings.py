@@ -36,6 +36,7 @@ class Settings:
     executor: this process's name among several workers on one database, stable over restarts.
     heavy_slots: how many builds, replays or fuzzers run at once.
     least_tier: the weakest sandbox accepted for our own recipes with data-only proofs.
+    least_tier_code: the weakest one accepted for strangers' code, such as a fix that is compiled.
     log_interval, log_quantum: every so many seconds the public log shows so many entries more,
         leaves or padding. Both can be seen by everybody.
     public_url: the https address readers reach the public feeds at; it stands in advisories, and
@@ -70,6 +71,7 @@ class Settings:
     executor: str = "hub"
     heavy_slots: int = 2
     least_tier: Tier = Tier.NAMESPACES
+    least_tier_code: Tier = Tier.GVISOR
     public_url: str = "https://clearhold.invalid"
     log_interval: int = 300
     log_quantum: int = 256
@@ -208,6 +210,11 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
         settings.least_tier is not Tier.NONE,
         "CLEARHOLD_LEAST_TIER cannot be none: nothing runs outside a sandbox.",
         "Set it to namespaces, namespaces_cgroup or gvisor.",
+    )
+    yield (
+        settings.least_tier_code >= Tier.NAMESPACES_CGROUP,
+        "CLEARHOLD_LEAST_TIER_CODE cannot be weaker than namespaces_cgroup.",
+        "Set it to gvisor, or to namespaces_cgroup where no gVisor can be had.",
     )
 
 

@@ -15,7 +15,7 @@ from clearhold.delivery.cli import main
 @pytest.fixture
 def home(tmp_path: Path, open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place of its own for the hub that commands open."""
-    for name in ("DATABASE", "LEAST_TIER", "TOKEN", "URL"):
+    for name in ("DATABASE", "LEAST_TIER", "LEAST_TIER_CODE", "TOKEN", "URL"):
         monkeypatch.delenv(f"CLEARHOLD_{name}", raising=False)
     monkeypatch.setenv("CLEARHOLD_DATA_DIRECTORY", str(tmp_path / "data"))
     monkeypatch.setenv("CLEARHOLD_KEY_DIRECTORY", str(tmp_path / "keys"))

@@ -134,7 +134,9 @@ def test_the_same_source_gives_the_same_wheel_in_another_laboratory(
     first = build_delivery(laboratory, ujson, patch=None, version="5.1.0")
     with tempfile.TemporaryDirectory(prefix="clearhold-laboratory-") as cache:
         Path(cache).chmod(0o711)
-        other = Laboratory(laboratory.sandbox, laboratory._sources, Path(cache))
+        other = Laboratory(
+            laboratory.sandbox, laboratory._sources, Path(cache), least_code=Tier.NAMESPACES
+        )
         second = build_delivery(other, ujson, patch=None, version="5.1.0")
     assert second == first
 

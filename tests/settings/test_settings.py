@@ -56,6 +56,8 @@ def test_the_database_lies_in_the_data_directory_unless_it_is_named() -> None:
         ("CLEARHOLD_HEAVY_SLOTS", "0"),
         ("CLEARHOLD_LEAST_TIER", "strong"),
         ("CLEARHOLD_LEAST_TIER", "none"),
+        ("CLEARHOLD_LEAST_TIER_CODE", "none"),
+        ("CLEARHOLD_LEAST_TIER_CODE", "namespaces"),
         ("CLEARHOLD_DATA_DIRECTORY", "/srv/\x00hub"),
     ],
 )
@@ -90,3 +92,9 @@ def test_every_setting_is_documented_by_its_class() -> None:
     documented = Settings.__doc__ or ""
     for field in fields(Settings):
         assert re.search(rf"^ *(\w+, )*{field.name}(, \w+)*: ", documented, re.MULTILINE)
+
+
+def test_strangers_code_needs_gvisor_unless_the_operator_says_otherwise() -> None:
+    assert from_environment({}).least_tier_code is Tier.GVISOR
+    lowered = from_environment({"CLEARHOLD_LEAST_TIER_CODE": "namespaces_cgroup"})
+    assert lowered.least_tier_code is Tier.NAMESPACES_CGROUP

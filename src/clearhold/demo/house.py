@@ -26,6 +26,7 @@ from clearhold.delivery.cli.main import app
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import ConflictError, UnavailableError
+from clearhold.ports.sandbox import Tier
 from clearhold.settings import PREFIX, Settings
 
 _FREE_MB: Final = 800
@@ -63,6 +64,7 @@ class Place:
             key_directory=self.root / "keys",
             cache_directory=self.cache,
             executor="demo",
+            least_tier_code=Tier.NAMESPACES,  # the fixes of the story are the demo's own
             log_interval=3,  # a story lasts minutes, and its last act waits for an instant
             log_quantum=64,
             scan_answers=100,
@@ -79,6 +81,7 @@ class Place:
             f"{PREFIX}KEY_DIRECTORY": str(settings.key_directory),
             f"{PREFIX}CACHE_DIRECTORY": str(settings.cache_directory),
             f"{PREFIX}EXECUTOR": settings.executor,
+            f"{PREFIX}LEAST_TIER_CODE": Tier.NAMESPACES_CGROUP.name.lower(),
         }
 
     @contextlib.contextmanager

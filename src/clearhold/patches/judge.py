@@ -82,6 +82,7 @@ class LaboratoryJudge:
         if recipe is None:
             reason = "There is no recipe by which the package could be built and its proofs run."
             return Judgement(State.UNDECIDED, "no_recipe", reason), None
+        self._laboratory.demand_for_code()
         trial = _Trial(self._laboratory, recipe, self._search_s)
         state, kind, delivery = State.ACCEPTED, "accepted", None
         try:

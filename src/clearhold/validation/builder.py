@@ -186,6 +186,7 @@ class Laboratory:
         cache: Path,
         *,
         least: Tier = Tier.NAMESPACES,
+        least_code: Tier = Tier.GVISOR,
         workers: int = 2,
         builders: Sandbox | None = None,
         recipes: Shelf | None = None,
@@ -196,6 +197,7 @@ class Laboratory:
         self.workers = workers
         self._sources = sources
         self._least = least
+        self._least_code = max(least, least_code)
         self._cache = cache
         self._trees = cache / "trees"
         self._builds = cache / "builds"
@@ -209,8 +211,25 @@ class Laboratory:
     @property
     def confined(self) -> bool:
         """Whether this machine was measured to give the isolation that is demanded, or more."""
-        tiers = (self.sandbox.tier(), self._builders.tier())
-        return min(tiers) >= max(self._least, Tier.NAMESPACES)
+        return self._tier() >= max(self._least, Tier.NAMESPACES)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether strangers' code, such as a fix that is compiled, may be built and run here."""
+        return self._tier() >= max(self._least_code, Tier.NAMESPACES)
+
+    def _tier(self) -> Tier:
+        return min(self.sandbox.tier(), self._builders.tier())
+
+    def demand_for_code(self) -> None:
+        """Raise `UnavailableError` when the policy lets no stranger's code run on this machine."""
+        if not self.runs_code:
+            raise UnavailableError(
+                f"Strangers' code, such as a fix, runs here only in a sandbox of tier "
+                f"{self._least_code.name}, and this machine gives {self._tier().name}.",
+                next_step="The hub's operator can install gVisor (docs/installation.md), or accept "
+                "less by CLEARHOLD_LEAST_TIER_CODE (docs/operations.md).",
+            )
 
     @property
     def least(self) -> Tier:
@@ -284,8 +303,11 @@ class Laboratory:
         """The build of one side, with `patch` (a unified diff, already judged safe) applied.
 
         Raises `BuildFailedError` when the patch does not apply or the build does not finish, and
-        `UnavailableError` when sources, compiler or sandbox are missing.
+        `UnavailableError` when sources, compiler or sandbox are missing, or the sandbox is weaker
+        than the policy demands for strangers' code, which every patch is.
         """
+        if patch is not None:
+            self.demand_for_code()
         toolchain = self.toolchain()
         trees, source_digest = self.source_tree(recipe, side)
         state = recipe.side(side)

@@ -84,9 +84,11 @@ def try_fixes(
 ) -> tuple[FixRow, ...]:
     """Run every proof against the vulnerable side with each fix; unusable fixes give no row.
 
-    Raises what the laboratory raises when it cannot work at all.
+    Nor does any where the policy lets no stranger's code run on this machine. Raises what the laboratory raises when it cannot work at all.
     """
-    rows = []
+    rows: list[FixRow] = []
+    if not laboratory.runs_code:
+        return ()
     benign = _benign(laboratory, recipe)
     for patch in dict.fromkeys(patches):
         try:

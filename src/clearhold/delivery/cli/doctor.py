@@ -66,6 +66,7 @@ class Diagnosis:
 
     tier: Tier
     least_tier: Tier
+    least_tier_code: Tier
     findings: tuple[Finding, ...]
 
     @property
@@ -90,6 +91,7 @@ def doctor(
                 "healthy": diagnosis.healthy,
                 "tier": diagnosis.tier.name,
                 "least_tier": diagnosis.least_tier.name,
+                "least_tier_code": diagnosis.least_tier_code.name,
                 "findings": [asdict(each) for each in diagnosis.findings],
             },
             as_json=True,
@@ -110,6 +112,7 @@ def examine(settings: Settings, *, quick: bool = False) -> Diagnosis:
     return Diagnosis(
         tier,
         settings.least_tier,
+        settings.least_tier_code,
         (
             *_taken("machine", (*base_checks(), *laboratory_checks())),
             *sandbox,
@@ -147,11 +150,24 @@ def _sandbox(settings: Settings, *, quick: bool) -> tuple[Tier, tuple[Finding, .
         f"{tier.name} was measured, {least.name} is demanded",
         "" if enough else "mend the probes that failed, or lower CLEARHOLD_LEAST_TIER",
     )
+    code = max(least, settings.least_tier_code)
+    runs_code = tier >= code
+    # A hub that judges no fixes does all the rest, so this costs function and is no fault.
+    for_code = Finding(
+        "sandbox",
+        "tier for strangers' code",
+        runs_code,
+        False,
+        f"{tier.name} was measured, {code.name} is demanded"
+        + ("" if runs_code else ": no candidate fix is judged here"),
+        "" if runs_code else "install gVisor, or lower CLEARHOLD_LEAST_TIER_CODE",
+    )
     # A probe that fails although the tier is reached costs strength, not function.
     return tier, (
         *_taken("sandbox", probes, needed=not enough),
         *_taken("hostile programs", programs),
         reached,
+        for_code,
     )
 
 
