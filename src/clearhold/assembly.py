@@ -34,7 +34,8 @@ from clearhold.adapters.passport_keys_file import PassportKeys
 from clearhold.adapters.publisher_tuf import TufPublisher
 from clearhold.adapters.sandbox_bwrap import BUILDERS_UID, check_enterable
 from clearhold.adapters.sandbox_strongest import StrongestSandbox
-from clearhold.adapters.second_key_http import HttpSecondKey, token_in
+from clearhold.adapters.second_key_http import HttpSecondKey
+from clearhold.adapters.secret_file import secret_in
 from clearhold.adapters.signer_file import signing_key
 from clearhold.adapters.sources_cache import CachedSources
 from clearhold.adapters.web_guarded import GuardedWeb
@@ -395,7 +396,8 @@ def _known(
     second = None
     if settings.known_second:
         second = HttpSecondKey(
-            settings.known_second, token_in(settings.key_directory / "known-second")
+            settings.known_second,
+            secret_in(settings.key_directory / "known-second", "The second holder's token"),
         )
     known = KnownService(
         sessions,

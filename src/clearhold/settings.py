@@ -14,6 +14,7 @@ from clearhold.ports.sandbox import Tier
 
 PREFIX = "CLEARHOLD_"
 LARGEST_QUANTUM = 65536
+LEAST_CONTEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,12 @@ class Settings:
         empty for none.
     validation_spool: the directory through which validation workers are asked; empty while the hub
         validates on its own machine. The workers are enrolled in `workers` in the key directory.
+    model_url, model_name: the base address of a language model that searches under leases, by
+        OpenAI's chat completions, as https://host/v1, and what it is called there; empty for none.
+    model_key_file: a file of mode 0600 with the key it asks for; empty when it asks for none.
+    model_networks: networks beside the public ones where it may lie, such as 127.0.0.0/8.
+    model_context: how many tokens it takes in at once, its answer included.
+    model_tokens: how many tokens a party's campaigns may use up within a day.
     """
 
     data_directory: Path = Path("/var/lib/clearhold")
@@ -89,6 +96,12 @@ class Settings:
     known_second: str = ""
     recipes: str = ""
     validation_spool: str = ""
+    model_url: str = ""
+    model_name: str = ""
+    model_key_file: str = ""
+    model_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    model_context: int = 32_000
+    model_tokens: int = 2_000_000
 
     @property
     def database_url(self) -> str:
@@ -207,6 +220,16 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
         "Leave it empty while the hub holds the whole key.",
     )
     yield (
+        not settings.model_url or (_is_base(settings.model_url) and settings.model_name != ""),
+        "CLEARHOLD_MODEL_URL must be a plain http or https address, with CLEARHOLD_MODEL_NAME beside it.",
+        "Write it as https://host/v1, and the key into the file of CLEARHOLD_MODEL_KEY_FILE.",
+    )
+    yield (
+        settings.model_context >= LEAST_CONTEXT and settings.model_tokens >= 0,
+        f"CLEARHOLD_MODEL_CONTEXT must be at least {LEAST_CONTEXT} and CLEARHOLD_MODEL_TOKENS at least 0.",
+        "Leave them empty for 32000 and 2000000.",
+    )
+    yield (
         settings.least_tier is not Tier.NONE,
         "CLEARHOLD_LEAST_TIER cannot be none: nothing runs outside a sandbox.",
         "Set it to namespaces, namespaces_cgroup or gvisor.",
@@ -238,6 +261,17 @@ def _reachable_by_browsers(address: str) -> bool:
     return host != "" and (
         parts.scheme == "https" or (parts.scheme == "http" and host in {"localhost", "127.0.0.1"})
     )
+
+
+def _is_base(address: str) -> bool:
+    """Whether a path can be added to an address, and nothing secret stands in it."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return plain and host != "" and parts.scheme in {"http", "https"}
 
 
 _READERS: dict[str, Callable[[str], object]] = {

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import known_proofs
-from clearhold.adapters.second_key_http import HttpSecondKey, token_in
+from clearhold.adapters.second_key_http import HttpSecondKey
+from clearhold.adapters.secret_file import secret_in
 from clearhold.assembly import Hub
 from clearhold.delivery.cli import known as command
 from clearhold.delivery.cli.main import app
@@ -129,6 +130,6 @@ def test_the_half_s_secrets_lie_in_a_file_of_its_own(tmp_path: Path) -> None:
     held.write_text(token)
     held.chmod(0o644)
     with pytest.raises(UnavailableError):
-        token_in(held)
+        secret_in(held, "The token")
     held.chmod(0o600)
-    assert token_in(held) == token
+    assert secret_in(held, "The token") == token

@@ -98,3 +98,33 @@ def test_strangers_code_needs_gvisor_unless_the_operator_says_otherwise() -> Non
     assert from_environment({}).least_tier_code is Tier.GVISOR
     lowered = from_environment({"CLEARHOLD_LEAST_TIER_CODE": "namespaces_cgroup"})
     assert lowered.least_tier_code is Tier.NAMESPACES_CGROUP
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"CLEARHOLD_MODEL_URL": "https://models.example/v1"},
+        {"CLEARHOLD_MODEL_URL": "models.example/v1", "CLEARHOLD_MODEL_NAME": "m"},
+        {"CLEARHOLD_MODEL_URL": "https://key@models.example/v1", "CLEARHOLD_MODEL_NAME": "m"},
+        {"CLEARHOLD_MODEL_URL": "https://models.example/v1?key=x", "CLEARHOLD_MODEL_NAME": "m"},
+        {"CLEARHOLD_MODEL_CONTEXT": "4095"},
+        {"CLEARHOLD_MODEL_TOKENS": "-1"},
+    ],
+)
+def test_a_model_needs_a_plain_address_a_name_and_room(wrong: dict[str, str]) -> None:
+    with pytest.raises(InvalidError) as told:
+        from_environment(wrong)
+    assert "CLEARHOLD_MODEL_" in told.value.message
+    assert "key@" not in told.value.message + told.value.next_step
+
+
+def test_a_model_is_named_by_address_name_and_networks() -> None:
+    read = from_environment(
+        {
+            "CLEARHOLD_MODEL_URL": "http://127.0.0.1:8080/v1",
+            "CLEARHOLD_MODEL_NAME": "small",
+            "CLEARHOLD_MODEL_NETWORKS": "127.0.0.0/8, ::1/128",
+        }
+    )
+    assert read.model_name == "small"
+    assert [str(each) for each in read.model_networks] == ["127.0.0.0/8", "::1/128"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -61,22 +60,6 @@ class HttpSecondKey:
             return msgspec.json.decode(response.content, type=kind)
         except (httpx.HTTPError, msgspec.MsgspecError, binascii.Error, ValueError) as error:
             raise _absent() from error
-
-
-def token_in(file: Path) -> str:
-    """The token that the second holder gave. Raises `UnavailableError`."""
-    try:
-        if file.stat().st_mode & 0o077:
-            raise UnavailableError(
-                "The second holder's token can be read by other users of this machine.",
-                next_step=f"Run: chmod 600 {file}",
-            )
-        return file.read_text().strip()
-    except (OSError, ValueError) as error:
-        raise UnavailableError(
-            "The second holder's token cannot be read.",
-            next_step=f"Put what they gave you into {file}, mode 0600.",
-        ) from error
 
 
 def _absent() -> UnavailableError:

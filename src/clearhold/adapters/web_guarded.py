@@ -1,30 +1,24 @@
 """`ports.web.Web` by HTTPS, to public addresses alone.
 
-The name is resolved here, once; every address of it must be allowed, and the connection goes to the
-very address that was looked at, so that a name that changes its mind between the look and the
-connection gains nothing. Redirects are not followed and proxies of the environment not used.
+Where an address leads is looked up as `guarded_address` says. Redirects are not followed and proxies
+of the environment not used.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from clearhold.adapters.outside import LimitedTransport, public
-from clearhold.kernel.errors import DeniedError, InvalidError, UnavailableError
-
-Network = IPv4Network | IPv6Network
+from clearhold.adapters.guarded_address import Network, look_up, no_answer
+from clearhold.adapters.outside import LimitedTransport
+from clearhold.kernel.errors import DeniedError
 
 _LARGEST: Final = 1 << 20
 _TIMEOUT_S: Final = 10
-_LONGEST: Final = 2000
+_SETTING: Final = "CLEARHOLD_OIDC_NETWORKS"
 _REFUSALS: Final = range(400, 500)
 
 
@@ -45,12 +39,7 @@ class GuardedWeb:
         return self._ask("POST", address, data=dict(form), auth=user)
 
     def _ask(self, method: str, address: str, **options: Any) -> Mapping[str, Any]:
-        parts = _parts(address)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        chosen = self._resolve(parts, host, port)
-        literal = f"[{chosen}]" if chosen.version == 6 else str(chosen)
-        there = parts._replace(netloc=f"{literal}:{port}").geturl()
+        there = look_up(address, self._also, setting=_SETTING)
         try:
             with (
                 httpx.Client(
@@ -60,9 +49,9 @@ class GuardedWeb:
                 ) as http,
                 http.stream(
                     method,
-                    there,
-                    headers={"Host": parts.netloc, "Accept": "application/json"},
-                    extensions={"sni_hostname": host},
+                    there.url,
+                    headers={"Host": there.netloc, "Accept": "application/json"},
+                    extensions={"sni_hostname": there.host},
                     **options,
                 ) as answer,
             ):
@@ -70,72 +59,18 @@ class GuardedWeb:
                 for piece in answer.iter_bytes():
                     body += piece
                     if len(body) > _LARGEST:
-                        raise _no_answer(host)
+                        raise no_answer(there.host)
                 status = answer.status_code
         except httpx.HTTPError as error:
-            raise _no_answer(host) from error
+            raise no_answer(there.host) from error
         if method == "POST" and status in _REFUSALS:
-            raise DeniedError(f"{host} refused.", next_step="Begin again.")
+            raise DeniedError(f"{there.host} refused.", next_step="Begin again.")
         if status != httpx.codes.OK:
-            raise _no_answer(host)
+            raise no_answer(there.host)
         try:
             document = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise _no_answer(host) from error
+            raise no_answer(there.host) from error
         if not isinstance(document, dict):
-            raise _no_answer(host)
+            raise no_answer(there.host)
         return document
-
-    def _resolve(self, parts: SplitResult, host: str, port: int) -> IPv4Address | IPv6Address:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise _no_answer(host) from error
-        addresses = [
-            _plain(ipaddress.ip_address(str(each[4][0]).partition("%")[0])) for each in found
-        ]
-        named = [self._is_named(each) for each in addresses]
-        # A network that is named is one's own: only there may a server speak without TLS.
-        allowed = all(
-            mine or (parts.scheme == "https" and public(each))
-            for each, mine in zip(addresses, named, strict=True)
-        )
-        if not addresses or not allowed:
-            raise _forbidden()
-        return addresses[0]
-
-    def _is_named(self, address: IPv4Address | IPv6Address) -> bool:
-        return any(address in network for network in self._also)
-
-
-def _parts(address: str) -> SplitResult:
-    try:
-        parts = urlsplit(address)
-        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError as error:
-        raise _forbidden() from error
-    plain = address.isascii() and address.isprintable() and " " not in address
-    if not known or not plain or len(address) > _LONGEST or "@" in parts.netloc or parts.fragment:
-        raise _forbidden()
-    return parts
-
-
-def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that one of IPv6 only dresses up."""
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
-
-
-def _forbidden() -> InvalidError:
-    return InvalidError(
-        "This address may not be asked.",
-        next_step="It must be https at a public host, or lie in CLEARHOLD_OIDC_NETWORKS.",
-    )
-
-
-def _no_answer(host: str) -> UnavailableError:
-    return UnavailableError(
-        f"{host[:100]} gives no usable answer.",
-        next_step="Try again later, or ask whoever runs it.",
-    )
