@@ -28,6 +28,7 @@ from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
+from clearhold.adapters.model_openai import OpenAiModel
 from clearhold.adapters.origins import all_origins
 from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.passport_keys_file import PassportKeys
@@ -58,7 +59,9 @@ from clearhold.cases.sealed import SealedCaseService
 from clearhold.cases.service import CaseService
 from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service
-from clearhold.discovery.searcher import LaboratorySearcher
+from clearhold.discovery.agents.keeping import AgentKeeping
+from clearhold.discovery.agents.reporting import AgentReports
+from clearhold.discovery.searcher import LaboratorySearcher, all_engines
 from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.known import service as known_service
 from clearhold.findings.known.service import KnownService, Quotas
@@ -93,6 +96,7 @@ from clearhold.patches.service import PatchService
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import TaskEngine, attempt_of
 from clearhold.ports.keys import KeyRing
+from clearhold.ports.model import Model
 from clearhold.ports.publisher import Publisher
 from clearhold.remediation import exposure
 from clearhold.remediation.exposure import ExposureCounts
@@ -251,7 +255,19 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         examiner=_examiner(settings, laboratory),
         signing_key=signing_key(settings.key_directory, "validation"),
     )
-    discovery = DiscoveryService(sessions, vault, scanning, searcher=LaboratorySearcher(laboratory))
+    agents = AgentKeeping(sessions, vault, tokens_per_day=settings.model_tokens)
+    discovery = DiscoveryService(
+        sessions,
+        vault,
+        scanning,
+        searcher=LaboratorySearcher(
+            laboratory, all_engines(open_model(settings), context=settings.model_context)
+        ),
+        agents=agents,
+    )
+    engine.register(
+        discovery_service.REPORT, AgentReports(sessions, discovery, agents, findings).report
+    )
     engine.register("on:finding.matched", reactions.on_matched)
     reviews = ReviewService(sessions, vault, findings)
     engine.register(
@@ -410,6 +426,19 @@ def _known(
     )
     engine.register(known_service.INDEX, known.index)
     return known
+
+
+def open_model(settings: Settings) -> Model | None:
+    """The model that the settings name, if any."""
+    if not settings.model_url:
+        return None
+    file = settings.model_key_file
+    return OpenAiModel(
+        settings.model_url,
+        settings.model_name,
+        key=secret_in(Path(file), "The model's key") if file else "",
+        also=settings.model_networks,
+    )
 
 
 def log_signer(settings: Settings) -> NoteSigner:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from clearhold.catalogue.model import Technique
+from clearhold.discovery.agents.journal import Journal
 from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Laboratory
@@ -154,11 +155,14 @@ class Start:
     """What a search begins with.
 
     `before` is what an earlier try of the same campaign reached, `known` the signatures of the
-    party's earlier campaigns on this target by the campaign that met them first.
+    party's earlier campaigns on this target by the campaign that met them first. `scope` are the
+    path globs of the lease, and `journal` is where an agent's transcript goes.
     """
 
     before: Progress = Progress()
     known: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    scope: tuple[str, ...] = ("**",)
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True, slots=True)

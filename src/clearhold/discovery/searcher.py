@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from clearhold.discovery.agents.engine_model import ModelEngine
 from clearhold.discovery.engine import Engine, Engines, Plan, Progress, Searched, Start, Workspace
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
 from clearhold.discovery.fuzzing import FuzzingEngine
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.purl import Purl
+from clearhold.ports.model import Model
+from clearhold.settings import LEAST_CONTEXT
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Recipe, Side
 
 
-def all_engines() -> Engines:
-    """Every engine there is; whether a machine has what one needs shows when it searches."""
-    return Engines((FuzzingEngine(LibFuzzer()),))
+def all_engines(model: Model | None = None, *, context: int = LEAST_CONTEXT) -> Engines:
+    """Every engine there is; whether a machine has what one needs shows when it searches.
+
+    `model` is the one to search with, `context` how many tokens it takes in.
+    """
+    return Engines((FuzzingEngine(LibFuzzer()), ModelEngine(model, context=context)))
 
 
 class LaboratorySearcher:

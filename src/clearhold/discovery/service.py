@@ -16,10 +16,12 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.catalogue.model import Technique
 from clearhold.discovery import records
+from clearhold.discovery.agents.keeping import AgentKeeping, Piece
 from clearhold.discovery.engine import (
     Crash,
     Ending,
     Engine,
+    Kind,
     Plan,
     Progress,
     Searched,
@@ -48,6 +50,8 @@ from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
 RUN: Final = "discovery.run"
+REPORT: Final = "discovery.report"
+"""The flow that submits what an agent proved."""
 LONGEST_BUDGET_S: Final = 24 * 3600
 SECONDS_PER_DAY: Final = 2 * LONGEST_BUDGET_S
 _PROGRESS_S: Final = 1.0
@@ -99,6 +103,7 @@ class DiscoveryService:
         *,
         searcher: Searcher,
         seconds_per_day: int = SECONDS_PER_DAY,
+        agents: AgentKeeping | None = None,
     ) -> None:
         self._sessions = sessions
         self._vault = vault
@@ -106,6 +111,7 @@ class DiscoveryService:
         self._searcher = searcher
         self._seconds_per_day = seconds_per_day
         self._keeping = CampaignKeeping(vault)
+        self._agents = agents or AgentKeeping(sessions, vault)
 
     def begin(
         self,
@@ -135,6 +141,8 @@ class DiscoveryService:
             )
         chosen = self._searcher.engine(engine)
         chosen.check(options or {})
+        if chosen.kind is Kind.AGENT:  # what it proves is submitted in the party's name
+            actor.need(Permission.FINDINGS_SUBMIT)
         target = self._target(package, target, engine)
         if seed is not None and not 1 <= seed < 1 << 32:
             raise InvalidError(
@@ -161,6 +169,8 @@ class DiscoveryService:
                     next_step="Claim a lease with `clearhold scan claim`, then try again.",
                 )
             self._within_the_day(unit, actor.party, budget_s)
+            if chosen.kind is Kind.AGENT:
+                self._agents.within_the_day(unit, actor.party)
             identity = DiscoveryId(new_id(unit.now))
             within = self._vault.open_compartment(unit)
             read_in(
@@ -207,18 +217,11 @@ class DiscoveryService:
         """A campaign the actor may see, with the crashing input. Raises `NotFoundError`."""
         actor.need(Permission.DISCOVERY_READ)
         with self._sessions.transaction() as unit:
-            known = _seen(unit, actor, identity)
-            crashes = self._keeping.crashes(unit, known, reader=actor.principal)
-            crash: bytes | None
-            if known.crash is not None and not crashes:  # of a time when the first was the only one
-                crash = self._vault.fetch(unit, known.crash, reader=actor.principal)
-            else:
-                crash = next(
-                    (each.content for each in crashes if each.standing is Standing.CONFIRMED), None
-                )
-            note = self._opened(unit, known, "sealed_note", known.sealed_note, actor.principal)
-            plan = self._plan(unit, known, actor.principal)
-            return CampaignView(known, plan, crash, crashes, note)
+            return self._view(unit, _seen(unit, actor, identity), actor.principal)
+
+    def open_for(self, unit: UnitOfWork, identity: DiscoveryId, *, reader: str) -> CampaignView:
+        """A campaign with what it met, released to `reader`, a service. Raises `NotFoundError`."""
+        return self._view(unit, _found(records.one(unit, identity)), reader)
 
     def crash(self, actor: Actor, identity: DiscoveryId, number: int) -> Crash:
         """The crash of that number, from 1, of a campaign the actor may see. Raises `NotFoundError`."""
@@ -229,6 +232,16 @@ class DiscoveryService:
             if not met:
                 raise NotFoundError("There is no such campaign.", next_step="Check the id.")
             return met[0]
+
+    def transcript(self, actor: Actor, identity: DiscoveryId) -> tuple[Piece, ...]:
+        """The transcript of a campaign of the actor's party; empty unless an agent ran it.
+
+        Raises `NotFoundError`.
+        """
+        actor.need(Permission.DISCOVERY_READ)
+        with self._sessions.transaction() as unit:
+            known = _seen(unit, actor, identity)
+            return self._agents.transcript(unit, known, reader=actor.principal)
 
     def stop(self, actor: Actor, identity: DiscoveryId) -> None:
         """End a campaign of the actor's party: at once, or within seconds when it runs.
@@ -268,7 +281,8 @@ class DiscoveryService:
             plan = self._plan(unit, known, READER)
             purl = Purl.parse(plan.package)
             version = purl.version or ""
-            technique = self._searcher.engine(plan.engine).technique
+            chosen = self._searcher.engine(plan.engine)
+            technique = chosen.technique
             if not self._covered(
                 unit, known.party, known.lease, fence=known.fence, purl=purl, technique=technique
             ):
@@ -281,8 +295,14 @@ class DiscoveryService:
                 self._keeping.crashes(unit, known, reader=READER),
                 self._keeping.corpus(unit, known.party, plan),
             )
-            start = Start(before, self._keeping.signatures(unit, known, plan.package, plan.target))
+            start = Start(
+                before,
+                self._keeping.signatures(unit, known, plan.package, plan.target),
+                self._scanning.paths_of(unit, known.party, known.lease, fence=known.fence),
+            )
             records.change(unit, identity, {"begun_at": unit.now, "state": "running"})
+        if chosen.kind is Kind.AGENT:
+            start = replace(start, journal=self._agents.journal(known))
         told = Told(before)
         try:
             searched = self._searcher.search(
@@ -301,6 +321,18 @@ class DiscoveryService:
                 if searched.corpus:
                     self._keeping.keep_corpus(unit, known.party, plan, searched.corpus)
                 self._end(unit, known, searched, version=version)
+
+    def _view(self, unit: UnitOfWork, known: Campaign, reader: str) -> CampaignView:
+        crashes = self._keeping.crashes(unit, known, reader=reader)
+        crash: bytes | None
+        if known.crash is not None and not crashes:  # of a time when the first was the only one
+            crash = self._vault.fetch(unit, known.crash, reader=reader)
+        else:
+            crash = next(
+                (each.content for each in crashes if each.standing is Standing.CONFIRMED), None
+            )
+        note = self._opened(unit, known, "sealed_note", known.sealed_note, reader)
+        return CampaignView(known, self._plan(unit, known, reader), crash, crashes, note)
 
     def _target(self, package: str, target: str, engine: str) -> str:
         """The target that is meant. Raises `InvalidError` when there is none such."""
@@ -381,12 +413,18 @@ class DiscoveryService:
                 functions=searched.functions[:MOST_FUNCTIONS],
             ),
         )
+        detail = {"state": state, "ending": str(searched.ending)}
+        agent = self._agents.run(unit, known)
+        if agent.pieces:
+            detail |= {"transcript": agent.head.hex(), "pieces": str(agent.pieces)}
+            if searched.confirmed:
+                unit.enqueue(Task(REPORT, f"{REPORT}:{known.id}", {"campaign": known.id}))
         unit.record(
             "discovery:campaign:end",
             actor=READER,
             subject=known.id,
             compartment=known.compartment,
-            detail={"state": state, "ending": str(searched.ending)},
+            detail=detail,
         )
 
     def _pulse(self, known: Campaign) -> Callable[[], None]:

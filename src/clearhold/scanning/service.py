@@ -299,6 +299,13 @@ class ScanningService:
         scope = self._held_scope(unit, party, lease, fence=fence)
         return scope is not None and _covers(scope, package, version, technique)
 
+    def paths_of(
+        self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int
+    ) -> tuple[str, ...]:
+        """The path globs of a lease that a party holds now on software; none of any other."""
+        scope = self._held_scope(unit, party, lease, fence=fence)
+        return scope.paths if isinstance(scope, SoftwareScope) else ()
+
     def in_force(self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int) -> bool:
         """Whether a party's lease is still its own and not over; opens nothing, so it is cheap."""
         held = records.of_party(unit, party, lease)

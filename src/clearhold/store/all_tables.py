@@ -5,6 +5,7 @@ from clearhold.advisories import tables as _advisories
 from clearhold.cases import tables as _cases
 from clearhold.catalogue import tables as _catalogue
 from clearhold.discovery import tables as _discovery
+from clearhold.discovery.agents import tables as _agents
 from clearhold.findings import tables as _findings
 from clearhold.findings.known import tables as _known
 from clearhold.inventory import tables as _inventory
@@ -24,6 +25,7 @@ __all__ = ["metadata"]
 _ = (
     _access,
     _advisories,
+    _agents,
     _cases,
     _catalogue,
     _coverage,

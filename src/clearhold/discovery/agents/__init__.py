@@ -1,0 +1,1 @@
+"""Models and agents that look for flaws: they read, suppose and write proofs, and nothing more."""
