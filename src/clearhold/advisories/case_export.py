@@ -108,6 +108,7 @@ class CaseExports:
         parts: dict[str, Callable[[], bytes]] = {
             "validation.json": lambda: _json(self._validation.of_finding(actor, finding)),
             "evidence.dsse.json": lambda: self._validation.evidence(actor, finding),
+            "logs.json": lambda: _json(self._validation.logs(actor, finding)),
             "proof": lambda: self._findings.proof(actor, finding),
             "submission": lambda: self._findings.raw(actor, submission),
         }

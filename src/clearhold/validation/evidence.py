@@ -1,13 +1,14 @@
 """Evidence of a reproduction: an in-toto Statement v1 that a stranger can replay.
 
 The subjects are the proof and the two builds, by SHA-256; the predicate holds the proof when it is
-small, every hash, argument vector, environment, limit, isolation tier as measured, and each run. Logs are named by hash alone,
-since they may hold embargoed detail.
+small, every hash, argument vector, environment, limit, isolation tier as measured, and each run.
+Logs are named by hash alone, since they may hold embargoed detail (`logs` keeps them apart).
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any, Final
 
 from clearhold.kernel.errors import InvalidError
@@ -118,4 +119,7 @@ def _run(run: Run) -> dict[str, Any]:
         "stdout_sha256": run.stdout_sha256,
         "stderr_sha256": run.stderr_sha256,
         "report_sha256": run.report_sha256,
+        "kept_sha256": {
+            name: hashlib.sha256(content).hexdigest() for name, content in run.printed.items()
+        },
     }

@@ -70,6 +70,13 @@ class Examination:
     minimising_runs: int = 0
     second: Second | None = None
 
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run that was made to decide, those that decided first."""
+        control = () if self.control is None else (self.control,)
+        second = () if self.second is None else (*self.second.vulnerable, *self.second.fixed)
+        return (*self.vulnerable, *self.fixed, *control, *self.further, *second)
+
 
 @dataclass(frozen=True, slots=True)
 class _Setting:

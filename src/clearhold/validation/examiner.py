@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.evidence import statement
 from clearhold.validation.examination import Examination, examine
+from clearhold.validation.logs import collect
 from clearhold.validation.matrix import KnownProof, Shown, relations, try_fixes
 from clearhold.validation.recipe import Side
 from clearhold.validation.reproduce import Run
@@ -33,12 +34,13 @@ class Report:
 class Examined:
     """What came of it: the verdict, facts for its readers, and the unsigned in-toto statement.
 
-    `evidence` is empty when nothing was run.
+    `evidence` is empty when nothing was run; `logs` are what the runs printed, by SHA-256.
     """
 
     verdict: Verdict
     facts: Mapping[str, Any]
     evidence: bytes = b""
+    logs: Mapping[str, bytes] = field(default_factory=dict)
 
     @classmethod
     def nothing_run(cls, kind: VerdictKind, reason: str, *, detail: str = "") -> Examined:
@@ -101,7 +103,8 @@ class LaboratoryExaminer:
             second_environment=True,
         )
         evidence = statement(done, report.proof) if done.vulnerable_build else b""
-        return Examined(done.verdict, facts_of(done), evidence)
+        kept = collect(done.runs) if evidence else {}
+        return Examined(done.verdict, facts_of(done), evidence, kept)
 
     def compare(
         self, package: str, proofs: Sequence[KnownProof], patches: Sequence[bytes]

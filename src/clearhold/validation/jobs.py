@@ -3,7 +3,8 @@
 A job holds one question and nothing else: proofs, fixes and claims of one package, and a public key
 made for this job alone. It is sealed (age) to the workers that the hub knows. The answer is signed
 (DSSE, Ed25519) by the worker, bound to the job by its hash, and sealed to the job's own key, so
-neither a worker nor whoever carries the files holds a key that opens another case.
+neither a worker nor whoever carries the files holds a key that opens another case. What the runs
+printed is part of it, by SHA-256, and goes no other way.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from clearhold.kernel.errors import (
     UnavailableError,
     machine_error,
 )
+from clearhold.validation import logs
 from clearhold.validation.evidence import PREDICATE_TYPE
 from clearhold.validation.examiner import Examined, Examiner, Report
 from clearhold.validation.matrix import KnownProof, Relation, Shown
@@ -90,6 +92,7 @@ class _Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     verdict: _Verdict | None = None
     facts: dict[str, Any] = {}
     evidence: bytes = b""
+    logs: dict[str, bytes] = {}
     shown: tuple[_Shown, ...] = ()
     failure: _Failure | None = None
 
@@ -144,16 +147,18 @@ class Sent:
         result, by = self._opened(answer, workers)
         if result.verdict is None:
             raise _wrong("it holds no verdict")
+        predicate: Mapping[str, Any] = {}
         if result.evidence:
-            statement = dsse.read_statement(result.evidence, PREDICATE_TYPE)
-            proof = hashlib.sha256(self._job.proof).hexdigest()
-            if ("proof", proof) not in {(each.name, each.sha256) for each in statement.subjects}:
-                raise _wrong("its evidence is about another proof")
+            predicate = self._about_the_proof(result.evidence, PREDICATE_TYPE).predicate
+        try:
+            logs.check(result.logs, predicate)
+        except IntegrityError as problem:
+            raise _wrong("its logs are not what its evidence names") from problem
         said = result.verdict
         verdict = Verdict(said.kind, said.level, said.reason, said.detail, said.signature)
         if verdict.level >= 1 and not result.evidence:
             raise _wrong("it gives a level without evidence")
-        return Examined(verdict, result.facts, result.evidence), by
+        return Examined(verdict, result.facts, result.evidence, result.logs), by
 
     def shown(self, answer: bytes, workers: Iterable[KnownWorker]) -> tuple[Shown, ...]:
         """The answer to a comparison; raises as `examined` does."""
@@ -166,6 +171,13 @@ class Sent:
             if not each.patches:
                 raise _wrong("it names no fix")
         return tuple(Shown(each.a, each.b, each.relation, each.patches) for each in result.shown)
+
+    def _about_the_proof(self, evidence: bytes, predicate_type: str) -> dsse.Statement:
+        statement = dsse.read_statement(evidence, predicate_type)
+        proof = hashlib.sha256(self._job.proof).hexdigest()
+        if ("proof", proof) not in {(each.name, each.sha256) for each in statement.subjects}:
+            raise _wrong("its evidence is about another proof")
+        return statement
 
     def _opened(self, answer: bytes, workers: Iterable[KnownWorker]) -> tuple[_Result, str]:
         envelope = _unsealed(answer, self._reply)
@@ -260,6 +272,7 @@ def _answered(job: _Job, sha256: str, examiner: Examiner) -> _Result:
         ),
         facts=dict(done.facts),
         evidence=done.evidence,
+        logs=dict(done.logs),
     )
 
 

@@ -18,7 +18,11 @@ from clearhold.validation.tables import validation
 
 @dataclass(frozen=True, slots=True)
 class ValidationRecord:
-    """One validation as stored; `state` is queued or decided, the summary is still sealed."""
+    """One validation as stored; `state` is queued or decided, what is sealed is still so.
+
+    `logs` is what its runs printed; `affected` the signed evidence of which releases are affected,
+    and `sealed_affected` the same in short.
+    """
 
     id: ValidationId
     finding: FindingId
@@ -30,11 +34,14 @@ class ValidationRecord:
     evidence: ArtifactId | None
     queued_at: datetime
     decided_at: datetime | None
+    logs: ArtifactId | None
+    affected: ArtifactId | None
+    sealed_affected: bytes | None
 
 
-def visible_to(actor: Actor, now: datetime) -> ColumnElement[bool]:
-    """Those of findings whose content the actor may see."""
-    return validation.c.compartment.in_(compartments_of(actor, now, tier=Tier.CONTENT))
+def visible_to(actor: Actor, now: datetime, *, tier: Tier = Tier.CONTENT) -> ColumnElement[bool]:
+    """Those of findings whose content the actor may see; their logs, who sees everything."""
+    return validation.c.compartment.in_(compartments_of(actor, now, tier=tier))
 
 
 def add(
@@ -78,10 +85,13 @@ def of_finding(unit: UnitOfWork, finding: FindingId) -> ValidationRecord | None:
     return None if row is None else _record(row)
 
 
-def seen_by(unit: UnitOfWork, actor: Actor, finding: FindingId) -> ValidationRecord | None:
+def seen_by(
+    unit: UnitOfWork, actor: Actor, finding: FindingId, *, tier: Tier = Tier.CONTENT
+) -> ValidationRecord | None:
     """The validation of a finding, when the actor may see it."""
+    visible = visible_to(actor, unit.now, tier=tier)
     row = unit.connection.execute(
-        select(validation).where(validation.c.finding == finding, visible_to(actor, unit.now))
+        select(validation).where(validation.c.finding == finding, visible)
     ).one_or_none()
     return None if row is None else _record(row)
 
@@ -98,4 +108,7 @@ def _record(row: Row[Any]) -> ValidationRecord:
         evidence=None if row.evidence is None else ArtifactId(row.evidence),
         queued_at=row.queued_at,
         decided_at=row.decided_at,
+        logs=None if row.logs is None else ArtifactId(row.logs),
+        affected=None if row.affected is None else ArtifactId(row.affected),
+        sealed_affected=None if row.sealed_affected is None else bytes(row.sealed_affected),
     )

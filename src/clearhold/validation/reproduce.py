@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from clearhold.kernel.errors import TooLargeError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
@@ -15,6 +15,9 @@ from clearhold.validation.oracles import Observation, RunKind, oracle
 from clearhold.validation.recipe import Target
 
 MAXIMUM_PROOF_BYTES = 4 * 1024 * 1024
+STREAMS = ("stdout", "stderr", "report")
+KEPT_BEGINNING = 48 * 1024
+KEPT_END = 16 * 1024
 RUN_PROCESSES = 64
 _COMMON_ENV: Mapping[str, str] = {
     "LC_ALL": "C.UTF-8",
@@ -30,8 +33,9 @@ class Run:
     """One run of one proof: what the oracle saw and what the sandbox measured.
 
     Seconds and MB are the sandbox's; the hashes are SHA-256 of what the run printed and of the
-    sanitizer's report, which may hold embargoed detail and are therefore kept apart. `other` marks
-    a violation of another class than the oracle is for.
+    sanitizer's report, which may hold embargoed detail and are therefore kept apart, in `printed`,
+    by the names in `STREAMS`: those that hold anything, long ones without their middle. `other`
+    marks a violation of another class than the oracle is for.
     """
 
     kind: RunKind
@@ -49,6 +53,7 @@ class Run:
     stderr_sha256: str
     report_sha256: str
     other: bool = False
+    printed: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +238,20 @@ def _run(outcome: Outcome, seen: Observation, *, randomised: bool) -> Run:
         stderr_sha256=hashlib.sha256(outcome.stderr).hexdigest(),
         report_sha256=hashlib.sha256(seen.report).hexdigest(),
         other=seen.other,
+        printed={
+            name: kept(content)
+            for name, content in zip(
+                STREAMS, (outcome.stdout, outcome.stderr, seen.report), strict=True
+            )
+            if content
+        },
     )
+
+
+def kept(stream: bytes) -> bytes:
+    """What is kept of a stream: all of it, or its beginning and end with what lacks between told."""
+    left_out = len(stream) - KEPT_BEGINNING - KEPT_END
+    if left_out <= 0:
+        return stream
+    told = f"\n[{left_out} bytes left out]\n".encode()
+    return stream[:KEPT_BEGINNING] + told + stream[-KEPT_END:]

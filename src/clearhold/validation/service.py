@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.findings.model import FindingBody, Match, Method, State
@@ -25,8 +26,11 @@ from clearhold.kernel.ids import ArtifactId, FindingId, ValidationId, new_id
 from clearhold.ports.engine import AGAIN_AFTER, Task, next_try
 from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.validation import logs as run_logs
 from clearhold.validation import records
+from clearhold.validation.evidence import PREDICATE_TYPE
 from clearhold.validation.examiner import Examined, Examiner, Report
+from clearhold.validation.logs import RunLog
 from clearhold.validation.matrix import KnownProof
 from clearhold.validation.records import ValidationRecord
 from clearhold.validation.verdict import (
@@ -109,6 +113,24 @@ class ValidationService:
                     next_step="Read the validation's verdict and reason.",
                 )
             return self._vault.fetch(unit, known.evidence, reader=actor.principal)
+
+    def logs(self, actor: Actor, finding: FindingId) -> tuple[RunLog, ...]:
+        """What each run of a finding's validation printed, for those who may read its proof.
+
+        Raises `NotFoundError`, and `ConflictError` when nothing was run or its logs were not kept.
+        """
+        actor.need(Permission.VALIDATION_READ)
+        with self._sessions.transaction() as unit:
+            known = _found(records.seen_by(unit, actor, finding, tier=Tier.EVERYTHING))
+            if known.evidence is None or known.logs is None:
+                raise ConflictError(
+                    "There are no logs: nothing has run yet, or it ran before logs were kept.",
+                    next_step="Read the validation's verdict and reason.",
+                )
+            envelope = self._vault.fetch(unit, known.evidence, reader=actor.principal)
+            kept = self._vault.fetch(unit, known.logs, reader=actor.principal)
+        statement = dsse.read_statement(dsse.payload_of(envelope), PREDICATE_TYPE)
+        return run_logs.read(statement.predicate, run_logs.unpack(kept))
 
     def queue(self, finding: FindingId) -> None:
         """Queue the validation of a finding, once."""
@@ -265,6 +287,12 @@ class ValidationService:
             evidence = self._vault.store(
                 unit, known.compartment, content=envelope, media_type="application/vnd.dsse+json"
             )
+        logs = None
+        if examined.logs:
+            content = run_logs.pack(examined.logs)
+            logs = self._vault.store(
+                unit, known.compartment, content=content, media_type=run_logs.MEDIA_TYPE
+            )
         summary = json.dumps(dict(examined.facts), sort_keys=True).encode()
         records.decide(
             unit,
@@ -273,6 +301,7 @@ class ValidationService:
                 "verdict": verdict.label,
                 "level": verdict.level,
                 "evidence": evidence,
+                "logs": logs,
                 "sealed_summary": self._vault.seal(
                     unit, known.compartment, place=_place(known.id), content=summary
                 ),

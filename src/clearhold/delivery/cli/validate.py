@@ -20,6 +20,7 @@ from clearhold.delivery.cli.output import (
     show,
     told,
 )
+from clearhold.delivery.cli.run_logs import read_runs, run_in_full, run_in_short
 from clearhold.kernel.errors import InvalidError
 from clearhold.settings import Settings, from_environment
 from clearhold.validation import replay as replaying
@@ -29,6 +30,9 @@ from clearhold.validation.versions import affected_versions, read_releases
 _PROOF = typer.Option(None, help="The proof, when the evidence only names it.")
 _RECIPE = typer.Option("", help="The directory of a recipe that is not among those known here.")
 _KEY = typer.Option("", help="The hub's public key: the evidence must be signed by it.")
+
+_RUN = typer.Option(None, min=1, help="The number of a run, as they are listed.")
+_OUT = typer.Option(None, help="A file for all of it, as JSON with the streams in base64.")
 
 app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
 
@@ -58,6 +62,41 @@ def evidence(finding: str, out: Path, sealed_to: str | None = SEALED_TO) -> None
     path = f"/api/v1/validation/{finding}/evidence"
     out.write_bytes(hub().download(path, sealed_to=sealed_to))
     typer.echo(f"Wrote {out}.")
+
+
+@app.command("logs")
+@told
+def logs(
+    finding: str,
+    run: int | None = _RUN,
+    out: Path | None = _OUT,
+    sealed_to: str | None = SEALED_TO,
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """List the runs of a finding's validation, or with --run print what one of them printed.
+
+    Whatever could drive a terminal is written as an escape.
+    """
+    if sealed_to is not None and out is None:
+        raise InvalidError(
+            "What comes encrypted is not printed.", next_step="Name a file for it with --out."
+        )
+    content = hub().download(f"/api/v1/validation/{finding}/logs", sealed_to=sealed_to)
+    if out is not None:
+        out.write_bytes(content)
+        typer.echo(f"Wrote {out}.")
+        return
+    runs = read_runs(content)
+    if run is None:
+        show([run_in_short(each) for each in runs], as_json=as_json)
+        return
+    chosen = next((each for each in runs if each.number == run), None)
+    if chosen is None:
+        raise InvalidError(
+            f"There is no run {run}.", next_step=f"Runs are numbered from 1 to {len(runs)}."
+        )
+    show(run_in_full(chosen), as_json=as_json)
 
 
 @app.command("key")

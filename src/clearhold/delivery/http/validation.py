@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
@@ -57,3 +59,21 @@ def evidence(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: str) ->
     """The signed evidence, a DSSE envelope around an in-toto statement."""
     envelope = sealing(lambda: hub.validation.evidence(actor, FindingId(finding)))
     return Response(envelope, media_type="application/vnd.dsse+json")
+
+
+@router.get("/{finding}/logs", **requires(Permission.VALIDATION_READ))
+def logs(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: str) -> Response:
+    """What each run printed, as JSON with the streams in base64, for who may read the proof.
+
+    Of a long stream the middle is left out; one that was not kept is named by its hash alone.
+    """
+    content = sealing(
+        lambda: msgspec.json.encode(
+            [asdict(run) for run in hub.validation.logs(actor, FindingId(finding))]
+        )
+    )
+    return Response(
+        content,
+        media_type="application/octet-stream" if sealing.to else "application/json",
+        headers={"Content-Disposition": "attachment"},
+    )
