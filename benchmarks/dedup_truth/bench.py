@@ -25,12 +25,11 @@ from benchmarks.dedup_truth.truth import FOLDS, Issue, archive, fold_of, load
 from benchmarks.figure import Figure
 from clearhold.findings.forest import Forest
 from clearhold.findings.merging import Copy, certain
-from clearhold.findings.ranking import model, rank
+from clearhold.findings.ranking import INTRODUCED_TOGETHER, model, rank
 
 _HERE: Final = Path(__file__).parent
 _NAME: Final = "dedup-truth"
 _GOALS: Final = {True: 0.95, False: 0.88}
-_BISECTED: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def _bisected(projects: list[Project], seen: set[str]) -> Iterator[Figure]:
         forest = _forest(fold, timed=False) if each.name in seen else model(timed=False)
 
         def bonus(a: int, b: int, issues: list[Issue] = each.issues) -> float:
-            return _BISECTED if issues[a].introduced == issues[b].introduced else 0.0
+            return INTRODUCED_TOGETHER if issues[a].introduced == issues[b].introduced else 0.0
 
         asked += _queries(each, forest, timed=False, bonus=bonus)
     yield _figure("recall@10 without report time, introducing commit known", asked, 10)

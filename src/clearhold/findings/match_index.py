@@ -18,7 +18,8 @@ from clearhold.findings.likeness import Held, Pool
 from clearhold.findings.match_records import Indexed
 from clearhold.findings.merging import Layer, layers
 from clearhold.findings.model import FindingBody
-from clearhold.findings.ranking import rank
+from clearhold.findings.observed import LAYERS, layers_between
+from clearhold.findings.ranking import INTRODUCED_TOGETHER, rank
 from clearhold.findings.report import Report
 from clearhold.findings.signals import Signals, places_of, signals, words_of
 from clearhold.findings.sketches import Sketch, Sketcher
@@ -32,6 +33,7 @@ MANY: Final = 50
 """The most findings that are ranked at once against all candidates; of more, against fewer each."""
 _DAY: Final = 86_400.0
 _CANDIDATES: Final = 64
+_STACKS: Final = frozenset({Layer.CRASH, Layer.TRACE})
 _CANDIDATES_OF_MANY: Final = 12
 
 
@@ -115,10 +117,11 @@ def rank_batch(
     known = {each.number: each for each in asked}
     wanted = {number for numbers in chosen.values() for number in numbers} - known.keys()
     known |= {each.number: each for each in match_records.numbered(unit, wanted)}
+    seen = records.observed(unit, [each.finding for each in known.values()], tuple(LAYERS))
     found: dict[FindingId, tuple[Candidate, ...]] = {}
     for package in packages:
         mine = [each for each in asked if each.package == package]
-        found |= _ranked(mine, known, chosen, held=held.get(package, 0), limit=limit)
+        found |= _ranked(mine, known, chosen, seen, held=held.get(package, 0), limit=limit)
     return found
 
 
@@ -165,6 +168,7 @@ def _ranked(
     mine: Sequence[Indexed],
     known: Mapping[int, Indexed],
     chosen: Mapping[int, Sequence[int]],
+    seen: Mapping[FindingId, Mapping[str, bytes]],
     *,
     held: int,
     limit: int,
@@ -186,16 +190,17 @@ def _ranked(
         place = places[each.number]
         others = [places[n] for n in chosen[each.number] if n in places]
         ranked = rank(pool, place, others, limit=len(others)) if others else ()
-        candidates = [
-            Candidate(
-                known[numbers[one.place]].finding,
-                one.score,
-                layers(sketches[place], sketches[one.place]),
-            )
-            for one in ranked
-        ]
+        candidates = []
+        for one in ranked:
+            other = known[numbers[one.place]].finding
+            said = layers_between(seen.get(each.finding), seen.get(other))
+            told = layers(sketches[place], sketches[one.place])
+            if said:
+                told = (*said, *(layer for layer in told if layer is not Layer.NEAR))
+            bonus = INTRODUCED_TOGETHER if Layer.INTRODUCTION in said else 0.0
+            candidates.append(Candidate(other, one.score + bonus, told))
         # The model learned from what stack hashing had left over, where equal stacks are other bugs
         # as often as not. Here nothing was hashed away before.
-        candidates.sort(key=lambda one: Layer.CRASH not in one.layers)
+        candidates.sort(key=lambda one: (_STACKS.isdisjoint(one.layers), -one.score))
         found[each.finding] = tuple(candidates[:limit])
     return found

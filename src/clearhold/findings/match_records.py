@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Row, delete, func, insert, literal, or_, select, union_all, update
+from sqlalchemy import Row, and_, delete, func, insert, literal, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -179,6 +179,50 @@ def propose(unit: UnitOfWork, pairs: Sequence[Waiting]) -> None:
         for each in pairs
     ]
     unit.connection.execute(make(match_review).values(rows).on_conflict_do_nothing())
+
+
+def strengthen(unit: UnitOfWork, pairs: Sequence[Waiting]) -> None:
+    """Let pairs wait as `propose` does; what speaks for those that wait already is added to.
+
+    What a person settled stays settled.
+    """
+    propose(unit, pairs)
+    for each in pairs:
+        this = and_(
+            match_review.c.a == each.a,
+            match_review.c.b == each.b,
+            match_review.c.settled_at.is_(None),
+        )
+        row = unit.connection.execute(
+            select(match_review.c.strength, match_review.c.layers).where(this)
+        ).one_or_none()
+        if row is None:
+            continue
+        layers = list(dict.fromkeys((*each.layers, *row.layers)))
+        unit.connection.execute(
+            update(match_review)
+            .where(this)
+            .values(strength=max(row.strength, each.strength), layers=layers)
+        )
+
+
+def waiting_with(
+    unit: UnitOfWork, finding: FindingId, others: Sequence[FindingId]
+) -> dict[FindingId, int]:
+    """How strong the pairs look that wait of a finding with each of others, as far as any waits."""
+    if not others:
+        return {}
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(match_review.c.a, match_review.c.b, match_review.c.strength).where(
+                match_review.c.settled_at.is_(None),
+                or_(
+                    and_(match_review.c.a == finding, match_review.c.b.in_(others)),
+                    and_(match_review.c.b == finding, match_review.c.a.in_(others)),
+                ),
+            )
+        ).all()
+    return {FindingId(row.b if row.a == finding else row.a): row.strength for row in rows}
 
 
 def waiting(unit: UnitOfWork, *, limit: int) -> tuple[Waiting, ...]:

@@ -21,6 +21,8 @@ class Layer(StrEnum):
     """What speaks for two findings being one, the strongest first."""
 
     PROOF = "same-proof"
+    TRACE = "minimised-trace"
+    INTRODUCTION = "introduced-together"
     CRASH = "crash-signature"
     SINK = "weakness-and-place"
     FRAMES = "frames-in-common"

@@ -16,6 +16,8 @@ from clearhold.findings.forest import Forest
 from clearhold.findings.likeness import Pool
 
 SHORTLIST: Final = 40
+INTRODUCED_TOGETHER: Final = 1.5
+"""What is added to the score of a candidate whose flaw came with the same release or commit."""
 _NEAREST: Final = 24
 _HERE: Final = Path(__file__).parent
 _LEAST_SPREAD: Final = 1.0

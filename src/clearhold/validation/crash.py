@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 SIGNATURE_FRAMES = 3
+TRACE_FRAMES = 16
 MINIMUM_COMMON = 2
 _REPORT_CAP = 512 * 1024
 
@@ -188,6 +189,18 @@ def similar(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
     one, other = first[1:], second[1:]
     needed = min(MINIMUM_COMMON, len(one), len(other))
     return _common(one, other) >= needed
+
+
+def likeness(first: tuple[str, ...], second: tuple[str, ...]) -> float:
+    """How alike two traces of one toolchain are, each a family and functions innermost first: 0 to 1.
+
+    The share of the longer stack that both have in the same order; 0 for another family, and for
+    traces without any function, which say too little. It ranks candidates and decides nothing.
+    """
+    if not first or not second or first[0] != second[0]:
+        return 0.0
+    one, other = first[1:], second[1:]
+    return _common(one, other) / max(len(one), len(other)) if one and other else 0.0
 
 
 def _undefined(head: re.Match[str], text: str) -> Crash:

@@ -11,6 +11,7 @@ from typing import Final
 from clearhold.kernel.errors import ClearholdError, UnavailableError
 from clearhold.ports.sandbox import Tier
 from clearhold.validation.builder import Build, BuildFailedError, Laboratory
+from clearhold.validation.crash import TRACE_FRAMES, top_functions
 from clearhold.validation.minimise import DEFAULT_BUDGET, minimise
 from clearhold.validation.oracles import RunKind, oracle
 from clearhold.validation.recipe import BY_CLANG, Flavour, Recipe, Side, Target
@@ -50,7 +51,7 @@ class Examination:
     """Everything that was done with one proof, and the verdict.
 
     `smallest` is the minimised proof, or the proof itself; `vulnerable` are the runs that decided,
-    on `vulnerable_build`, and `further` those in other settings. The builds are None when the
+    on `vulnerable_build`, and `further` those in other settings; `trace` is that of the smallest. The builds are None when the
     environment failed before they were made; `second` is None when there was no other compiler, or
     nothing to confirm.
     """
@@ -68,6 +69,7 @@ class Examination:
     fixed: tuple[Run, ...] = ()
     smallest: bytes = b""
     minimising_runs: int = 0
+    trace: tuple[str, ...] = ()
     second: Second | None = None
 
     @property
@@ -144,7 +146,8 @@ def _examine(
     setting, runs, further = _until_shown(
         laboratory, vulnerable, target, proof, named=about.claim.toolchain
     )
-    signature = next((run.signature for run in runs if run.kind is RunKind.VIOLATION), ())
+    shown = next((run for run in runs if run.kind is RunKind.VIOLATION), None)
+    signature = () if shown is None else shown.signature
     smallest, spent = proof, 0
     fixed: tuple[Run, ...] = ()
     fixed_build = builds[1] if len(builds) > 1 else None
@@ -161,7 +164,7 @@ def _examine(
                 signature=signature,
                 budget=minimising_runs,
             )
-            smallest, spent = found.proof, found.runs
+            smallest, spent, shown = found.proof, found.runs, found.run or shown
         if fixed_build is not None:
             fixed_build = laboratory.build(about.recipe, Side.FIXED, flavour=setting.build.flavour)
             fixed = _fixed_runs(
@@ -193,7 +196,17 @@ def _examine(
         fixed=fixed,
         smallest=smallest,
         minimising_runs=spent,
+        trace=_trace(shown),
     )
+
+
+def _trace(shown: Run | None) -> tuple[str, ...]:
+    """The family of a run's fault and the project's functions on its stack, innermost first."""
+    if shown is None:
+        return ()
+    if shown.crash is None:
+        return shown.signature
+    return (shown.signature[0], *top_functions(shown.crash.frames, TRACE_FRAMES))
 
 
 def _confirmed_twice(laboratory: Laboratory, done: Examination, proof: bytes) -> Examination:

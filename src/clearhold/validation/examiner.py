@@ -129,6 +129,7 @@ def facts_of(done: Examination) -> dict[str, Any]:
         "proof_sha256": done.proof_sha256,
         "smallest_proof_bytes": len(done.smallest),
         "signature": list(done.verdict.signature),
+        "trace": list(done.trace),
         "frames": [frame.function for frame in crash.frames[:8]] if crash else [],
         "vulnerable": {"version": vulnerable, "runs": _tally(done.vulnerable + done.further)},
         "fixed": {

@@ -49,12 +49,16 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownProof:
-    """A proof that reproduced: whose it is, the target it is for, and its fault's signature."""
+    """A proof that reproduced: whose it is, the target it is for, and its fault's signature.
+
+    `trace` is the whole stack of its minimised form, which ranks and decides nothing.
+    """
 
     id: str
     target: str
     content: bytes
     signature: tuple[str, ...]
+    trace: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

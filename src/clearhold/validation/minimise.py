@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from clearhold.validation.builder import Build, Laboratory
 from clearhold.validation.crash import similar
 from clearhold.validation.oracles import RunKind
-from clearhold.validation.reproduce import run_many
+from clearhold.validation.reproduce import Run, run_many
 
 DEFAULT_BUDGET = 24
 _FIRST_PARTS = 2
@@ -19,10 +19,14 @@ _FIRST_PARTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Minimised:
-    """The smaller proof and how many runs were spent on finding it."""
+    """The smaller proof, how many runs were spent on finding it, and its own run.
+
+    `run` is None when nothing smaller was found.
+    """
 
     proof: bytes
     runs: int
+    run: Run | None = None
 
 
 def minimise(
@@ -37,6 +41,7 @@ def minimise(
     """The smallest proof found in `budget` runs whose violation is still like `signature`."""
     spent = 0
     parts = _FIRST_PARTS
+    shown: Run | None = None
     while spent < budget and len(proof) > 1:
         parts = min(parts, len(proof))
         size = -(-len(proof) // parts)
@@ -50,7 +55,7 @@ def minimise(
             seen = run_many(laboratory, build, target=target, proofs=batch, runs=1)
             smaller = next(
                 (
-                    candidate
+                    (candidate, run)
                     for candidate, (run,) in zip(batch, seen, strict=True)
                     if run.kind is RunKind.VIOLATION and similar(run.signature, signature)
                 ),
@@ -59,9 +64,9 @@ def minimise(
             if smaller is not None:
                 break
         if smaller is not None:
-            proof, parts = smaller, max(parts - 1, _FIRST_PARTS)
+            (proof, shown), parts = smaller, max(parts - 1, _FIRST_PARTS)
         elif parts >= len(proof):
             break
         else:
             parts *= 2
-    return Minimised(proof, spent)
+    return Minimised(proof, spent, shown)

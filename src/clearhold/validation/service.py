@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from clearhold.access.grants import Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
+from clearhold.findings import observed
 from clearhold.findings.model import FindingBody, Match, Method, State
 from clearhold.findings.service import FindingService
 from clearhold.kernel.errors import (
@@ -28,6 +29,7 @@ from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation import logs as run_logs
 from clearhold.validation import records
+from clearhold.validation.crash import likeness
 from clearhold.validation.evidence import PREDICATE_TYPE
 from clearhold.validation.examiner import Examined, Examiner, Report
 from clearhold.validation.logs import RunLog
@@ -45,6 +47,8 @@ from clearhold.wire import dsse
 
 READER: Final = "service:validation"
 RUN: Final = "validation.run"
+_MOST_NAMES: Final = 32
+_LONGEST_NAME: Final = 500
 ROOT_CAUSE: Final = "validation.root_cause"
 _OBSERVABLE: Final = frozenset({"crash", "hang", "wrong-result"})
 
@@ -201,13 +205,14 @@ class ValidationService:
     def root_cause(self, finding: FindingId) -> None:
         """Let candidate fixes tell a finding from others of its package, and assert what they show.
 
-        The fixes are those that came with the findings themselves. Asserting twice changes nothing.
+        The fixes are those that came with the findings themselves. What they leave open waits for a
+        person when the minimised traces are alike. Asserting twice changes nothing.
         """
         with self._sessions.transaction() as unit:
             package, proofs, patches = self._material(unit, finding)
-        if len(proofs) < 2 or not patches:
+        if len(proofs) < 2:
             return
-        shown = self._examiner.compare(package, proofs, patches)
+        shown = self._examiner.compare(package, proofs, patches) if patches else ()
         with self._sessions.transaction() as unit:
             for each in shown:
                 self._findings.assert_match(
@@ -219,6 +224,10 @@ class ValidationService:
                     evidence={"patch_sha256": each.patches[0]},
                     by=READER,
                 )
+            # Of what no fix tells apart or joins, what was seen ranks, and decides nothing.
+            own = next((each.trace for each in proofs if each.id == finding), ())
+            alike = {FindingId(e.id): likeness(own, e.trace) for e in proofs if e.id != finding}
+            observed.propose(unit, finding, alike)
 
     def _material(
         self, unit: UnitOfWork, finding: FindingId
@@ -233,8 +242,8 @@ class ValidationService:
             content = self._findings.proof_of(unit, identity, reader=READER)
             facts = self._facts(unit, known, READER)
             if content is not None:
-                signature = tuple(facts.get("signature", ()))
-                proofs.append(KnownProof(identity, body.target, content, signature))
+                signature, trace = (_names(facts.get(each)) for each in ("signature", "trace"))
+                proofs.append(KnownProof(identity, body.target, content, signature, trace))
             if body.patch:
                 patches.append(self._vault.fetch(unit, ArtifactId(body.patch), reader=READER))
             package = str(body.purl.package)
@@ -316,6 +325,9 @@ class ValidationService:
         )
         if verdict.confirmed:
             self._findings.index_signature(unit, known.finding, verdict.signature)
+            package = str(self._findings.open_for(unit, known.finding, reader=READER).purl.package)
+            trace = _names(examined.facts.get("trace"))
+            observed.note_trace(unit, self._vault, known.finding, package, trace)
         elif of_the_machine(verdict.label):
             later = next_try(_task(known.id, known.finding, attempt=attempt))
             if later is not None:
@@ -333,6 +345,13 @@ def _task(identity: ValidationId, finding: FindingId, *, attempt: int = 0) -> Ta
 def _final(known: ValidationRecord) -> bool:
     """Whether there is a verdict on the finding, not on the machine that looked at it."""
     return known.state == "decided" and not of_the_machine(known.verdict or "")
+
+
+def _names(told: object) -> tuple[str, ...]:
+    """Names as a worker told them; anything that is no list of such counts as none."""
+    if not isinstance(told, list | tuple) or not all(isinstance(each, str) for each in told):
+        return ()
+    return tuple(each[:_LONGEST_NAME] for each in told[:_MOST_NAMES])
 
 
 def _place(identity: ValidationId) -> tuple[str, str, str]:
