@@ -88,6 +88,10 @@ class OwnSources:
             raise UnavailableError(f"{origin} is not here.", next_step="Make it first.")
         return place
 
+    def pin(self, origin: str, *, size_cap: int = 0) -> str:  # noqa: ARG002
+        """None of ours is named without its hash."""
+        raise UnavailableError(f"{origin} is not here.", next_step="Name it by its hash.")
+
 
 def recipe(old: bytes, new: bytes, seeds: dict[str, bytes]) -> Recipe:
     """The recipe of two releases, given as archives, and benign inputs by name."""

@@ -33,6 +33,7 @@ from clearhold.adapters.origins import all_origins
 from clearhold.adapters.pages_https import HttpsPages
 from clearhold.adapters.passport_keys_file import PassportKeys
 from clearhold.adapters.publisher_tuf import TufPublisher
+from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.sandbox_bwrap import BUILDERS_UID, check_enterable
 from clearhold.adapters.sandbox_strongest import StrongestSandbox
 from clearhold.adapters.second_key_http import HttpSecondKey
@@ -110,7 +111,9 @@ from clearhold.scanning.service import ScanningService
 from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.validation import affecting
 from clearhold.validation import service as validation_service
+from clearhold.validation.affecting import AffectedVersions
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.examiner import Examiner, LaboratoryExaminer
 from clearhold.validation.remote import SpoolExaminer
@@ -167,6 +170,7 @@ class Hub:
     exports: CaseExports
     patches: PatchService
     validation: ValidationService
+    affected: AffectedVersions
     discovery: DiscoveryService
     inventories: InventoryService
     inventory_sharing: InventorySharing
@@ -268,13 +272,23 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     engine.register(
         discovery_service.REPORT, AgentReports(sessions, discovery, agents, findings).report
     )
+    affected = AffectedVersions(
+        sessions,
+        vault,
+        findings,
+        examiner=_examiner(settings, laboratory),
+        signing_key=signing_key(settings.key_directory, "validation"),
+        builds=settings.affected_builds,
+    )
     engine.register("on:finding.matched", reactions.on_matched)
     reviews = ReviewService(sessions, vault, findings)
     engine.register(
         ANNOUNCE,
         lambda ids: reviews.propose_batch(findings.announce(SubmissionId(ids["submission"]))),
     )
-    _examine_and_compare(engine, validation, reviews, reactions, known)
+    _examine_and_compare(
+        engine, validation, affected, reviews=reviews, reactions=reactions, known=known
+    )
     engine.register(
         validation_service.RUN,
         lambda ids: validation.run(FindingId(ids["finding"]), attempt=attempt_of(ids)),
@@ -283,6 +297,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         validation_service.ROOT_CAUSE,
         lambda ids: validation.root_cause(FindingId(ids["finding"])),
     )
+    engine.register(affecting.RUN, lambda ids: affected.run(FindingId(ids["finding"])))
     engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
     patches = PatchService(sessions, vault, material=material)
     engine.register(
@@ -380,6 +395,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         ),
         patches=patches,
         validation=validation,
+        affected=affected,
         discovery=discovery,
         inventories=inventories,
         inventory_sharing=inventory_sharing,
@@ -482,6 +498,8 @@ def _publish_and_match(
 def _examine_and_compare(
     engine: TaskEngine,
     validation: ValidationService,
+    affected: AffectedVersions,
+    *,
     reviews: ReviewService,
     reactions: CaseReactions,
     known: KnownService,
@@ -495,6 +513,7 @@ def _examine_and_compare(
         reviews.join_copies(FindingId(ids["finding"]))
         reactions.on_validated(ids)
         validation.queue_root_cause(FindingId(ids["finding"]), key=ids["validation"])
+        affected.queue(FindingId(ids["finding"]), key=ids["validation"])
         known.on_decided(ids)
 
     engine.register("on:finding.submitted", submitted)
@@ -516,7 +535,7 @@ def _heed_wishes_and_queues(
 def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
     """Who examines reports: the workers of a spool, or this machine."""
     if not settings.validation_spool:
-        return LaboratoryExaminer(laboratory)
+        return LaboratoryExaminer(laboratory, RegistryReleases(settings.cache_directory))
     return SpoolExaminer(Spool(Path(settings.validation_spool)), settings.workers_directory)
 
 

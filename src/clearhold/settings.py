@@ -13,6 +13,7 @@ from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Tier
 
 PREFIX = "CLEARHOLD_"
+MOST_BUILDS = 200
 LARGEST_QUANTUM = 65536
 LEAST_CONTEXT = 4096
 
@@ -54,6 +55,8 @@ class Settings:
         empty while the hub holds it whole. Its token lies in `known-second` in the key directory.
     recipes: a directory of recipes of the operator's own, one directory each, beside those shipped;
         empty for none.
+    affected_builds: how many releases are built at most to tell which of them a proof that
+        reproduced shows its flaw on; 0 to never do that by itself.
     validation_spool: the directory through which validation workers are asked; empty while the hub
         validates on its own machine. The workers are enrolled in `workers` in the key directory.
     model_url, model_name: the base address of a language model that searches under leases, by
@@ -95,6 +98,7 @@ class Settings:
     known_claims: int = 4
     known_second: str = ""
     recipes: str = ""
+    affected_builds: int = 24
     validation_spool: str = ""
     model_url: str = ""
     model_name: str = ""
@@ -163,6 +167,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
 
 def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
     """What must hold of the settings, and what is told when it does not."""
+    yield (
+        0 <= settings.affected_builds <= MOST_BUILDS,
+        f"CLEARHOLD_AFFECTED_BUILDS must be from 0 to {MOST_BUILDS}.",
+        "Set it to 0 to replay no proofs over releases.",
+    )
     yield (
         settings.heavy_slots >= 1,
         "CLEARHOLD_HEAVY_SLOTS must be at least 1.",

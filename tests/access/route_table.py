@@ -64,6 +64,7 @@ POST /findings/matches/{assertion}/withdrawal        d n d d d n n d d d d
 GET  /validation/{finding}                           y y y d d n n n n n d
 GET  /validation/{finding}/evidence                  + + + d d n n n n n d
 GET  /validation/{finding}/logs                      + + n d d n n n n n d
+GET  /validation/{finding}/affected                  + + + d d n n n n n d
 GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/crashes/{number} n d d d d d d d d n d
 POST /discovery/campaigns/{campaign}/stop            n d d d d d d d d n d

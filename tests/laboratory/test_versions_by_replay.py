@@ -16,7 +16,7 @@ from clearhold.kernel.errors import InvalidError
 from clearhold.validation.bisection import Affected, Answer, search
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import SideSource, Source
-from clearhold.validation.versions import affected_versions, read_releases
+from clearhold.validation.versions import Box, affected_versions, read_releases
 from reproduction_bench import CACHE
 
 B, G, S = Answer.BAD, Answer.GOOD, Answer.SKIP
@@ -150,8 +150,17 @@ def test_a_proof_is_replayed_over_releases_of_which_one_does_not_build(
         releases=listed,
         on_answer=lambda version, answer: told.append(f"{version} {answer}"),
     )
-    (stretch,) = found.stretches
+    (stretch,) = found.affected.stretches
+    assert found.introduction == ("1.0", "1.1")
+    assert [each.version for each in found.asked if not each.build_sha256] == ["1.2"]
     assert told == ["1.0 good", "1.1 bad", "1.2 skip", "1.3 bad", "2.0 good", "2.1 good"]
     assert (stretch.first_bad, stretch.last_bad, stretch.first_fixed) == ("1.1", "1.3", "2.0")
+    boxed = affected_versions(
+        own, recipe, target="read", proof=proof, releases=listed, box=Box(builds=2)
+    )
+    assert [str(each.answer) for each in boxed.asked] == ["good", "bad", *["skip"] * 4]
+    assert all(each.why.startswith("not asked") for each in boxed.asked[2:])
+    assert boxed.affected.stretches[0].unsure_after == ("1.2", "1.3", "2.0", "2.1")
+    assert boxed.introduction == ("1.0", "1.1")
     with pytest.raises(InvalidError, match="does not show"):
         affected_versions(own, recipe, target="read", proof=crashes.benign()["all"])

@@ -69,6 +69,9 @@ class NoSources:
     def fetch(self, origin: str, sha256: str, *, size_cap: int = 0) -> Path:
         pytest.fail("nothing is fetched where nothing may run")
 
+    def pin(self, origin: str, *, size_cap: int = 0) -> str:
+        pytest.fail("nothing is fetched where nothing may run")
+
 
 ALONE = Job(argv=("sleep", "0.3"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import uuid
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
 from clearhold.findings.intake import Format
 from clearhold.kernel.ids import FindingId
-from clearhold.validation.examiner import Examined, Report
+from clearhold.validation.affected import PREDICATE_TYPE
+from clearhold.validation.examiner import Affecting, Examined, Report
 from clearhold.validation.matrix import FixRow, KnownProof, Shown, relations
 from clearhold.validation.service import ValidationService
 from clearhold.validation.verdict import Verdict, VerdictKind
+from clearhold.wire import dsse
 
 FRAMES = ("stack-buffer-overflow", "indent", "encode")
 
@@ -34,16 +37,25 @@ def examined(kind: VerdictKind, *, signature: tuple[str, ...] = FRAMES) -> Exami
     return Examined(verdict, facts, b'{"_type": "https://in-toto.io/Statement/v1"}')
 
 
+def replayed(proof: bytes) -> Affecting:
+    """What a replay of `proof` over three releases came to."""
+    subject = dsse.Subject("proof", hashlib.sha256(proof).hexdigest())
+    told = {"first_bad": "1.1", "introduced_after": "1.0", "ranges": [{"introduced": "1.1"}]}
+    statement = dsse.Statement((subject,), PREDICATE_TYPE, {"ranges": told["ranges"]})
+    return Affecting(told, dsse.write_statement(statement))
+
+
 @dataclass
 class StandIn:
     """An examiner that answers what it was told to, and keeps what it was asked.
 
-    `verdicts` holds answers by proof, or errors to raise; `stops` says of each patch which proofs
+    `verdicts` and `replayed` hold answers by proof, or errors to raise; `stops` says of each patch which proofs
     it stops.
     """
 
     verdicts: dict[bytes, Examined | Exception] = field(default_factory=dict)
     stops: dict[bytes, set[bytes]] = field(default_factory=dict)
+    replayed: dict[bytes, Affecting | Exception] = field(default_factory=dict)
     asked: list[Report] = field(default_factory=list)
     compared: int = 0
 
@@ -67,6 +79,14 @@ class StandIn:
             for patch in patches
         ]
         return relations(proofs, rows)
+
+    def affected(self, report: Report, *, builds: int) -> Affecting:
+        assert (report.package, report.target) == ("pkg:pypi/quuxlib", "encode")
+        assert (report.claim.version, builds) == ("1.0", 7)
+        answer = self.replayed.get(report.proof, Affecting())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from clearhold.store.executors import Watch, beat
 
 APPLICATION_VERSION: Final = "1"
 _WORKFLOW: Final = "clearhold_task"
-_QUEUES: Final = ("light", "heavy")
+_QUEUES: Final = ("light", "heavy", "patient")
 _ATTEMPTS: Final = 4
 _LIGHT_SLOTS: Final = 4
 _GRACE_S: Final = 5
@@ -116,10 +116,11 @@ class DbosEngine:
         with self._database.begin() as connection:
             beat(connection, self._executor)
         DBOS.launch()
+        slots = {"light": _LIGHT_SLOTS, "heavy": self._heavy_slots, "patient": 1}
         for name in _QUEUES:
             DBOS.register_queue(
                 name,
-                worker_concurrency=self._heavy_slots if name == "heavy" else _LIGHT_SLOTS,
+                worker_concurrency=slots[name],
                 polling_interval_sec=0.1,
                 on_conflict="always_update",
             )

@@ -14,12 +14,14 @@ from urllib.parse import quote
 
 import httpx
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from clearhold.adapters.download import trusting
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_npm import npm_settings
 from clearhold.adapters.sources_pypi import pip_settings
 from clearhold.kernel.errors import NotFoundError, TooLargeError, UnavailableError
+from clearhold.kernel.purl import Purl
 from clearhold.wire import npm_package, pypi_index
 from clearhold.wire.npm_package import NpmPackage
 from clearhold.wire.pypi_index import PypiFile
@@ -62,6 +64,43 @@ def of_debian(name: str, cache: Path) -> tuple[str, tuple[str, ...]]:
         raise _unknown(name)
     archives = sorted(each for each in files if re.search(r"\.tar\.\w+$", each))
     return version, tuple(f"debian:{name}={version}:{each}" for each in archives)
+
+
+class RegistryReleases:
+    """`ports.releases.ReleaseLists` from the registries of this machine.
+
+    Of Debian, what its configured archives hold now; `cache` is where apt keeps its lists.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def releases(self, package: str) -> dict[str, tuple[str, ...]]:
+        """The origins of each release by version; raises `NotFoundError`, `UnavailableError`."""
+        purl = Purl.parse(package)
+        if purl.type == "pypi":
+            return _of_python(purl.name)
+        if purl.type == "npm":
+            name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
+            proper = (each for each in of_npm(name).versions if "-" not in each)
+            return {version: (f"npm:{name}@{version}",) for version in proper}
+        if purl.type == "deb":
+            held = DebianFetcher(self._cache / "apt").versions(purl.name)
+            return {
+                version: tuple(f"debian:{purl.name}={version}:{file}" for file in files)
+                for version, files in held.items()
+            }
+        raise _unknown(purl.name)
+
+
+def _of_python(name: str) -> dict[str, tuple[str, ...]]:
+    """The source archives and pure wheels of each release that is none before a release proper."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file in of_pypi(name):
+        if (file.source or file.pure) and not Version(file.version).is_prerelease:
+            origin = f"pypi:{canonicalize_name(name)}=={file.version}:{file.filename}"
+            found[file.version] = (*found.get(file.version, ()), origin)
+    return found
 
 
 def _asked(

@@ -43,6 +43,25 @@ class CachedSources:
             if file_sha256(kept) == sha256:
                 return kept
             kept.unlink()
+        arrived = self._brought(origin, size_cap=size_cap, pinned=sha256)
+        return self._directory / arrived
+
+    def pin(self, origin: str, *, size_cap: int = DEFAULT_SIZE_CAP) -> str:
+        """The SHA-256 of what `origin` gave first; kept in `pins`, by the origin's own hash."""
+        pin = self._directory / "pins" / hashlib.sha256(origin.encode()).hexdigest()
+        if pin.is_file():
+            known = pin.read_text("ascii", "replace").strip()
+            if _SHA256.fullmatch(known):
+                return known
+        digest = self._brought(origin, size_cap=size_cap)
+        pin.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=pin.parent, delete=False) as fresh:
+            fresh.write(digest)
+        Path(fresh.name).replace(pin)
+        return digest
+
+    def _brought(self, origin: str, *, size_cap: int, pinned: str = "") -> str:
+        """Fetch from an origin and keep what came, which must have the hash `pinned` if one is."""
         kind, _, locator = origin.partition(":")
         fetcher = self._origins.get(kind)
         if fetcher is None or not locator:
@@ -56,11 +75,11 @@ class CachedSources:
             arrived = Path(incoming) / "file"
             fetcher.fetch(locator, arrived, size_cap=size_cap)
             actual = file_sha256(arrived)
-            if actual != sha256:
+            if pinned and actual != pinned:
                 raise IntegrityError(
-                    f"{origin} gave a file with SHA-256 {actual}, not the pinned {sha256}.",
+                    f"{origin} gave a file with SHA-256 {actual}, not the pinned {pinned}.",
                     next_step="Do not use it; find out whether the origin or the pin is wrong.",
                 )
             arrived.chmod(0o444)
-            arrived.replace(kept)
-        return kept
+            arrived.replace(self._directory / actual)
+        return actual

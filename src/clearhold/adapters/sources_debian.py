@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from clearhold.kernel.errors import InvalidError, TooLargeError, UnavailableError
+from clearhold.kernel.errors import InvalidError, NotFoundError, TooLargeError, UnavailableError
 
 _LOCATOR = re.compile(r"([a-z0-9][a-z0-9.+-]+)=([A-Za-z0-9.+~:-]+):([A-Za-z0-9][A-Za-z0-9.+~_-]*)")
 _APT_TIMEOUT_S = 180
@@ -83,13 +83,41 @@ class DebianFetcher:
         described = next((name for name in names if name.endswith(".dsc")), "")
         return described.removesuffix(".dsc").partition("_")[2], tuple(names) if described else ()
 
+    def versions(self, source: str) -> dict[str, tuple[str, ...]]:
+        """The versions of a source package in the configured archives, with their file names.
+
+        Raises `NotFoundError` when there is none, and as `fetch` does.
+        """
+        if re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", source) and shutil.which("apt-cache") is not None:
+            self._apt("update")
+            printed = self._apt("showsrc", "--only-source", source, check=False, tool="apt-cache")
+            found = {}
+            for paragraph in printed.split("\n\n"):
+                version = re.search(r"^Version: (\S+)$", paragraph, re.MULTILINE)
+                hashes = re.search(r"^Checksums-Sha256:\n((?: .*\n?)+)", paragraph, re.MULTILINE)
+                if version is not None and hashes is not None:
+                    files = re.findall(r"^ [0-9a-f]{64} \d+ (\S+)$", hashes[1], re.MULTILINE)
+                    found[version[1]] = tuple(files)
+            if found:
+                return found
+        raise NotFoundError(
+            f"No configured archive has a source package {source[:100]!a}.",
+            next_step="Check the name and the machine's apt sources.",
+        )
+
     def _listing(self, source: str, version: str) -> dict[str, int]:
         """File names and sizes in bytes of one source package; empty when apt knows none."""
         printed = self._apt("--print-uris", "source", f"{source}={version}", check=False)
         found = re.findall(r"^'[^']+' (\S+) (\d+)", printed, flags=re.MULTILINE)
         return {name: int(size) for name, size in found}
 
-    def _apt(self, *arguments: str, cwd: Path | None = None, check: bool = True) -> str:
+    def _apt(
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        check: bool = True,
+        tool: str = "apt-get",
+    ) -> str:
         lists = self._state / "lists"
         (lists / "partial").mkdir(parents=True, exist_ok=True)
         entries = self._state / "sources"
@@ -107,7 +135,7 @@ class DebianFetcher:
         settings = [piece for name, value in options.items() for piece in ("-o", f"{name}={value}")]
         try:
             done = subprocess.run(
-                ["apt-get", "-q", *settings, *arguments],  # noqa: S607 - the machine's own apt
+                [tool, "-q", *settings, *arguments],
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -67,6 +67,7 @@ class Place:
             least_tier_code=Tier.NAMESPACES,  # the fixes of the story are the demo's own
             log_interval=3,  # a story lasts minutes, and its last act waits for an instant
             log_quantum=64,
+            affected_builds=0,  # minutes of building that no act waits for
             scan_answers=100,
             scan_told=100,  # whoever tells the story again asks again about what is leased
         )
@@ -82,6 +83,7 @@ class Place:
             f"{PREFIX}CACHE_DIRECTORY": str(settings.cache_directory),
             f"{PREFIX}EXECUTOR": settings.executor,
             f"{PREFIX}LEAST_TIER_CODE": Tier.NAMESPACES_CGROUP.name.lower(),
+            f"{PREFIX}AFFECTED_BUILDS": str(settings.affected_builds),
         }
 
     @contextlib.contextmanager

@@ -17,13 +17,14 @@ class Task:
     """One piece of work: which flow, a key that makes it happen once, and ids as arguments.
 
     Two tasks with one key are the same task. Arguments hold ids and plain settings, never content.
-    The heavy queue is for what builds, fuzzes or replays; it runs a few tasks at a time.
+    The heavy queue is for what builds, fuzzes or replays; it runs a few tasks at a time. The patient
+    one is for such work that nobody waits for, and runs one.
     """
 
     flow: str
     key: str
     arguments: Mapping[str, str]
-    queue: Literal["light", "heavy"] = "light"
+    queue: Literal["light", "heavy", "patient"] = "light"
 
 
 AGAIN_AFTER: Final = tuple(timedelta(minutes=each) for each in (5, 30, 120, 480, 1440))

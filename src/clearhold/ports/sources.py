@@ -33,3 +33,10 @@ class Sources(Protocol):
         other bytes, `TooLargeError` above `size_cap` bytes, `InvalidError` for a bad origin.
         """
         ...
+
+    def pin(self, origin: str, *, size_cap: int = DEFAULT_SIZE_CAP) -> str:
+        """The SHA-256 (hex) of what `origin` gave when it was first asked; raises as `fetch` does.
+
+        The bytes are kept, so that `fetch` gives them out; the origin is not asked again.
+        """
+        ...

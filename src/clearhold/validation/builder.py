@@ -273,6 +273,11 @@ class Laboratory:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def pin(self, origin: str) -> str:
+        """The SHA-256 of what an origin gives, which is kept; raises what `Sources.pin` raises."""
+        with self._alone_at_the_origins():
+            return self._sources.pin(origin)
+
     def _fetched(self, source: Source) -> Path:
         """The archive from the first of its origins that gives it."""
         problem: ClearholdError | None = None

@@ -7,14 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from clearhold.kernel.errors import InvalidError
+from clearhold.ports.releases import ReleaseLists
+from clearhold.validation.affected import facts as facts_of_affected
+from clearhold.validation.affected import statement as statement_of_affected
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.evidence import statement
 from clearhold.validation.examination import Examination, examine
 from clearhold.validation.logs import collect
 from clearhold.validation.matrix import KnownProof, Shown, relations, try_fixes
 from clearhold.validation.recipe import Side
+from clearhold.validation.releases import published_releases
 from clearhold.validation.reproduce import Run
 from clearhold.validation.verdict import Claim, Verdict, VerdictKind
+from clearhold.validation.versions import Box, affected_versions
 
 NO_SANDBOX = "no_sandbox"
 """The detail of a verdict that another try may change, when the machine has been put right."""
@@ -49,6 +55,17 @@ class Examined:
         return cls(verdict, {"verdict": verdict.label, "reason": reason})
 
 
+@dataclass(frozen=True, slots=True)
+class Affecting:
+    """Which releases a proof shows the flaw on: facts for readers, and the unsigned statement.
+
+    `evidence` is empty when nothing could be replayed.
+    """
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    evidence: bytes = b""
+
+
 class Examiner(Protocol):
     """Whoever can examine a report: the laboratory here, or a worker elsewhere."""
 
@@ -62,12 +79,17 @@ class Examiner(Protocol):
         """What candidate fixes show of pairs of proofs of one package, given without version."""
         ...
 
+    def affected(self, report: Report, *, builds: int) -> Affecting:
+        """Which releases show what a proof that reproduced shows; at most `builds` are built."""
+        ...
+
 
 class LaboratoryExaminer:
-    """Examines reports in a laboratory of this machine."""
+    """Examines reports in a laboratory of this machine; `lists` tell which releases there are."""
 
-    def __init__(self, laboratory: Laboratory) -> None:
+    def __init__(self, laboratory: Laboratory, lists: ReleaseLists | None = None) -> None:
         self._laboratory = laboratory
+        self._lists = lists
 
     def examine(self, report: Report) -> Examined:
         """Build, replay and decide by our own recipe; the proof alone is foreign."""
@@ -115,6 +137,33 @@ class LaboratoryExaminer:
             return ()
         rows = try_fixes(self._laboratory, recipe, proofs=proofs, patches=patches)
         return relations(proofs, rows)
+
+    def affected(self, report: Report, *, builds: int) -> Affecting:
+        """Replay over the releases that the registry lists, else over the recipe's own two.
+
+        Nothing when there is no recipe or sandbox, or the proof shows nothing any more.
+        """
+        recipe = self._laboratory.recipes.find(
+            report.package, version=report.claim.version, targets=(report.target,)
+        )
+        if recipe is None or report.target not in recipe.targets or not self._laboratory.confined:
+            return Affecting()
+        releases, listed_by = published_releases(recipe, self._lists)
+        try:
+            done = affected_versions(
+                self._laboratory,
+                recipe,
+                target=report.target,
+                proof=report.proof,
+                releases=releases,
+                box=Box(builds),
+            )
+        except InvalidError:
+            return Affecting()
+        evidence = statement_of_affected(
+            recipe, report.target, report.proof, done, listed_by=listed_by
+        )
+        return Affecting(facts_of_affected(done, listed_by=listed_by), evidence)
 
 
 def facts_of(done: Examination) -> dict[str, Any]:

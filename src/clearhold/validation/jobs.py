@@ -28,8 +28,9 @@ from clearhold.kernel.errors import (
     machine_error,
 )
 from clearhold.validation import logs
+from clearhold.validation.affected import PREDICATE_TYPE as AFFECTED_TYPE
 from clearhold.validation.evidence import PREDICATE_TYPE
-from clearhold.validation.examiner import Examined, Examiner, Report
+from clearhold.validation.examiner import Affecting, Examined, Examiner, Report
 from clearhold.validation.matrix import KnownProof, Relation, Shown
 from clearhold.validation.verdict import Claim, Verdict, VerdictKind
 from clearhold.wire import dsse
@@ -57,7 +58,7 @@ class _Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     schema: Literal[1] = 1
     nonce: str
     reply_to: str
-    kind: Literal["examine", "compare"]
+    kind: Literal["examine", "compare", "affected"]
     package: str
     target: str = ""
     proof: bytes = b""
@@ -65,6 +66,7 @@ class _Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     proofs: tuple[_Proof, ...] = ()
     patches: tuple[bytes, ...] = ()
     not_by: tuple[str, ...] = ()
+    builds: int = 0
 
 
 class _Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,6 +162,13 @@ class Sent:
             raise _wrong("it gives a level without evidence")
         return Examined(verdict, result.facts, result.evidence, result.logs), by
 
+    def affecting(self, answer: bytes, workers: Iterable[KnownWorker]) -> Affecting:
+        """The answer to which releases are affected; raises as `examined` does."""
+        result, _ = self._opened(answer, workers)
+        if result.evidence:
+            self._about_the_proof(result.evidence, AFFECTED_TYPE)
+        return Affecting(result.facts if result.evidence else {}, result.evidence)
+
     def shown(self, answer: bytes, workers: Iterable[KnownWorker]) -> tuple[Shown, ...]:
         """The answer to a comparison; raises as `examined` does."""
         result, _ = self._opened(answer, workers)
@@ -199,17 +208,22 @@ def send_report(
 
     Raises `UnavailableError` without workers.
     """
+    return _send(workers, kind="examine", **_told(report), not_by=not_by)
+
+
+def send_replay(report: Report, workers: Iterable[KnownWorker], *, builds: int) -> Sent:
+    """A job that asks which releases a proof shows the flaw on; raises as `send_report` does."""
+    return _send(workers, kind="affected", **_told(report), builds=builds)
+
+
+def _told(report: Report) -> dict[str, Any]:
     said = report.claim
-    claim = _Claimed(said.violation, said.version, said.frames, said.toolchain)
-    return _send(
-        workers,
-        kind="examine",
-        package=report.package,
-        target=report.target,
-        proof=report.proof,
-        claim=claim,
-        not_by=not_by,
-    )
+    return {
+        "package": report.package,
+        "target": report.target,
+        "proof": report.proof,
+        "claim": _Claimed(said.violation, said.version, said.frames, said.toolchain),
+    }
 
 
 def send_comparison(
@@ -259,7 +273,11 @@ def _answered(job: _Job, sha256: str, examiner: Examiner) -> _Result:
         )
     said = job.claim
     claim = Claim(said.violation, said.version, said.frames, said.toolchain)
-    done = examiner.examine(Report(job.package, job.target, job.proof, claim))
+    report = Report(job.package, job.target, job.proof, claim)
+    if job.kind == "affected":
+        replayed = examiner.affected(report, builds=job.builds)
+        return _Result(job_sha256=sha256, facts=dict(replayed.facts), evidence=replayed.evidence)
+    done = examiner.examine(report)
     verdict = done.verdict
     return _Result(
         job_sha256=sha256,

@@ -68,6 +68,17 @@ def decide(unit: UnitOfWork, identity: ValidationId, values: Mapping[str, Any]) 
     )
 
 
+def note_affected(
+    unit: UnitOfWork, identity: ValidationId, *, evidence: ArtifactId, sealed: bytes
+) -> None:
+    """Write which releases a proof shows the flaw on."""
+    unit.connection.execute(
+        update(validation)
+        .where(validation.c.id == identity)
+        .values(affected=evidence, sealed_affected=sealed)
+    )
+
+
 def reopen(unit: UnitOfWork, identity: ValidationId) -> None:
     """Queue a decided validation again."""
     unit.connection.execute(

@@ -8,8 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from clearhold.kernel.errors import UnavailableError
-from clearhold.validation.examiner import Examined, Report
-from clearhold.validation.jobs import KnownWorker, send_comparison, send_report, worker_facts
+from clearhold.validation.examiner import Affecting, Examined, Report
+from clearhold.validation.jobs import (
+    KnownWorker,
+    send_comparison,
+    send_replay,
+    send_report,
+    worker_facts,
+)
 from clearhold.validation.matrix import KnownProof, Shown
 from clearhold.validation.spool import Spool
 from clearhold.validation.verdict import BLAMELESS, VerdictKind
@@ -56,6 +62,12 @@ class SpoolExaminer:
         known = known_workers(self._workers)
         sent = send_comparison(package, proofs, patches, known)
         return sent.shown(self._spool.ask(sent.sealed), known)
+
+    def affected(self, report: Report, *, builds: int) -> Affecting:
+        """Let a worker replay a proof over releases; raises what `Spool.ask` and `Sent` raise."""
+        known = known_workers(self._workers)
+        sent = send_replay(report, known, builds=builds)
+        return sent.affecting(self._spool.ask(sent.sealed), known)
 
 
 def _noted(examined: Examined, note: str) -> Examined:

@@ -29,6 +29,7 @@ from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation import logs as run_logs
 from clearhold.validation import records
+from clearhold.validation.affecting import read_affected
 from clearhold.validation.crash import likeness
 from clearhold.validation.evidence import PREDICATE_TYPE
 from clearhold.validation.examiner import Examined, Examiner, Report
@@ -58,6 +59,7 @@ class ValidationView:
     """A validation as those who may see its finding see it.
 
     `summary` holds the reason, the frames of the fault, the runs and the recipe; None until decided.
+    Once the proof was replayed over releases it holds under `affected` which of them show the flaw.
     """
 
     id: ValidationId
@@ -93,6 +95,9 @@ class ValidationService:
         with self._sessions.transaction() as unit:
             known = _found(records.seen_by(unit, actor, finding))
             facts = self._facts(unit, known, actor.principal)
+            replayed = read_affected(unit, self._vault, known, reader=actor.principal)
+            if replayed is not None:
+                facts["affected"] = replayed
             return ValidationView(
                 known.id,
                 known.finding,

@@ -1,9 +1,14 @@
-"""Affected versions by replay: the proof is run on release after release, built by the recipe."""
+"""Affected versions by replay: the proof is run on release after release, built by the recipe.
+
+A replay is boxed: after so many releases, or so long, those left are passed over like any release
+that cannot be asked, and what was found says beside its boundaries which they are.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -12,10 +17,14 @@ from clearhold.kernel.errors import ClearholdError, InvalidError
 from clearhold.validation.bisection import Affected, Answer, search
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.oracles import RunKind
-from clearhold.validation.recipe import Recipe, Side, SideSource
+from clearhold.validation.recipe import Recipe, Side, SideSource, Source
+from clearhold.validation.releases import Listed
 from clearhold.validation.reproduce import reproduce
 
+USUAL_BUILDS: Final = 24
+USUAL_SECONDS: Final = 600.0
 _RUNS: Final = 3
+_NOT_ASKED: Final = "not asked: the replay had used up its builds or its time"
 _LARGEST_LIST: Final = 4 * 1024 * 1024
 _MOST_RELEASES: Final = 2000
 
@@ -42,15 +51,71 @@ def read_releases(content: bytes) -> tuple[SideSource, ...]:
     return releases
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One release that a replay came to: what it said, of which bytes, and why it said nothing.
+
+    `sources` and `build_sha256` are empty when it was not built, `why` unless it was passed over.
+    """
+
+    version: str
+    answer: Answer
+    sources: tuple[Source, ...] = ()
+    build_sha256: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay over releases found.
+
+    `family` is the kind of violation that was looked for, `asked` the releases in the order they
+    were asked, `releases` all there were, oldest first, and `toolchain_sha256` what built them.
+    """
+
+    family: str
+    affected: Affected
+    asked: tuple[Asked, ...]
+    releases: tuple[str, ...]
+    toolchain_sha256: str
+
+    @property
+    def introduction(self) -> tuple[str, str] | None:
+        """The last release without the flaw and the next one with it.
+
+        None when the flaw was always there, or came with a release that could not be asked.
+        """
+        first = self.affected.stretches[0] if self.affected.stretches else None
+        if first is None or first.unsure_before:
+            return None
+        at = self.releases.index(first.first_bad)
+        return (self.releases[at - 1], first.first_bad) if at else None
+
+
+@dataclass(slots=True)
+class Box:
+    """How much a replay may take: releases that are built, and seconds after which none is begun."""
+
+    builds: int = USUAL_BUILDS
+    seconds: float = USUAL_SECONDS
+    began: float = field(default_factory=time.monotonic)
+
+    def take(self) -> bool:
+        """Whether one more release may be asked."""
+        self.builds -= 1
+        return self.builds >= 0 and time.monotonic() - self.began < self.seconds
+
+
 def affected_versions(
     laboratory: Laboratory,
     recipe: Recipe,
     *,
     target: str,
     proof: bytes,
-    releases: Sequence[SideSource] = (),
+    releases: Sequence[SideSource | Listed] = (),
     on_answer: Callable[[str, Answer], None] | None = None,
-) -> Affected:
+    box: Box | None = None,
+) -> Replayed:
     """Which releases show what the proof shows on the recipe's vulnerable version.
 
     `releases` are oldest first; without them, the recipe's own two are asked. A release that cannot
@@ -67,16 +132,23 @@ def affected_versions(
             f"The proof does not show a violation on {known.version}.",
             next_step="Validate it first: only a proof that reproduces tells versions apart.",
         )
+    asked: list[Asked] = []
 
     def ask(version: str) -> Answer:
-        answer = _ask(laboratory, recipe, by_version[version], target, proof, family=family)
+        if box is None or box.take():
+            told = _ask(laboratory, recipe, by_version[version], target, proof, family=family)
+        else:
+            told = Asked(version, Answer.SKIP, why=_NOT_ASKED)
+        asked.append(told)
         if on_answer is not None:
-            on_answer(version, answer)
-        return answer
+            on_answer(version, told.answer)
+        return told.answer
 
     order = list(by_version)
     known_bad = known.version if known.version in by_version else ""
-    return search(order, ask, known_bad=known_bad or order[len(order) // 2])
+    found = search(order, ask, known_bad=known_bad or order[len(order) // 2])
+    digest = laboratory.toolchain().digest
+    return Replayed(family, found, tuple(asked), tuple(order), digest)
 
 
 def _shown(laboratory: Laboratory, recipe: Recipe, target: str, proof: bytes) -> str:
@@ -91,24 +163,29 @@ def _shown(laboratory: Laboratory, recipe: Recipe, target: str, proof: bytes) ->
 def _ask(
     laboratory: Laboratory,
     recipe: Recipe,
-    release: SideSource,
+    release: SideSource | Listed,
     target: str,
     proof: bytes,
     *,
     family: str,
-) -> Answer:
+) -> Asked:
     """Whether one release shows a violation of the family."""
-    there = replace(recipe, sides={Side.VULNERABLE: release})
+    told = Asked(release.version, Answer.SKIP)
     try:
+        pinned = release.pinned(laboratory) if isinstance(release, Listed) else release
+        told = replace(told, sources=pinned.sources)
+        there = replace(recipe, sides={Side.VULNERABLE: pinned})
         build = laboratory.build(there, Side.VULNERABLE, flavour=recipe.target(target).flavour)
+        told = replace(told, build_sha256=build.digest)
         benign = recipe.control(target)
         (control,) = reproduce(laboratory, build, target=target, proof=benign, runs=1)
         runs = reproduce(laboratory, build, target=target, proof=proof, runs=_RUNS)
-    except ClearholdError:
-        return Answer.SKIP
+    except ClearholdError as error:
+        return replace(told, why=error.message)
     if control.kind is not RunKind.CLEAN:
-        return Answer.SKIP
+        return replace(told, why="Its benign input does not run as it should.")
     if all(run.kind is RunKind.VIOLATION and run.signature[0] == family for run in runs):
-        return Answer.BAD
-    clean = all(run.kind is RunKind.CLEAN for run in runs)
-    return Answer.GOOD if clean else Answer.SKIP
+        return replace(told, answer=Answer.BAD)
+    if all(run.kind is RunKind.CLEAN for run in runs):
+        return replace(told, answer=Answer.GOOD)
+    return replace(told, why="Its runs disagree, or show another violation.")

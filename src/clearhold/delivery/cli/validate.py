@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.signer_file import signing_key
 from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli import recipe_new, validate_run, validation_worker
@@ -23,9 +25,17 @@ from clearhold.delivery.cli.output import (
 from clearhold.delivery.cli.run_logs import read_runs, run_in_full, run_in_short
 from clearhold.kernel.errors import InvalidError
 from clearhold.settings import Settings, from_environment
+from clearhold.validation import affected
 from clearhold.validation import replay as replaying
+from clearhold.validation.recipe import SideSource
+from clearhold.validation.releases import Listed, published_releases
 from clearhold.validation.shelf import named
-from clearhold.validation.versions import affected_versions, read_releases
+from clearhold.validation.versions import (
+    USUAL_BUILDS,
+    Box,
+    affected_versions,
+    read_releases,
+)
 
 _PROOF = typer.Option(None, help="The proof, when the evidence only names it.")
 _RECIPE = typer.Option("", help="The directory of a recipe that is not among those known here.")
@@ -37,8 +47,11 @@ _OUT = typer.Option(None, help="A file for all of it, as JSON with the streams i
 app = typer.Typer(help="Read verdicts and fetch their evidence.", no_args_is_help=True)
 
 _RELEASES = typer.Option(
-    None, help="YAML list of releases, oldest first: version and sources of each."
+    None,
+    help="YAML list of releases, oldest first: version and sources of each;"
+    " left out, those that the package's registry lists.",
 )
+_BUILDS = typer.Option(USUAL_BUILDS, min=1, help="How many releases are built at most.")
 
 
 @app.command("show")
@@ -97,6 +110,15 @@ def logs(
             f"There is no run {run}.", next_step=f"Runs are numbered from 1 to {len(runs)}."
         )
     show(run_in_full(chosen), as_json=as_json)
+
+
+@app.command("affected")
+@told
+def affected_evidence(finding: str, out: Path, sealed_to: str | None = SEALED_TO) -> None:
+    """Write the signed evidence of which releases a finding's flaw is in to a file."""
+    path = f"/api/v1/validation/{finding}/affected"
+    out.write_bytes(hub().download(path, sealed_to=sealed_to))
+    typer.echo(f"Wrote {out}.")
 
 
 @app.command("key")
@@ -177,13 +199,20 @@ def versions(
     target: str,
     proof: Path,
     releases: Path | None = _RELEASES,
+    builds: int = _BUILDS,
     *,
     as_json: bool = JsonOption,
 ) -> None:
     """Run a proof on release after release on this machine, and tell which are affected."""
-    listed = () if releases is None else read_releases(_content(releases))
-    laboratory = open_laboratory(from_environment())
+    settings = from_environment()
+    laboratory = open_laboratory(settings)
     chosen = named(laboratory.recipes, recipe)
+    listed: Sequence[Listed | SideSource]
+    if releases is None:
+        lists = RegistryReleases(settings.cache_directory)
+        listed, listed_by = published_releases(chosen, lists)
+    else:
+        listed, listed_by = read_releases(_content(releases)), str(releases)
     found = affected_versions(
         laboratory,
         chosen,
@@ -191,16 +220,10 @@ def versions(
         proof=_content(proof),
         releases=listed,
         on_answer=lambda version, answer: typer.echo(f"{version}: {answer}", err=True),
+        box=Box(builds),
     )
-    show(
-        {
-            "package": chosen.package,
-            "affected": [asdict(stretch) for stretch in found.stretches],
-            "answers": {version: str(answer) for version, answer in found.answers.items()},
-            "all_asked": found.scanned,
-        },
-        as_json=as_json,
-    )
+    told = affected.facts(found, listed_by=listed_by)
+    show({"package": chosen.package, **told}, as_json=as_json)
 
 
 app.command("run")(validate_run.run)

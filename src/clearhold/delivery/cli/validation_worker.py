@@ -14,6 +14,7 @@ from pathlib import Path
 import pyrage
 import typer
 
+from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.signer_file import signing_key
 from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli.output import JsonOption, show, told
@@ -73,7 +74,8 @@ def worker(spool: Path, identity: Path, *, once: bool = _ONCE) -> None:
 def _examiner() -> Examiner:
     settings = from_environment()
     _check_apart(settings)
-    return LaboratoryExaminer(open_laboratory(settings))
+    lists = RegistryReleases(settings.cache_directory)
+    return LaboratoryExaminer(open_laboratory(settings), lists)
 
 
 def _check_apart(settings: Settings) -> None:

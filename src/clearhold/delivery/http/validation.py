@@ -61,6 +61,13 @@ def evidence(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: str) ->
     return Response(envelope, media_type="application/vnd.dsse+json")
 
 
+@router.get("/{finding}/affected", **requires(Permission.VALIDATION_READ))
+def affected(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: str) -> Response:
+    """The signed evidence of which releases are affected, a DSSE envelope."""
+    envelope = sealing(lambda: hub.affected.evidence(actor, FindingId(finding)))
+    return Response(envelope, media_type="application/vnd.dsse+json")
+
+
 @router.get("/{finding}/logs", **requires(Permission.VALIDATION_READ))
 def logs(hub: HubDep, actor: ActorDep, sealing: SealingDep, finding: str) -> Response:
     """What each run printed, as JSON with the streams in base64, for who may read the proof.
