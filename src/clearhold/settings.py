@@ -200,7 +200,10 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
             settings.scan_exclusive,
         )
         >= 1,
-        "The limits CLEARHOLD_SCAN_… must be at least 1.",
+        (
+            "CLEARHOLD_SCAN_ANSWERS, CLEARHOLD_SCAN_TOLD, CLEARHOLD_SCAN_PER_PACKAGE and"
+            " CLEARHOLD_SCAN_EXCLUSIVE must be at least 1."
+        ),
         "Correct the one that is 0 or less.",
     )
     yield (
