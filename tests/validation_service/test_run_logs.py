@@ -84,10 +84,14 @@ def test_logs_are_kept_with_the_verdict_and_read_by_the_finder(desk: Desk) -> No
 
 def test_without_logs_it_is_said_that_there_are_none(desk: Desk) -> None:
     lab, _ = desk.labs
-    finding = desk.submit(lab, PROOF)
+    finding = desk.submit(lab, None)
     desk.engine.run_due()
     with pytest.raises(ConflictError, match="no logs"):
         desk.service.logs(lab, finding)
+    desk.examiner.verdicts[PROOF] = ran(run(), held={})
+    silent = desk.submit(lab, PROOF)
+    desk.engine.run_due()
+    assert [each.streams for each in desk.service.logs(lab, silent)] == [()]
 
 
 def test_a_stranger_learns_of_logs_what_they_learn_of_nothing(desk: Desk, party_of: Any) -> None:

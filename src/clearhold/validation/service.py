@@ -295,17 +295,17 @@ class ValidationService:
         self, unit: UnitOfWork, known: ValidationRecord, examined: Examined, *, attempt: int
     ) -> None:
         verdict = examined.verdict
-        evidence = None
+        evidence = logs = None
         if examined.evidence:
             envelope = dsse.sign(examined.evidence, dsse.IN_TOTO, self._signing_key)
             evidence = self._vault.store(
                 unit, known.compartment, content=envelope, media_type="application/vnd.dsse+json"
             )
-        logs = None
-        if examined.logs:
-            content = run_logs.pack(examined.logs)
             logs = self._vault.store(
-                unit, known.compartment, content=content, media_type=run_logs.MEDIA_TYPE
+                unit,
+                known.compartment,
+                content=run_logs.pack(examined.logs),
+                media_type=run_logs.MEDIA_TYPE,
             )
         summary = json.dumps(dict(examined.facts), sort_keys=True).encode()
         records.decide(
