@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from clearhold.findings import match_records, records
+from clearhold.findings import match_records, observed, records
 from clearhold.findings.likeness import Held, Pool
 from clearhold.findings.match_records import Indexed
 from clearhold.findings.merging import Layer, layers
 from clearhold.findings.model import FindingBody
-from clearhold.findings.observed import LAYERS, layers_between
+from clearhold.findings.observed import layers_between
 from clearhold.findings.ranking import INTRODUCED_TOGETHER, rank
 from clearhold.findings.report import Report
 from clearhold.findings.signals import Signals, places_of, signals, words_of
@@ -117,7 +117,7 @@ def rank_batch(
     known = {each.number: each for each in asked}
     wanted = {number for numbers in chosen.values() for number in numbers} - known.keys()
     known |= {each.number: each for each in match_records.numbered(unit, wanted)}
-    seen = records.observed(unit, [each.finding for each in known.values()], tuple(LAYERS))
+    seen = observed.known(unit, [each.finding for each in known.values()])
     found: dict[FindingId, tuple[Candidate, ...]] = {}
     for package in packages:
         mine = [each for each in asked if each.package == package]

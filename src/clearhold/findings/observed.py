@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from sqlalchemy import delete, select
+
 from clearhold.findings import match_records, records
 from clearhold.findings.match_records import Waiting
 from clearhold.findings.merging import Layer
+from clearhold.findings.tables import match_key
 from clearhold.kernel.ids import FindingId
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
@@ -22,6 +25,8 @@ LEAST_ALIKE: Final = 0.5
 """Traces less alike than this propose no pair."""
 MOST_PROPOSED: Final = 3
 _SEEN: Final = 2_000
+_MOST_ALIKE: Final = 50
+_MOST_ASKED: Final = 10_000
 _SCALE: Final = 1_000
 
 
@@ -66,7 +71,7 @@ def propose_introduced_together(unit: UnitOfWork, finding: FindingId) -> None:
 
     By itself it proposes none: most releases that bring a flaw bring several.
     """
-    others = records.observed_alike(unit, finding, "introduced")
+    others = _alike(unit, finding, "introduced")
     waiting = match_records.waiting_with(unit, finding, others)
     _propose(
         unit,
@@ -90,7 +95,7 @@ def layers_between(
 
 
 def _note(unit: UnitOfWork, vault: Vault, finding: FindingId, kind: str, told: str) -> None:
-    records.drop_keys(unit, finding, kind)
+    _drop(unit, finding, kind)
     if told:
         value = vault.matching_hash(f"observed-{kind}", told)
         records.add_all_keys(unit, {finding: [(kind, value)]})
@@ -105,3 +110,44 @@ def _propose(
         for other, (layer, strength) in told.items()
     ]
     match_records.strengthen(unit, [one for one in pairs if (one.a, one.b) not in decided])
+
+
+def _drop(unit: UnitOfWork, identity: FindingId, kind: str) -> None:
+    """Take a finding out from under the keyed values of one kind."""
+    unit.connection.execute(
+        delete(match_key).where(match_key.c.finding == identity, match_key.c.kind == kind)
+    )
+
+
+def known(unit: UnitOfWork, identities: Sequence[FindingId]) -> dict[FindingId, dict[str, bytes]]:
+    """What was seen of findings as keyed values by kind: for the matcher."""
+    found: dict[FindingId, dict[str, bytes]] = {}
+    with unit.as_service():
+        for start in range(0, len(identities), _MOST_ASKED):
+            for row in unit.connection.execute(
+                select(match_key).where(
+                    match_key.c.finding.in_(identities[start : start + _MOST_ASKED]),
+                    match_key.c.kind.in_(tuple(LAYERS)),
+                )
+            ):
+                found.setdefault(FindingId(row.finding), {})[row.kind] = bytes(row.value)
+    return found
+
+
+def _alike(unit: UnitOfWork, identity: FindingId, kind: str) -> tuple[FindingId, ...]:
+    """Other findings under the same keyed value of a kind, whoever sent them: for the matcher."""
+    mine = select(match_key.c.value).where(
+        match_key.c.kind == kind, match_key.c.finding == identity
+    )
+    with unit.as_service():
+        rows = unit.connection.execute(
+            select(match_key.c.finding)
+            .where(
+                match_key.c.kind == kind,
+                match_key.c.value.in_(mine.scalar_subquery()),
+                match_key.c.finding != identity,
+            )
+            .order_by(match_key.c.finding)
+            .limit(_MOST_ALIKE)
+        )
+        return tuple(FindingId(each) for each in rows.scalars())

@@ -38,7 +38,6 @@ from clearhold.store.unit_of_work import UnitOfWork
 FINGERPRINT = "fingerprint"
 COPY = "copy"
 MOST_COPIES = 50
-MOST_ASKED = 10_000
 
 _HEAD = tuple(column for column in finding.c if column.name != "body")
 
@@ -277,49 +276,6 @@ def drop_all_keys(unit: UnitOfWork, identity: FindingId) -> None:
     match_records.drop(unit, [identity])
     match_records.forget(unit, identity)
     unit.connection.execute(delete(match_key).where(match_key.c.finding == identity))
-
-
-def drop_keys(unit: UnitOfWork, identity: FindingId, kind: str) -> None:
-    """Take a finding out from under the keyed values of one kind."""
-    unit.connection.execute(
-        delete(match_key).where(match_key.c.finding == identity, match_key.c.kind == kind)
-    )
-
-
-def observed(
-    unit: UnitOfWork, identities: Sequence[FindingId], kinds: Sequence[str]
-) -> dict[FindingId, dict[str, bytes]]:
-    """The keyed values of some kinds of findings, one of a kind each: for the matcher."""
-    found: dict[FindingId, dict[str, bytes]] = {}
-    with unit.as_service():
-        for start in range(0, len(identities), MOST_ASKED):
-            for row in unit.connection.execute(
-                select(match_key).where(
-                    match_key.c.finding.in_(identities[start : start + MOST_ASKED]),
-                    match_key.c.kind.in_(tuple(kinds)),
-                )
-            ):
-                found.setdefault(FindingId(row.finding), {})[row.kind] = bytes(row.value)
-    return found
-
-
-def observed_alike(unit: UnitOfWork, identity: FindingId, kind: str) -> tuple[FindingId, ...]:
-    """Other findings under the same keyed value of a kind, whoever sent them: for the matcher."""
-    mine = select(match_key.c.value).where(
-        match_key.c.kind == kind, match_key.c.finding == identity
-    )
-    with unit.as_service():
-        rows = unit.connection.execute(
-            select(match_key.c.finding)
-            .where(
-                match_key.c.kind == kind,
-                match_key.c.value.in_(mine.scalar_subquery()),
-                match_key.c.finding != identity,
-            )
-            .order_by(match_key.c.finding)
-            .limit(MOST_COPIES)
-        )
-        return tuple(FindingId(each) for each in rows.scalars())
 
 
 def submissions_with(
