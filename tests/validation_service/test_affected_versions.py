@@ -21,7 +21,8 @@ from standing_examiner import Desk, StandIn, examined, replayed
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.findings import records
+from clearhold.delivery.cli.advisory import proposed_ranges
+from clearhold.findings import observed
 from clearhold.kernel.errors import (
     ConflictError,
     IntegrityError,
@@ -37,7 +38,7 @@ from clearhold.validation.affecting import AffectedVersions
 from clearhold.validation.bisection import Answer, search
 from clearhold.validation.examiner import Report
 from clearhold.validation.jobs import KnownWorker, WorkerIdentity, run_step, send_replay
-from clearhold.validation.recipe import SideSource, load
+from clearhold.validation.recipe import Side, SideSource, Source, load
 from clearhold.validation.releases import Listed, listed, published_releases
 from clearhold.validation.tables import validation
 from clearhold.validation.verdict import Claim, VerdictKind
@@ -92,7 +93,7 @@ def test_a_reproduced_proof_is_replayed_once_and_the_evidence_is_signed(
     assert told(desk) == 1
     with desk.hub.sessions.transaction() as unit:
         rows = repr(unit.connection.execute(select(validation)).all())
-        assert set(records.observed(unit, [finding], ["introduced"])[finding]) == {"introduced"}
+        assert set(observed.known(unit, [finding])[finding]) == {"introduced"}
     assert "first_bad" not in rows
 
 
@@ -226,11 +227,41 @@ def test_debian_releases_are_laid_out_like_the_recipes_own() -> None:
     assert newest == Listed(
         "1.7.19-3",
         (
-            ("debian:cjson=1.7.19-3:cjson_1.7.19.orig.tar.gz", ""),
-            ("debian:cjson=1.7.19-3:cjson_1.7.19-3.debian.tar.xz", "debian"),
+            Source("debian:cjson=1.7.19-3:cjson_1.7.19.orig.tar.gz", ""),
+            Source("debian:cjson=1.7.19-3:cjson_1.7.19-3.debian.tar.xz", "", "debian"),
         ),
         "debian/patches/series",
     )
+
+
+def test_a_draft_is_proposed_only_what_all_findings_of_a_case_show() -> None:
+    one = {"ranges": [{"introduced": "1.1", "fixed": "2.0", "unsure": ["1.0"]}], "all_asked": True}
+    same = {"ranges": [{"introduced": "1.1", "fixed": "2.0", "unsure": []}], "all_asked": False}
+    other = {"ranges": [{"introduced": "0", "fixed": "2.0", "unsure": []}], "all_asked": True}
+    told = proposed_ranges({"a": one, "b": same, "c": None})
+    assert told["ranges"] == [{"introduced": "1.1", "fixed": "2.0"}]
+    assert told["could_not_be_asked"] == {"a": ["1.0"], "b": []}
+    assert (told["agree"], told["all_releases_asked"], told["not_replayed"]) == (True, False, ["c"])
+    apart = proposed_ranges({"a": one, "c": other})
+    assert (apart["agree"], apart["ranges"]) == (False, [])
+    assert proposed_ranges({"a": None})["ranges"] == proposed_ranges({})["ranges"] == []
+
+
+def test_what_a_release_needs_beside_itself_stays_as_it_is_pinned() -> None:
+    recipe = load("minimist")
+    needed = Source("npm:@scope/needed@1.0.0", "a" * 64, "node_modules/@scope/needed")
+    sides = {
+        name: SideSource(side.version, (*side.sources, needed))
+        for name, side in recipe.sides.items()
+    }
+    with_needed = replace(recipe, sides=sides)
+    published = {"1.2.4": ("npm:minimist@1.2.4",), "1.2.2": ("npm:minimist@1.2.2",)}
+    assert listed(with_needed, published) == (
+        sides[Side.VULNERABLE],
+        Listed("1.2.4", (Source("npm:minimist@1.2.4", ""), needed)),
+        sides[Side.FIXED],
+    )
+    assert len(listed(recipe, {"9.9.9": ("npm:another@9.9.9",), "8.8.8": ()})) == 2
 
 
 class Lists:

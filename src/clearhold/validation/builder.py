@@ -275,7 +275,7 @@ class Laboratory:
 
     def pin(self, origin: str) -> str:
         """The SHA-256 of what an origin gives, which is kept; raises what `Sources.pin` raises."""
-        with self._alone_at_the_origins():
+        with self._alone("fetching.lock"):
             return self._sources.pin(origin)
 
     def _fetched(self, source: Source) -> Path:

@@ -24,16 +24,17 @@ _DEBIAN_PART: Final = re.compile(r"\.(orig(?:-[a-z0-9-]+)?|debian)\.tar\.\w+$")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A published release before it is pinned: its version, and each origin with its place."""
+    """A published release: its version and its archives, those without a hash still to be pinned."""
 
     version: str
-    archives: tuple[tuple[str, str], ...]
+    sources: tuple[Source, ...]
     series: str = ""
 
     def pinned(self, laboratory: Laboratory) -> SideSource:
         """The release with the hashes of its archives; raises what fetching raises."""
         sources = tuple(
-            Source(origin, laboratory.pin(origin), into) for origin, into in self.archives
+            each if each.sha256 else Source(each.origin, laboratory.pin(each.origin), each.into)
+            for each in self.sources
         )
         return SideSource(self.version, sources, series=self.series)
 
@@ -47,7 +48,7 @@ def published_releases(
     """
     try:
         published = {} if lists is None else lists.releases(recipe.package)
-    except NotFoundError:
+    except (NotFoundError, InvalidError):
         published = {}
     found = listed(recipe, published)
     return found, "registry" if len(found) > len(recipe.sides) else "recipe"
@@ -83,24 +84,38 @@ def listed(
 
 
 def _like(recipe: Recipe, version: str, origins: tuple[str, ...]) -> Listed | None:
-    """A release laid out like the recipe's sides; None when it has other parts."""
+    """A release laid out like the recipe's sides; None when it has not the same parts.
+
+    What a side holds beside the package's own archives, such as what it needs at run time, stays.
+    """
     side = recipe.sides.get(Side.FIXED) or recipe.side(Side.VULNERABLE)
-    kind = side.sources[0].origin.partition(":")[0]
-    if kind == "debian":
-        offered = {part: each for each in origins if (part := _debian_part(each))}
-        archives = []
-        for source in side.sources:
-            part = _debian_part(source.origin)
-            if part is None or part not in offered:
-                return None
-            archives.append((offered[part], source.into))
-        return Listed(version, tuple(archives), side.series)
-    mine = [each for each in side.sources if each.origin.partition(":")[0] == kind]
-    if kind not in {"pypi", "npm"} or len(side.sources) != 1 or not mine or not origins:
-        return None
-    return Listed(version, ((origins[0], mine[0].into),), side.series)
+    offered = {_part(each): each for each in reversed(origins)}
+    project = _project(origins[0]) if origins else ""
+    replaced, sources = 0, []
+    for source in side.sources:
+        if _project(source.origin) != project:
+            sources.append(source)
+            continue
+        if _part(source.origin) not in offered:
+            return None
+        replaced += 1
+        sources.append(Source(offered[_part(source.origin)], "", source.into))
+    return Listed(version, tuple(sources), side.series) if replaced else None
 
 
-def _debian_part(origin: str) -> str | None:
+def _project(origin: str) -> str:
+    """The registry and project that an origin names, without the version."""
+    kind, _, locator = origin.partition(":")
+    mark = {"pypi": "==", "npm": "@", "debian": "="}.get(kind)
+    if mark is None:
+        return ""
+    name = locator.rpartition(mark)[0] if kind == "npm" else locator.partition(mark)[0]
+    return f"{kind}:{name.lower()}"
+
+
+def _part(origin: str) -> str:
+    """Which part of a release an archive is: Debian's parts, a wheel, or the source."""
     found = _DEBIAN_PART.search(origin)
-    return None if found is None else found[1]
+    if found is not None and origin.startswith("debian:"):
+        return found[1]
+    return "wheel" if origin.endswith(".whl") else "source"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +26,32 @@ class DocumentKind(StrEnum):
     OSV = "osv"
 
 
+def proposed_ranges(seen: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    """What replays of several findings propose: the ranges of a draft, and what to look at first.
+
+    `seen` is what a replay showed, by finding; None where there was none. `ranges` have the form
+    of a draft's and are empty when the findings do not agree.
+    """
+    told = {finding: each["ranges"] for finding, each in seen.items() if each and each["ranges"]}
+    bare = {
+        finding: [{name: each[name] for name in each if name != "unsure"} for each in ranges]
+        for finding, ranges in told.items()
+    }
+    first = next(iter(bare.values()), [])
+    agree = all(each == first for each in bare.values())
+    return {
+        "ranges": first if agree else [],
+        "agree": agree,
+        "by_finding": bare,
+        "could_not_be_asked": {
+            finding: sorted({version for each in ranges for version in each["unsure"]})
+            for finding, ranges in told.items()
+        },
+        "all_releases_asked": all(bool(each and each["all_asked"]) for each in seen.values()),
+        "not_replayed": [finding for finding in seen if finding not in told],
+    }
+
+
 app = typer.Typer(help="Write advisories and publish them at their instant.", no_args_is_help=True)
 
 
@@ -34,6 +61,22 @@ def draft(case: str, document: Path, key: str = "", *, as_json: bool = JsonOptio
     """Begin the advisory of a case from a JSON file (its members are listed in /openapi.json)."""
     body = _object(document) | {"case": case}
     show(hub().post("/advisories", body, key=key or str(uuid.uuid4())), as_json=as_json)
+
+
+@app.command("affected")
+@told
+def affected(case: str, *, as_json: bool = JsonOption) -> None:
+    """Propose a draft's ranges from what the proofs of a case showed on releases.
+
+    A proposal to confirm: nothing is written into any draft. Where the findings of a case show
+    different ranges, or releases that could not be asked stand beside a boundary, decide yourself.
+    """
+    connection = hub()
+    seen = {
+        finding: ((connection.get(f"/validation/{finding}")["summary"]) or {}).get("affected")
+        for finding in connection.get(f"/cases/{case}")["findings"]
+    }
+    show(proposed_ranges(seen), as_json=as_json)
 
 
 @app.command("redraft")
