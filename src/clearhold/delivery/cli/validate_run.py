@@ -34,7 +34,7 @@ def run(
     recipe: str,
     target: str,
     proof: Path,
-    violation: _Violation = _VIOLATION,  # type: ignore[assignment]  # typer reads the option
+    violation: _Violation = _VIOLATION,
     version: str = _VERSION,
     smallest: Path | None = _SMALLEST,
     *,
