@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from clearhold.discovery.engine import LOG_TAIL, Workspace
-from clearhold.discovery.fuzzing import Round, Turn, crashing, harnessed, inputs, kept
+from clearhold.discovery.fuzzing import UNPACK, Round, Turn, crashing, harnessed, inputs, kept
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome
 from clearhold.validation.builder import Build, Laboratory
@@ -27,14 +27,14 @@ ARTEFACTS_MB: Final = 16
 # The working corpus lies where nothing is brought out from; of what grew in it, the smallest inputs
 # are, so that a crash never has to fear for its place among thousands of files.
 _SEARCH: Final = f"""\
-mkdir corpus
-"$@" corpus /in/seeds
+{UNPACK}mkdir corpus
+"$@" corpus seeds
 code=$?
 mkdir -p /out/corpus
 (cd corpus && ls -Sr | head -n {_MOST_BROUGHT} | xargs -r cp -t /out/corpus)
 exit $code
 """
-_MERGE: Final = 'mkdir -p /out/corpus && exec "$@" -merge=1 /out/corpus /in/seeds'
+_MERGE: Final = f'{UNPACK}mkdir -p /out/corpus && exec "$@" -merge=1 /out/corpus seeds'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Harness:
     env: Mapping[str, str]
     memory_mb: int = 2048
     longest_run_s: int = 10
+    options: tuple[str, ...] = ()
 
 
 class LibFuzzer:
@@ -96,7 +97,7 @@ class Prepared:
         """The inputs without those that reach nothing the others do not; all when that failed."""
         harness = self._harness
         job = _options(harness, _MERGE, [f"-max_total_time={_MERGE_S}"], wall_s=_MERGE_S + _START_S)
-        job = replace(job, files={**job.files, **inputs(corpus, "/in/seeds")})
+        job = replace(job, files={**job.files, **inputs(corpus)})
         outcome = self._workspace.run(job)
         return kept(outcome.artefacts, "corpus/", harness.maximum_bytes) or dict(corpus)
 
@@ -141,6 +142,7 @@ def native_harness(build: Build, target: str) -> Harness:
             "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:handle_abort=1:allocator_may_return_null=1",
             **chosen.env,
         },
+        options=("-close_fd_mask=3",),  # what the target prints is neither status nor report
     )
 
 
@@ -192,7 +194,7 @@ def _job(harness: Harness, turn: Turn) -> Job:
         "-reload=0",
     ]
     job = _options(harness, _SEARCH, options, wall_s=turn.seconds + _START_S)
-    return replace(job, files={**job.files, **inputs(turn.corpus, "/in/seeds")})
+    return replace(job, files={**job.files, **inputs(turn.corpus)})
 
 
 def _options(harness: Harness, script: str, options: list[str], *, wall_s: int) -> Job:
@@ -200,6 +202,7 @@ def _options(harness: Harness, script: str, options: list[str], *, wall_s: int) 
         argv=(
             *("/bin/sh", "-c", script, "fuzz"),
             *harness.argv,
+            *harness.options,
             *options,
             f"-max_len={harness.maximum_bytes}",
             "-artifact_prefix=/out/",
@@ -208,7 +211,7 @@ def _options(harness: Harness, script: str, options: list[str], *, wall_s: int) 
             f"-malloc_limit_mb={1 << 20}",  # what is too much at once is answered with nothing
         ),
         trees=harness.trees,
-        files={**harness.files, "/in/seeds/.keep": b""},
+        files=harness.files,
         env={
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",

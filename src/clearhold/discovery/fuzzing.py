@@ -7,6 +7,8 @@ a campaign that is cut off loses one round at most, and goes on from its corpus.
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +32,7 @@ from clearhold.validation.crash import similar
 from clearhold.validation.examination import examine
 from clearhold.validation.recipe import Flavour, Recipe
 from clearhold.validation.reproduce import MAXIMUM_PROOF_BYTES
-from clearhold.validation.verdict import VerdictKind
+from clearhold.validation.verdict import Claim, VerdictKind
 
 ROUND_S: Final = 20
 MOST_CRASHES: Final = 64
@@ -38,6 +40,7 @@ MOST_CRASHES: Final = 64
 _SAME_AGAIN: Final = 6
 _WORTH_MERGING: Final = 64
 _LEAST_PLATEAU_S: Final = 10
+UNPACK: Final = "mkdir seeds && tar -xf /in/corpus.tar -C seeds || exit 1\n"
 _SEEDS: Final = (1 << 32) - 1
 _OPTIONS: Final = ("until", "plateau")
 
@@ -289,6 +292,7 @@ def judge(workspace: Workspace, target: str, content: bytes) -> Crash:
             workspace.recipe,
             target=target,
             proof=content,
+            claim=Claim(toolchain="clang"),  # which built what saw it crash
             compare_with_fix=False,
             minimising_runs=0,
         )
@@ -326,9 +330,18 @@ def harnessed(recipe: Recipe, target: str) -> bool:
     return fuzz is not None and bool(fuzz.binary) and Flavour.FUZZ in recipe.build.flavours
 
 
-def inputs(corpus: Mapping[str, bytes], place: str) -> dict[str, bytes]:
-    """A corpus as the files of a job, numbered in order, so that no name of it is a path."""
-    return {f"{place}/{number:05}": each for number, each in enumerate(corpus.values())}
+def inputs(corpus: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A corpus as one file of a job, whose members are numbered, so that no name of it is a path.
+
+    `UNPACK` is how a job lays it out; a job takes far fewer files than a corpus has.
+    """
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as packed:
+        for number, content in enumerate(corpus.values()):
+            entry = tarfile.TarInfo(f"{number:05}")
+            entry.size = len(content)
+            packed.addfile(entry, io.BytesIO(content))
+    return {"/in/corpus.tar": held.getvalue()}
 
 
 def kept(artefacts: Mapping[str, bytes], prefix: str, longest: int) -> dict[str, bytes]:
