@@ -188,8 +188,7 @@ class Workspace:
             if piece and on_output is not None:
                 on_output(piece)
 
-        laboratory = self.laboratory
-        return laboratory.sandbox.run(job, least=laboratory.least, on_output=heard)
+        return self.laboratory.run(job, heard)
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,9 +204,12 @@ class Laboratory:
         self._toolchain: Toolchain | None = None
         self._guard = threading.Lock()
 
-    def run(self, job: Job) -> Outcome:
-        """Run a job in the sandbox at the least tier this laboratory accepts."""
-        return self.sandbox.run(job, least=self._least)
+    def run(self, job: Job, on_output: Callable[[bytes], None] | None = None) -> Outcome:
+        """Run a job in the sandbox at the least tier this laboratory accepts.
+
+        `on_output` and what is raised are as in `Sandbox.run`.
+        """
+        return self.sandbox.run(job, least=self._least, on_output=on_output)
 
     @property
     def confined(self) -> bool:
