@@ -16,7 +16,9 @@ from clearhold.discovery.agents.journal import Journal
 from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Laboratory
+from clearhold.validation.examination import Examination
 from clearhold.validation.recipe import Recipe
+from clearhold.validation.verdict import VerdictKind
 
 LOG_TAIL: Final = 4000
 """How many characters of an engine's last words are kept."""
@@ -87,6 +89,26 @@ class Crash:
     signature: tuple[str, ...] = ()
     times: int = 1
     known_since: str = ""
+
+    @classmethod
+    def judged(cls, done: Examination, content: bytes, *, known_since: str = "") -> Crash:
+        """An input with what its examination came to."""
+        verdict = done.verdict
+        if verdict.confirmed:
+            standing = Standing.CONFIRMED
+        elif verdict.kind is VerdictKind.HARNESS_FAULT:
+            standing = Standing.HARNESS
+        else:
+            standing = Standing.UNCONFIRMED
+        return cls(
+            content,
+            done.target,
+            standing,
+            verdict.label,
+            verdict.reason,
+            verdict.signature,
+            known_since=known_since,
+        )
 
 
 @dataclass(frozen=True, slots=True)

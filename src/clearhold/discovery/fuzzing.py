@@ -32,7 +32,7 @@ from clearhold.validation.crash import similar
 from clearhold.validation.examination import examine
 from clearhold.validation.recipe import Flavour, Recipe
 from clearhold.validation.reproduce import MAXIMUM_PROOF_BYTES
-from clearhold.validation.verdict import Claim, VerdictKind
+from clearhold.validation.verdict import Claim
 
 ROUND_S: Final = 20
 MOST_CRASHES: Final = 64
@@ -298,30 +298,15 @@ def judge(workspace: Workspace, target: str, content: bytes) -> Crash:
         )
     except ClearholdError as problem:
         return Crash(content, target, Standing.UNCONFIRMED, problem.code, problem.message)
-    verdict = done.verdict
-    if verdict.confirmed:
-        standing = Standing.CONFIRMED
-    elif verdict.kind is VerdictKind.HARNESS_FAULT:
-        standing = Standing.HARNESS
-    else:
-        standing = Standing.UNCONFIRMED
     known = next(
         (
             since
             for signature, since in workspace.start.known.items()
-            if similar(signature, verdict.signature)
+            if similar(signature, done.verdict.signature)
         ),
         "",
     )
-    return Crash(
-        content,
-        target,
-        standing,
-        verdict.label,
-        verdict.reason,
-        verdict.signature,
-        known_since=known,
-    )
+    return Crash.judged(done, content, known_since=known)
 
 
 def harnessed(recipe: Recipe, target: str) -> bool:

@@ -34,7 +34,7 @@ from clearhold.validation.examination import examine
 from clearhold.validation.oracles import oracle
 from clearhold.validation.recipe import Recipe
 from clearhold.validation.reproduce import MAXIMUM_PROOF_BYTES
-from clearhold.validation.verdict import Claim, VerdictKind
+from clearhold.validation.verdict import Claim
 from clearhold.wire.json_bounds import Limits as JsonLimits
 from clearhold.wire.json_bounds import decode
 
@@ -248,18 +248,8 @@ class Toolbox:
             minimising_runs=0,
         )
         verdict = done.verdict
-        if verdict.confirmed:
-            standing = Standing.CONFIRMED
-        elif verdict.kind is VerdictKind.HARNESS_FAULT:
-            standing = Standing.HARNESS
-        else:
-            standing = Standing.UNCONFIRMED
         if verdict.signature and len(self.crashes) < _MOST_CRASHES:
-            self.crashes.append(
-                Crash(
-                    proof, given.target, standing, verdict.label, verdict.reason, verdict.signature
-                )
-            )
+            self.crashes.append(Crash.judged(done, proof))
         crash = next((run.crash for run in done.vulnerable if run.crash), None)
         report = next((run.report for run in done.vulnerable if run.report), b"")
         return {
