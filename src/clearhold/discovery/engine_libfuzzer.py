@@ -13,7 +13,7 @@ from clearhold.discovery.fuzzing import UNPACK, Round, Turn, crashing, harnessed
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome
 from clearhold.validation.builder import Build, Laboratory
-from clearhold.validation.recipe import Flavour, FuzzTarget, Recipe, Side
+from clearhold.validation.recipe import Flavour, Recipe, Side
 
 _STATUS: Final = re.compile(rb"^#(\d{1,15})\s.*?\bcov: (\d{1,9})\b", re.MULTILINE)
 _EXECUTIONS: Final = re.compile(rb"stat::number_of_executed_units:\s*(\d{1,15})\b")
@@ -126,8 +126,8 @@ class Watch:
 
 def native_harness(build: Build, target: str) -> Harness:
     """The harness of a target in its fuzz build; raises `InvalidError` when there is none."""
-    chosen = fuzz_target(build.recipe, target)
-    if build.flavour is not Flavour.FUZZ or not chosen.binary:
+    chosen = build.recipe.target(target).fuzz
+    if chosen is None or build.flavour is not Flavour.FUZZ or not chosen.binary:
         raise InvalidError(
             f"The target {target} cannot be fuzzed.", next_step="Choose a target with a harness."
         )
@@ -135,7 +135,7 @@ def native_harness(build: Build, target: str) -> Harness:
         argv=(f"/build/{chosen.binary}",),
         maximum_bytes=chosen.maximum_bytes,
         trees={"/build": build.directory},
-        files=recipe_files(build.recipe),
+        files=build.recipe.mounted,
         env={
             "PYTHONPATH": "/recipe",
             "PYTHONMALLOC": "malloc",
@@ -144,21 +144,6 @@ def native_harness(build: Build, target: str) -> Harness:
         },
         options=("-close_fd_mask=3",),  # what the target prints is neither status nor report
     )
-
-
-def fuzz_target(recipe: Recipe, target: str) -> FuzzTarget:
-    """What a recipe says of fuzzing a target; raises `InvalidError` when it says nothing."""
-    chosen = recipe.target(target).fuzz
-    if chosen is None:
-        raise InvalidError(
-            f"The target {target} cannot be fuzzed.", next_step="Choose a target with a harness."
-        )
-    return chosen
-
-
-def recipe_files(recipe: Recipe) -> dict[str, bytes]:
-    """A recipe's files where jobs find them."""
-    return {f"/recipe/{path}": content for path, content in recipe.files.items()}
 
 
 def fuzz(

@@ -375,7 +375,7 @@ class Laboratory:
         compilers = dict(_COMPILERS[flavour])
         compilers["CXXFLAGS"] = compilers["CFLAGS"]
         compilers.setdefault("LIB_FUZZING_ENGINE", "")
-        files = {f"/recipe/{path}": content for path, content in recipe.files.items()}
+        files = recipe.mounted
         if patch is not None:
             files["/in/patch"] = patch
         outcome = self._builders.run(

@@ -210,6 +210,11 @@ class Recipe:
             )
         return self.sides[side]
 
+    @property
+    def mounted(self) -> dict[str, bytes]:
+        """The files of the recipe by the paths at which jobs find them."""
+        return {f"/recipe/{path}": content for path, content in self.files.items()}
+
     def control(self, target: str) -> bytes:
         """The benign input of a target."""
         return self.files[self.target(target).control]

@@ -193,8 +193,7 @@ def _job(build: Build, target: str, proof: bytes, *, randomise: bool) -> Job:
 
 
 def _inputs(build: Build, proof: bytes) -> dict[str, bytes]:
-    recipe = {f"/recipe/{path}": content for path, content in build.recipe.files.items()}
-    return {**recipe, "/in/proof": proof}
+    return {**build.recipe.mounted, "/in/proof": proof}
 
 
 def _without_names(job: Job) -> Job:
