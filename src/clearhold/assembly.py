@@ -252,13 +252,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     material = CaseMaterial(findings)
     reactions = CaseReactions(sessions, material)
     laboratory = open_laboratory(settings)
-    validation = ValidationService(
-        sessions,
-        vault,
-        findings,
-        examiner=_examiner(settings, laboratory),
-        signing_key=signing_key(settings.key_directory, "validation"),
-    )
+    validation, affected = _validation(settings, sessions, vault, findings, laboratory)
     agents = AgentKeeping(sessions, vault, tokens_per_day=settings.model_tokens)
     discovery = DiscoveryService(
         sessions,
@@ -271,14 +265,6 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     )
     engine.register(
         discovery_service.REPORT, AgentReports(sessions, discovery, agents, findings).report
-    )
-    affected = AffectedVersions(
-        sessions,
-        vault,
-        findings,
-        examiner=_examiner(settings, laboratory),
-        signing_key=signing_key(settings.key_directory, "validation"),
-        builds=settings.affected_builds,
     )
     engine.register("on:finding.matched", reactions.on_matched)
     reviews = ReviewService(sessions, vault, findings)
@@ -530,6 +516,29 @@ def _heed_wishes_and_queues(
     engine.register(f"on:{wishes.CHANGED}", wished)
     engine.register(RELEASE, contact.release)
     engine.register(scan_queue.SERVE, scanning.queue.serve)
+
+
+def _validation(
+    settings: Settings,
+    sessions: Sessions,
+    vault: Vault,
+    findings: FindingService,
+    laboratory: Laboratory,
+) -> tuple[ValidationService, AffectedVersions]:
+    """What judges proofs, and what replays them over releases: both ask and sign alike."""
+    examiner = _examiner(settings, laboratory)
+    key = signing_key(settings.key_directory, "validation")
+    return (
+        ValidationService(sessions, vault, findings, examiner=examiner, signing_key=key),
+        AffectedVersions(
+            sessions,
+            vault,
+            findings,
+            examiner=examiner,
+            signing_key=key,
+            builds=settings.affected_builds,
+        ),
+    )
 
 
 def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
