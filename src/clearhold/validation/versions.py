@@ -18,7 +18,7 @@ from clearhold.validation.bisection import Affected, Answer, search
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Recipe, Side, SideSource, Source
-from clearhold.validation.releases import Listed
+from clearhold.validation.releases import MOST_LISTED, Listed
 from clearhold.validation.reproduce import reproduce
 
 USUAL_BUILDS: Final = 24
@@ -26,7 +26,6 @@ USUAL_SECONDS: Final = 600.0
 _RUNS: Final = 3
 _NOT_ASKED: Final = "not asked: the replay had used up its builds or its time"
 _LARGEST_LIST: Final = 4 * 1024 * 1024
-_MOST_RELEASES: Final = 2000
 
 
 def read_releases(content: bytes) -> tuple[SideSource, ...]:
@@ -43,9 +42,9 @@ def read_releases(content: bytes) -> tuple[SideSource, ...]:
             f"This is no list of releases: {error}.",
             next_step="Write a YAML list of version and sources, as in a recipe's sides.",
         ) from error
-    if not 1 <= len(releases) <= _MOST_RELEASES:
+    if not 1 <= len(releases) <= MOST_LISTED:
         raise InvalidError(
-            f"A list of releases has 1 to {_MOST_RELEASES} of them.",
+            f"A list of releases has 1 to {MOST_LISTED} of them.",
             next_step="Leave out those that cannot matter.",
         )
     return releases
