@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from clearhold.validation.drafting import proofs
@@ -60,7 +60,10 @@ def open_plan(
 def plans(
     package: Any, entries: Sequence[Ranked], told: Told, oracle: str, *, node: bool
 ) -> list[Plan]:
-    """The plans to try for a proof of that form, in order, and no more than are worth trying."""
+    """The plans to try for a proof of that form, in order, and no more than are worth trying.
+
+    Whoever makes targets of several gives them names of their own.
+    """
     if told.form == "growing":
         told = proofs.within(told)
     if told.form == "call":
@@ -71,16 +74,16 @@ def plans(
     for depth in range(max(map(len, each_of), default=0)):
         for entry, steps in zip(entries, each_of, strict=False):
             if depth < len(steps):
-                plan = _plan(package, entry.entry, steps[depth], len(found))
+                plan = _plan(package, entry.entry, steps[depth])
                 found.setdefault(json.dumps(plan.content), plan)
-    return [replace(each, name=f"c{at}") for at, each in enumerate(found.values())][:MOST_TRIED]
+    return list(found.values())[:MOST_TRIED]
 
 
-def _plan(package: Any, entry: Entry, step: dict[str, Any], number: int) -> Plan:
+def _plan(package: Any, entry: Entry, step: dict[str, Any]) -> Plan:
     methods = sorted({each["call"] for each in step.get("then", ())})
     words = f"the proof is given to {entry.name}" + "".join(f", then {each}" for each in methods)
     content = {"package": package, "allow": [entry.name], "methods": methods, **step}
-    return Plan(f"c{number}", words, content)
+    return Plan("call", words, content)
 
 
 def _given(form: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ what the fix changed first, until a target tells the two sides apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from clearhold.validation.builder import Laboratory
@@ -126,7 +126,9 @@ def offered(
             for judge in judged
             for plan in plans(material.package, entries, told, judge, node=material.node)
         ][:MOST_TRIED]
-        named = [(_renamed(plan, f"way-{at}"), judge) for at, (plan, judge) in enumerate(targets)]
+        named = [
+            (replace(plan, name=f"way-{at}"), judge) for at, (plan, judge) in enumerate(targets)
+        ]
         found = parts(material, named, benign=proofs.benign(told))
     found.missing += problems
     if not entries:
@@ -143,10 +145,6 @@ def unbuilt(material: Material, judge: str) -> Parts:
     found = parts(material, [(open_plan(material.package, []), judge)])
     found.missing.append("call.json: name what may be called")
     return found
-
-
-def _renamed(plan: Plan, name: str) -> Plan:
-    return Plan(name, plan.summary, plan.content)
 
 
 def _calling_nothing(plan: Plan) -> bytes:
