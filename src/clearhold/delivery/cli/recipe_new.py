@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 
 from clearhold.assembly import open_laboratory
+from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.cli.recipe_debian import sides_of_debian
 from clearhold.delivery.cli.recipe_fetching import Fetched
@@ -78,7 +79,7 @@ def new(
         )
     if directory.exists():
         raise InvalidError("The directory exists already.", next_step="Name a new one.")
-    content = None if proof is None else _content(proof)
+    content = None if proof is None else read_input(proof)
     settings = from_environment()
     laboratory = open_laboratory(settings)
     flaw = _known(purl, cve, record, asked=purl.type != "deb" and not fixed)
@@ -167,18 +168,9 @@ def _write(draft: Draft, directory: Path) -> None:
         (directory / name).write_bytes(content)
 
 
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InvalidError(
-            f"{file} cannot be read: {error.strerror}.", next_step="Check its name."
-        ) from error
-
-
 def _known(purl: Purl, cve: str, record: Path | None, *, asked: bool) -> _Flaw:
     if record is not None:
-        flaw = public_flaw.read(_content(record))
+        flaw = public_flaw.read(read_input(record))
         affected = (flaw.claims.affected if flaw.claims else {}).get(str(purl))
         if cve.upper() not in {each.upper() for each in flaw.names} or affected is None:
             raise InvalidError(

@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from clearhold.assembly import open_laboratory
+from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
-from clearhold.kernel.errors import InvalidError
 from clearhold.settings import from_environment
 from clearhold.validation.examination import examine
 from clearhold.validation.examiner import facts_of
@@ -45,12 +45,7 @@ def run(
 
     RECIPE is the name of a recipe or a directory with one. No hub, account or token is needed.
     """
-    try:
-        content = proof.read_bytes()
-    except OSError as problem:
-        raise InvalidError(
-            f"{proof} cannot be read: {problem.strerror}.", next_step="Give an existing file."
-        ) from problem
+    content = read_input(proof)
     laboratory = open_laboratory(from_environment())
     done = examine(
         laboratory,
