@@ -93,13 +93,17 @@ class RegistryReleases:
         raise _unknown(purl.name)
 
 
+def pypi_origin(name: str, file: PypiFile) -> str:
+    """The origin of a file of a Python project, as recipes name it."""
+    return f"pypi:{canonicalize_name(name)}=={file.version}:{file.filename}"
+
+
 def _of_python(name: str) -> dict[str, tuple[str, ...]]:
     """The source archives and pure wheels of each release that is none before a release proper."""
     found: dict[str, tuple[str, ...]] = {}
     for file in of_pypi(name):
         if (file.source or file.pure) and not Version(file.version).is_prerelease:
-            origin = f"pypi:{canonicalize_name(name)}=={file.version}:{file.filename}"
-            found[file.version] = (*found.get(file.version, ()), origin)
+            found[file.version] = (*found.get(file.version, ()), pypi_origin(name, file))
     return found
 
 

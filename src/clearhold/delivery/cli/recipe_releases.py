@@ -12,7 +12,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from clearhold.adapters.release_lists import of_npm, of_pypi
+from clearhold.adapters.release_lists import of_npm, of_pypi, pypi_origin
 from clearhold.delivery.cli.recipe_fetching import Fetched
 from clearhold.kernel.errors import NotFoundError
 from clearhold.kernel.matching import Affected, Range
@@ -204,7 +204,7 @@ class _Python:
 
     def _tree(self, name: str, file: PypiFile) -> tuple[Pinned, Path]:
         if file.filename not in self._trees:
-            self._trees[file.filename] = self._fetched.archive(_origin(name, file))
+            self._trees[file.filename] = self._fetched.archive(pypi_origin(name, file))
         return self._trees[file.filename]
 
     def fits(self, file: PypiFile) -> bool:
@@ -228,7 +228,3 @@ def _unpublished(version: str) -> NotFoundError:
         f"No source of version {version[:60]!a} is published.",
         next_step="Name another with --vulnerable and --fixed.",
     )
-
-
-def _origin(name: str, file: PypiFile) -> str:
-    return f"pypi:{canonicalize_name(name)}=={file.version}:{file.filename}"
