@@ -7,7 +7,7 @@ its own word: a crash counts once the workspace's laboratory has shown it again,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -261,9 +261,6 @@ class Engines:
     def __init__(self, engines: tuple[Engine, ...]) -> None:
         self._engines = {each.name: each for each in engines}
 
-    def __iter__(self) -> object:
-        return iter(self._engines.values())
-
     def get(self, name: str) -> Engine:
         """The engine of that name. Raises `InvalidError` naming those there are."""
         found = self._engines.get(name)
@@ -283,8 +280,3 @@ def no_options(options: Mapping[str, str], *known: str) -> None:
             f"The engine knows no option {foreign[0][:40]!a}.",
             next_step=f"Use one of: {', '.join(known)}." if known else "Leave it out.",
         )
-
-
-def with_log(searched: Searched, log: str) -> Searched:
-    """The same with the end of `log` as its last words."""
-    return replace(searched, log=log[-LOG_TAIL:])

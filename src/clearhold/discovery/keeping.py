@@ -42,7 +42,7 @@ class CampaignKeeping:
     vault: Vault
 
     def save(self, unit: UnitOfWork, known: Campaign, crashes: tuple[Crash, ...]) -> str | None:
-        """Keep the crashes of a campaign, those kept before only where they changed.
+        """Keep the crashes of a campaign; of those kept before, what is said of them anew.
 
         Returns the artefact of the first that was confirmed.
         """
