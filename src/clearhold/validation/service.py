@@ -197,7 +197,7 @@ class ValidationService:
         examined = self._examine(body, proof)
         with self._sessions.transaction() as unit:
             if not _final(_found(records.of_finding(unit, finding))):
-                self._decide(unit, known, examined, attempt=attempt)
+                self._decide(unit, known, examined, str(body.purl.package), attempt=attempt)
 
     def queue_root_cause(self, finding: FindingId, *, key: str) -> None:
         """Queue the comparison of a reproduced finding with others of its package."""
@@ -292,7 +292,13 @@ class ValidationService:
             )
 
     def _decide(
-        self, unit: UnitOfWork, known: ValidationRecord, examined: Examined, *, attempt: int
+        self,
+        unit: UnitOfWork,
+        known: ValidationRecord,
+        examined: Examined,
+        package: str,
+        *,
+        attempt: int,
     ) -> None:
         verdict = examined.verdict
         evidence = logs = None
@@ -330,7 +336,6 @@ class ValidationService:
         )
         if verdict.confirmed:
             self._findings.index_signature(unit, known.finding, verdict.signature)
-            package = str(self._findings.open_for(unit, known.finding, reader=READER).purl.package)
             trace = _names(examined.facts.get("trace"))
             observed.note_trace(unit, self._vault, known.finding, package, trace)
         elif of_the_machine(verdict.label):
