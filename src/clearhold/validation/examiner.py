@@ -16,7 +16,7 @@ from clearhold.validation.evidence import statement
 from clearhold.validation.examination import Examination, examine
 from clearhold.validation.logs import collect
 from clearhold.validation.matrix import KnownProof, Shown, relations, try_fixes
-from clearhold.validation.recipe import Side
+from clearhold.validation.recipe import Recipe, Side
 from clearhold.validation.releases import published_releases
 from clearhold.validation.reproduce import Run
 from clearhold.validation.verdict import Claim, Verdict, VerdictKind
@@ -99,9 +99,7 @@ class LaboratoryExaminer:
                 "This machine gives no sandbox that is strong enough, so nothing was run.",
                 detail=NO_SANDBOX,
             )
-        recipe = self._laboratory.recipes.find(
-            report.package, version=report.claim.version, targets=(report.target,)
-        )
+        recipe = self._recipe(report)
         if recipe is None or report.target not in recipe.targets:
             what = "package" if recipe is None else "kind of input"
             return Examined.nothing_run(
@@ -143,9 +141,7 @@ class LaboratoryExaminer:
 
         Nothing when there is no recipe or sandbox, or the proof shows nothing any more.
         """
-        recipe = self._laboratory.recipes.find(
-            report.package, version=report.claim.version, targets=(report.target,)
-        )
+        recipe = self._recipe(report)
         if recipe is None or report.target not in recipe.targets or not self._laboratory.confined:
             return Affecting()
         releases, listed_by = published_releases(recipe, self._lists)
@@ -164,6 +160,12 @@ class LaboratoryExaminer:
             recipe, report.target, report.proof, done, listed_by=listed_by
         )
         return Affecting(facts_of_affected(done, listed_by=listed_by), evidence)
+
+    def _recipe(self, report: Report) -> Recipe | None:
+        """The recipe that suits a report best; it may lack its target."""
+        return self._laboratory.recipes.find(
+            report.package, version=report.claim.version, targets=(report.target,)
+        )
 
 
 def facts_of(done: Examination) -> dict[str, Any]:
