@@ -217,7 +217,7 @@ def test_no_campaign_begins_on_an_opted_out_package(
     lab = party_of(PartyKind.LAB)
     lease = claim(hub, lab).lease
     hub.wishes.wish(maintainer, PACKAGE, Wishes(do_not_scan=True))
-    monkeypatch.setattr(hub.discovery._searcher, "targets", lambda _package: ("encode",))  # type: ignore[attr-defined]
+    monkeypatch.setattr(hub.discovery._searcher, "targets", lambda _package, _engine: ("encode",))  # type: ignore[attr-defined]
     with pytest.raises(ConflictError, match="does not want it scanned"):
         hub.discovery.begin(
             lab,
