@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +21,13 @@ from clearhold.kernel.errors import ClearholdError, IntegrityError, InvalidError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Sandbox, Tier
 from clearhold.ports.sources import Sources
 from clearhold.validation import kept_builds
+from clearhold.validation import objects as object_files
 from clearhold.validation.archive import unpack
 from clearhold.validation.recipe import Flavour, Recipe, Side, Source
 from clearhold.validation.shelf import Shelf
 
 _LOG_TAIL = 8_000
+_MOST_MB = 64
 PATCH_REFUSED = 90
 """Exit code of the preparation step when a patch does not apply."""
 
@@ -95,7 +96,8 @@ if [ -e /in/patch ]; then
 fi
 SRC=/work/src WORK=/work/build OUT=/out RECIPE=/recipe
 export SRC WORK OUT RECIPE
-exec /bin/sh "/recipe/$SCRIPT"
+[ -z "$OBJECTS" ] || mkdir "$OBJECTS"
+/bin/sh "/recipe/$SCRIPT"
 """
 
 _PROBE = """\
@@ -320,22 +322,23 @@ class Laboratory:
         trees, source_digest = self.source_tree(recipe, side)
         state = recipe.side(side)
         patch_digest = hashlib.sha256(patch).hexdigest() if patch is not None else ""
-        key = hashlib.sha256(
-            "\n".join(
-                (
-                    "build/1",
-                    recipe.digest,
-                    source_digest,
-                    state.series,
-                    *state.without,
-                    patch_digest,
-                    flavour,
-                    toolchain.digest,
-                    json.dumps(_COMPILERS[flavour], sort_keys=True),
-                    _PREPARE,
-                )
-            ).encode()
-        ).hexdigest()
+
+        def named(patch_digest: str) -> str:
+            inputs = (
+                "build/1",
+                recipe.digest,
+                source_digest,
+                state.series,
+                *state.without,
+                patch_digest,
+                flavour,
+                toolchain.digest,
+                json.dumps(_COMPILERS[flavour], sort_keys=True),
+                _PREPARE,
+            )
+            return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
+
+        key = named(patch_digest)
         place = self._builds / key
         made, cached = kept_builds.kept(place), True
         if made is None:
@@ -344,7 +347,15 @@ class Laboratory:
             with self._alone(f"builds/.{key}.lock"):
                 made = kept_builds.kept(place)  # another may have made it while we waited
                 if made is None:
-                    self._make(recipe, side, flavour, patch=patch, trees=trees, place=place)
+                    self._make(
+                        recipe,
+                        side,
+                        flavour,
+                        patch=patch,
+                        trees=trees,
+                        place=place,
+                        objects=kept_builds.objects(self._builds / named("")),
+                    )
                     made, cached = json.loads((place / "build.json").read_text("utf-8")), False
         return Build(
             key=key,
@@ -370,21 +381,27 @@ class Laboratory:
         patch: bytes | None,
         trees: Mapping[str, Path],
         place: Path,
+        objects: Path | None,
     ) -> None:
         state = recipe.side(side)
         compilers = dict(_COMPILERS[flavour])
         compilers["CXXFLAGS"] = compilers["CFLAGS"]
         compilers.setdefault("LIB_FUZZING_ENGINE", "")
-        files = recipe.mounted
+        files = recipe.mounted | object_files.compilers()
+        shown = {f"/src/{number}": tree for number, tree in enumerate(trees.values())}
         if patch is not None:
             files["/in/patch"] = patch
+            if objects is not None:
+                shown[object_files.PLACE] = objects
         outcome = self._builders.run(
             Job(
-                argv=("/bin/sh", "-c", _PREPARE),
-                trees={f"/src/{number}": tree for number, tree in enumerate(trees.values())},
+                argv=("/bin/sh", "-c", _PREPARE + object_files.KEEP),
+                trees=shown,
                 files=files,
                 env={
                     **compilers,
+                    "PATH": object_files.SEARCH,
+                    "OBJECTS": "/work/objects" if patch is None else "",
                     "FLAVOUR": flavour,
                     "LAYOUT": " ".join(
                         f"{number}={into or '.'}" for number, into in enumerate(trees)
@@ -401,13 +418,14 @@ class Laboratory:
                     cpu_s=recipe.limits.build_s * 2,
                     memory_mb=recipe.limits.build_memory_mb,
                     processes=64,
-                    scratch_mb=recipe.limits.scratch_mb,
-                    artefacts_mb=64,
+                    scratch_mb=recipe.limits.scratch_mb + object_files.MOST_MB,
+                    artefacts_mb=_MOST_MB + object_files.MOST_MB,
                 ),
             ),
             least=self._least,
         )
-        if outcome.exit_code != 0 or not outcome.artefacts:
+        made, kept = object_files.apart(outcome.artefacts)
+        if outcome.exit_code != 0 or not made:
             log = outcome.stderr.decode("utf-8", "replace")[-_LOG_TAIL:]
             at_patch = patch is not None and outcome.exit_code == PATCH_REFUSED
             raise BuildFailedError(
@@ -422,19 +440,7 @@ class Laboratory:
             )
         with tempfile.TemporaryDirectory(prefix=".making-", dir=self._builds) as scratch:
             base = Path(scratch) / "build"
-            for path, content in outcome.artefacts.items():
-                file = base / "out" / path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content)
-                file.chmod(0o755)
-            for directory, _, _ in os.walk(base):
-                Path(directory).chmod(0o755)
-            (base / "build.json").write_text(
-                json.dumps(
-                    {"digest": kept_builds.digest(outcome.artefacts), "wall_s": outcome.wall_s}
-                ),
-                encoding="utf-8",
-            )
+            kept_builds.write(base, made, objects=kept, wall_s=outcome.wall_s)
             kept_builds.put(base, place)
 
     def _probe(self) -> Toolchain:

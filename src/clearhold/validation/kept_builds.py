@@ -1,6 +1,7 @@
 """Finished builds as they lie in a cache that threads and processes share.
 
-A build is a directory with `build.json`, which holds the digest of the files beside it in `out`. It
+A build is a directory with `build.json`, which holds the digest of the files beside it in `out`, and
+of the object files in `objects` that builds of the same side with a fix may take. It
 appears under its name whole, is used only while its files are what that digest says, and is never
 taken away from those who use it.
 """
@@ -48,6 +49,34 @@ def kept(place: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError):
         return None
     return made if whole else None
+
+
+def objects(place: Path) -> Path | None:
+    """The directory of the object files of a build; None when it keeps none, or they were altered."""
+    made, directory = kept(place), place / "objects"
+    if made is None or not made["objects"] or digest(files(directory)) != made["objects"]:
+        return None
+    return directory
+
+
+def write(
+    base: Path, made: Mapping[str, bytes], *, objects: Mapping[str, bytes], wall_s: float
+) -> None:
+    """Write a build of these files, readable by all, in a directory that is not there yet."""
+    for below, content in (("out", made), ("objects", objects)):
+        for path, data in content.items():
+            file = base / below / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            file.chmod(0o755)
+    for directory, _, _ in os.walk(base):
+        Path(directory).chmod(0o755)
+    told = {
+        "digest": digest(made),
+        "objects": digest(objects) if objects else "",
+        "wall_s": wall_s,
+    }
+    (base / "build.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def put(fresh: Path, place: Path) -> None:
