@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from clearhold.delivery.cli.main import app
-from clearhold.demo.command import demo
+from clearhold.delivery.cli.main import COMMANDS, app
 
-app.command("demo")(demo)
+COMMANDS["demo"] = "clearhold.demo.command:demo"
 
 
 def main() -> None:

@@ -1,25 +1,18 @@
-"""`clearhold finding known`: ask whether a flaw is known; and what the holders of its key run."""
+"""`clearhold finding known`: ask whether a flaw is known."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Any, Final
 
 import typer
-import uvicorn
 
-from clearhold.assembly import open_hub
 from clearhold.delivery.asking import privately
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
-from clearhold.delivery.http.second_key import MOST_A_DAY, make_second_app
-from clearhold.findings.known.keys import KeyHalf
 from clearhold.findings.known.signatures import Public, Signature, derive, room_of
 from clearhold.findings.known.tokens import LARGEST
-from clearhold.kernel.errors import InvalidError, UnavailableError
+from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.purl import Purl
-from clearhold.settings import from_environment
 from clearhold.validation.crash import parse_report, top_functions
 
 _PACKAGE = typer.Option(..., help="The package, such as pkg:pypi/ujson.")
@@ -30,11 +23,6 @@ _DIGEST = typer.Option("", help="The digest of the public keys that you expect."
 _CLAIM = typer.Option(False, "--claim", help="On a hit, ask the hub since when it is known.")
 _OFFLINE = typer.Option(False, "--offline", help="Only say what would be asked; send nothing.")
 _LARGEST_TRACE: Final = 1 << 20
-
-admin = typer.Typer(
-    help="The key by which parties ask whether a flaw is known.", no_args_is_help=True
-)
-half = typer.Typer(help="For who holds the second half of that key.", no_args_is_help=True)
 
 
 @told
@@ -103,59 +91,3 @@ def _read(file: Path, most: int) -> bytes:
         raise InvalidError(
             f"A file cannot be read: {error.strerror}.", next_step="Check its name and rights."
         ) from error
-
-
-@admin.command("rotate")
-@told
-def rotate(*, as_json: bool = JsonOption) -> None:
-    """Begin an epoch with new keys: every reproduced finding is indexed anew."""
-    with open_hub(from_environment(), work=False) as opened:
-
-        def progress(done: int, every: int) -> None:
-            if not as_json and done % 100 == 0:
-                typer.echo(f"{done} of {every} findings indexed", err=True)
-
-        epoch = opened.known.rotate(by="service:admin", told=progress)
-        show({"epoch": epoch}, as_json=as_json)
-
-
-@half.command("make")
-@told
-def make(file: Path, *, as_json: bool = JsonOption) -> None:
-    """Make a half of the key and a token for the hub, in a new file of mode 0600."""
-    token = secrets.token_urlsafe(32)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise InvalidError(
-            f"The file cannot be made: {error.strerror}.", next_step="Name a new file."
-        ) from error
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(f"{secrets.token_hex(32)}\n{token}\n")
-    show({"file": str(file), "token": token}, as_json=as_json)
-
-
-@half.command("serve")
-@told
-def serve(
-    file: Path,
-    host: str = "127.0.0.1",
-    port: int = 4410,
-    most_a_day: int = MOST_A_DAY,
-) -> None:
-    """Answer for a half of the key; put a proxy with TLS before it."""
-    try:
-        if file.stat().st_mode & 0o077:
-            raise UnavailableError(
-                "The half of the key can be read by other users of this machine.",
-                next_step=f"Run: chmod 600 {file}",
-            )
-        root, token = file.read_text().split()
-        app = make_second_app(KeyHalf(bytes.fromhex(root)), token=token, most_a_day=most_a_day)
-    except (OSError, ValueError) as error:
-        raise UnavailableError(
-            "The half of the key cannot be read.",
-            next_step="Make one with `clearhold admin known-half make`.",
-        ) from error
-    typer.echo(f"Serving half of the key at http://{host}:{port}")
-    uvicorn.run(app, host=host, port=port, log_level="warning")

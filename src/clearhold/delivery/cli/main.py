@@ -1,112 +1,90 @@
-"""The `clearhold` command: one group per module, and the hub's own commands."""
+"""The `clearhold` command: one group per module, and the hub's own commands.
+
+A command's module is imported when the command is called: all of them together take seconds.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import MutableMapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from clearhold.assembly import open_hub
-from clearhold.delivery.cli import (
-    account,
-    advisory,
-    agent,
-    agreement,
-    approval,
-    bridge,
-    case,
-    catalogue,
-    discover,
-    doctor,
-    finding,
-    inventory,
-    keys,
-    known,
-    ledger,
-    party,
-    passport_keys,
-    patch,
-    recipe,
-    remediation,
-    scan,
-    scan_live,
-    serving,
-    validate,
-)
-from clearhold.delivery.cli.output import JsonOption, show, told
-from clearhold.settings import from_environment
+_HERE = "clearhold.delivery.cli"
+COMMANDS = {
+    "account": f"{_HERE}.account:app",
+    "party": f"{_HERE}.party:app",
+    "agreement": f"{_HERE}.agreement:app",
+    "approval": f"{_HERE}.approval:app",
+    "catalogue": f"{_HERE}.catalogue:app",
+    "scan": f"{_HERE}.scan:app",
+    "finding": f"{_HERE}.finding:app",
+    "validate": f"{_HERE}.validate:app",
+    "discover": f"{_HERE}.discover:app",
+    "recipe": f"{_HERE}.recipe:app",
+    "case": f"{_HERE}.case:app",
+    "patch": f"{_HERE}.patch:app",
+    "advisory": f"{_HERE}.advisory:app",
+    "inventory": f"{_HERE}.inventory:app",
+    "remediate": f"{_HERE}.remediation:app",
+    "agent": f"{_HERE}.agent:app",
+    "ledger": f"{_HERE}.ledger:app",
+    "admin": f"{_HERE}.admin:app",
+    "serve": f"{_HERE}.serving:serve",
+    "worker": f"{_HERE}.serving:worker",
+    "mcp": f"{_HERE}.bridge:bridge",
+    "doctor": f"{_HERE}.doctor:doctor",
+}
+"""Each command by its word: the module and in it the group or the function."""
+
+
+class _Group(TyperGroup):
+    """The commands of `COMMANDS`, each made when it is asked for."""
+
+    @property
+    def commands(self) -> MutableMapping[str, Any]:
+        """All of them, made."""
+        return {name: self._made(name) for name in COMMANDS}
+
+    @commands.setter
+    def commands(self, value: MutableMapping[str, Any]) -> None:
+        self._known = dict(value)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        return self._made(cmd_name) if cmd_name in COMMANDS else None
+
+    def _made(self, name: str) -> Any:
+        if name not in self._known:
+            module, _, attribute = COMMANDS[name].partition(":")
+            self._known[name] = _command(getattr(import_module(module), attribute), name)
+        return self._known[name]
+
+
+def _command(found: Any, name: str) -> Any:
+    if isinstance(found, typer.Typer):
+        made = typer.main.get_command(found)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        made = typer.main.get_command(alone)
+    made.name = name
+    return made
+
 
 app = typer.Typer(
+    cls=_Group,
     help="Clearhold, an AI cybersecurity clearinghouse.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-admin = typer.Typer(help="For whoever runs the hub, on its own machine.", no_args_is_help=True)
-app.add_typer(account.app, name="account")
-app.add_typer(party.app, name="party")
-app.add_typer(agreement.app, name="agreement")
-app.add_typer(approval.app, name="approval")
-app.add_typer(catalogue.app, name="catalogue")
-app.add_typer(scan.app, name="scan")
-scan.app.add_typer(scan_live.authorisation, name="authorisation")
-scan.app.add_typer(scan_live.live, name="live")
-scan.app.add_typer(scan_live.passport, name="passport")
-app.add_typer(finding.app, name="finding")
-app.add_typer(validate.app, name="validate")
-app.add_typer(discover.app, name="discover")
-app.add_typer(recipe.app, name="recipe")
-app.add_typer(case.app, name="case")
-app.add_typer(patch.app, name="patch")
-app.add_typer(advisory.app, name="advisory")
-app.add_typer(inventory.app, name="inventory")
-app.add_typer(remediation.app, name="remediate")
-app.add_typer(agent.app, name="agent")
-app.add_typer(ledger.app, name="ledger")
-admin.add_typer(keys.app, name="keys")
-admin.add_typer(passport_keys.app, name="passport-keys")
-admin.add_typer(known.admin, name="known")
-admin.add_typer(known.half, name="known-half")
-app.add_typer(admin, name="admin")
-app.command("serve")(serving.serve)
-app.command("worker")(serving.worker)
-app.command("mcp")(bridge.bridge)
-app.command("doctor")(doctor.doctor)
 
 
-@admin.command()
-@told
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    with open_hub(from_environment(), work=False):
-        typer.echo("The database has the newest schema.")
-
-
-@admin.command("found")
-@told
-def found(
-    handle: str,
-    name: str,
-    person: str = "First coordinator",
-    days: int = 30,
-    *,
-    recover: bool = typer.Option(False, "--recover", help="End all they signed in with before."),
-    as_json: bool = JsonOption,
-) -> None:
-    """Register the hub's coordinator and a person of it, with a token and an enrolment."""
-    with open_hub(from_environment(), work=False) as hub:
-        if recover:
-            hub.party_sign_in.recover_coordinator(handle, person)
-        coordinator, issued = hub.parties.found_hub(
-            handle=handle, name=name, person=person, life=timedelta(days=days)
-        )
-        enrolment = hub.party_sign_in.enrol_coordinator(handle, person)
-        show(
-            {
-                "party": coordinator.id,
-                "handle": coordinator.handle,
-                "token": issued.secret,
-                "enrolment": enrolment.secret,
-            },
-            as_json=as_json,
-        )
+@app.callback()
+def _main() -> None:
+    """Make the application a group, though no command is registered before it is asked for."""

@@ -7,11 +7,14 @@ import uuid
 import typer
 
 from clearhold.catalogue.model import Technique
-from clearhold.delivery.cli import scan_coverage
+from clearhold.delivery.cli import scan_coverage, scan_live
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.scanning.model import Depth, Mode, StopReason
 
 app = typer.Typer(help="Claim, keep and release scan leases.", no_args_is_help=True)
+app.add_typer(scan_live.authorisation, name="authorisation")
+app.add_typer(scan_live.live, name="live")
+app.add_typer(scan_live.passport, name="passport")
 
 _EXACT = typer.Option(None, "--version", help="One version; leave out for a range.")
 _START = typer.Option("0", "--from", help="The first version of a range.")
