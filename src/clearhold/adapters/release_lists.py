@@ -57,15 +57,6 @@ def of_pypi(name: str) -> list[PypiFile]:
     return list(found.values())
 
 
-def of_debian(name: str, cache: Path) -> tuple[str, tuple[str, ...]]:
-    """The newest version of a Debian source package and the origins of its archives."""
-    version, files = DebianFetcher(cache / "apt").newest(name)
-    if not files:
-        raise _unknown(name)
-    archives = sorted(each for each in files if re.search(r"\.tar\.\w+$", each))
-    return version, tuple(f"debian:{name}={version}:{each}" for each in archives)
-
-
 class RegistryReleases:
     """`ports.releases.ReleaseLists` from the registries of this machine.
 

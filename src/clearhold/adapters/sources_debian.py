@@ -70,19 +70,6 @@ class DebianFetcher:
         shutil.copyfile(arrived, target)
         shutil.rmtree(download, ignore_errors=True)
 
-    def newest(self, source: str) -> tuple[str, tuple[str, ...]]:
-        """The newest version of a source package and its file names.
-
-        Both are empty when no configured archive has one. Raises as `fetch` does.
-        """
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", source) or shutil.which("apt-get") is None:
-            return "", ()
-        self._apt("update")
-        printed = self._apt("--print-uris", "source", source, check=False)
-        names = re.findall(r"^'[^']+' (\S+) \d+", printed, flags=re.MULTILINE)
-        described = next((name for name in names if name.endswith(".dsc")), "")
-        return described.removesuffix(".dsc").partition("_")[2], tuple(names) if described else ()
-
     def versions(self, source: str) -> dict[str, tuple[str, ...]]:
         """The versions of a source package in the configured archives, with their file names.
 

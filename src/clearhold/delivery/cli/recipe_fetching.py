@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 from clearhold.adapters.origins import all_origins
@@ -17,6 +18,7 @@ class Fetched:
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self.cache = settings.cache_directory
+        self.cache.mkdir(parents=True, exist_ok=True)
         self._origins = all_origins(self.cache)
         self._scratch = scratch
         self._number = 0
@@ -26,6 +28,9 @@ class Fetched:
         self._number += 1
         file = self._scratch / f"archive-{self._number}"
         kind, _, locator = origin.partition(":")
-        self._origins[kind].fetch(locator, file, size_cap=DEFAULT_SIZE_CAP)
+        with (self.cache / "fetching.lock").open("w") as held:
+            # Package managers lock what they work in, and laboratories fetch there too.
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self._origins[kind].fetch(locator, file, size_cap=DEFAULT_SIZE_CAP)
         digest = file_sha256(file)
         return Pinned(origin, digest, into), unpack(file, digest, self._scratch / "trees")

@@ -24,7 +24,7 @@ from clearhold.settings import from_environment
 from clearhold.validation import drafting
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.drafting import Draft, Drafted, Parts, native, scripted
-from clearhold.validation.drafting.trial import best_of, tried
+from clearhold.validation.drafting.trial import PATIENCE_S, best_of, built_one_way, tried
 from clearhold.validation.examination import examine
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Recipe, Side, parse
@@ -86,10 +86,23 @@ def new(
     with tempfile.TemporaryDirectory() as scratch:
         fetched = Fetched(settings, Path(scratch))
         if purl.type == "deb":
-            sides, tree, words = sides_of_debian(fetched, purl, cve)
-            flaw = replace(flaw, words=f"{flaw.words}\n{words}")
+            found = sides_of_debian(fetched, purl, cve, vulnerable=vulnerable, fixed=fixed)
+            sides = found.sides
+            flaw = replace(flaw, words=f"{flaw.words}\n{found.words}")
             oracle = drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type)
-            parts = native.parts(purl.name, tree, oracle=oracle)
+            parts = native.parts(purl.name, found.tree, oracle=oracle)
+            if build and content is not None:
+                words = f"{flaw.words}\n{found.changes}"
+                made = _recipe_of(purl, cve, flaw, sides)
+                offers = native.offered(
+                    purl.name,
+                    sides["vulnerable"].version,
+                    found.tree,
+                    oracle=oracle,
+                    words=words,
+                    proof=content,
+                )
+                parts = built_one_way(laboratory, made, offers, otherwise=parts)
         else:
             oracle = drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type)
             releases = Releases(fetched, purl, cve, laboratory.toolchain())
@@ -149,6 +162,9 @@ def _proved(
     if best is None:
         return parts, {"verdict": "not_validated(no_recipe)", "ways_tried": {}}
     kept = parts.only(best.target)
+    if not best.telling and len(trials) < len(parts.targets):
+        left = len(parts.targets) - len(trials)
+        kept.missing.append(f"{left} more ways were not tried within {PATIENCE_S:.0f} seconds")
     recipe = parse("draft", drafted(kept).files)
     done = examine(laboratory, recipe, target=best.target, proof=proof)
     return kept, {

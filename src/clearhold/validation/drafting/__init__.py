@@ -5,7 +5,14 @@ proof. With a proof, what it goes to is found by trying; without one, what only 
 marked with `EDIT`.
 """
 
-from clearhold.validation.drafting.debian import patches_of, version_before, words_of
+from clearhold.validation.drafting.debian import (
+    around_the_entry,
+    entries_of,
+    patches_of,
+    place_of,
+    version_before,
+    words_of,
+)
 from clearhold.validation.drafting.draft import (
     FLAVOURS,
     MARK,
@@ -14,6 +21,7 @@ from clearhold.validation.drafting.draft import (
     DraftedTarget,
     Parts,
     Pinned,
+    text_of,
 )
 from clearhold.validation.drafting.flaw import around_the_fix, fixed_by_changelog, oracle_for
 from clearhold.validation.drafting.writing import write
@@ -26,10 +34,14 @@ __all__ = [
     "DraftedTarget",
     "Parts",
     "Pinned",
+    "around_the_entry",
     "around_the_fix",
+    "entries_of",
     "fixed_by_changelog",
     "oracle_for",
     "patches_of",
+    "place_of",
+    "text_of",
     "version_before",
     "words_of",
     "write",

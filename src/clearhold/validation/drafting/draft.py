@@ -59,7 +59,8 @@ class Parts:
     """What one kind of package gives to a draft: its script, drivers, targets, and what is left.
 
     `files` are drivers and the like by name, `drivers` shared ones, `needs` commands of the build
-    beyond compilers.
+    beyond compilers, `build_s` the seconds that it may take. `scripts` are those that make one target
+    alone, where `script` is for trying all of them.
     """
 
     script: bytes
@@ -68,13 +69,18 @@ class Parts:
     drivers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     missing: list[str] = field(default_factory=list)
+    scripts: dict[str, bytes] = field(default_factory=dict)
+    build_s: int = 120
 
     def only(self, target: str) -> Parts:
         """The same with one target alone."""
-        others = {file for each in self.targets if each.name != target for file in each.files}
+        kept = [each for each in self.targets if each.name == target]
+        own = {file for each in kept for file in each.files}
+        others = {file for each in self.targets for file in each.files} - own
         return replace(
             self,
-            targets=[each for each in self.targets if each.name == target],
+            script=self.scripts.get(target, self.script),
+            targets=kept,
             files={name: content for name, content in self.files.items() if name not in others},
         )
 

@@ -1,24 +1,27 @@
-"""The parts of a draft for a package in C: a script that compiles it and a driver in C."""
+"""The parts of a draft for a package in C or C++: a script that compiles it and its drivers.
+
+With a proof, what it goes to is found by trying: first the project's own fuzz harnesses, then what
+its headers declare to take a text, a buffer or a file.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from clearhold.validation.drafting import native_build, native_drivers, proofs
 from clearhold.validation.drafting.draft import (
     FLAVOURS,
     MARK,
     DraftedTarget,
     Parts,
     quoted,
-    text_of,
 )
 
 _MOST_UNITS: Final = 60
-_NOT_BUILT: Final = re.compile(
-    r"(?:^|/)(?:tests?|examples?|bench\w*|fuzz\w*|docs?|tools?|perf|demo|contrib|win32|verify|\.\w+)/"
-)
+_BUILD_S: Final = 600
+_SEEN_BY_ADDRESS: Final = ("address", "leak", "assertion")
 
 
 def parts(name: str, tree: Path, *, oracle: str) -> Parts:
@@ -39,19 +42,44 @@ def parts(name: str, tree: Path, *, oracle: str) -> Parts:
     return Parts(script, [target], {"main.c": _driver(name, tree).encode()}, missing=missing)
 
 
+def offered(
+    name: str, version: str, tree: Path, *, oracle: str, words: str, proof: bytes
+) -> Iterator[tuple[str, Parts]]:
+    """For each way of building, its name and parts with a target for each way of giving the proof.
+
+    `words` are the record's and the fix's: a function that they name comes first.
+    """
+    drivers = [*native_drivers.harnesses(tree), *native_drivers.calls(name, tree, words)]
+    benign = proofs.benign(proofs.read(proof))
+    for way in native_build.ways(tree, version) if drivers else ():
+        made = Parts(way.tried(drivers), [], needs=way.needs, build_s=_BUILD_S)
+        for judge in dict.fromkeys((oracle, *_SEEN_BY_ADDRESS)):
+            for driver in drivers:
+                target = f"{driver.name}-{judge}"
+                made.targets.append(
+                    DraftedTarget(
+                        target,
+                        driver.summary,
+                        (f"/build/{driver.name}", "/in/proof"),
+                        judge,
+                        FLAVOURS.get(judge, "plain"),
+                        benign,
+                        files=tuple(driver.files),
+                    )
+                )
+                made.files |= driver.files
+                made.scripts[target] = way.kept(driver)
+        yield way.name, made
+
+
 def _build(missing: list[str], tree: Path) -> bytes:
     head = "#!/bin/sh\nset -eu\n"
-    units = [
-        path.relative_to(tree).as_posix()
-        for path in sorted(tree.rglob("*.c"))
-        if not _NOT_BUILT.search(path.relative_to(tree).as_posix())
-        and not re.search(r"(?m)^[^\s/*#].*\bmain\s*\(", text_of(path))
-    ]
+    units = [each for each in native_build.units_of(tree) if each.endswith(".c")]
     if len(units) > _MOST_UNITS or not units:
         missing.append(f"build.sh: {len(units)} C files were found; build them as the project does")
     found = sorted({path.parent for path in tree.rglob("*.h")})
     places = [each.relative_to(tree).as_posix() or "." for each in found]
-    listed = [each for each in places if not _NOT_BUILT.search(f"{each}/")]
+    listed = [each for each in places if not native_build.NOT_BUILT.search(f"{each}/")]
     includes = " ".join(f"-I{quoted(each)}" for each in dict.fromkeys((".", *listed[:20])))
     missing += [
         f"build.sh: make {each.relative_to(tree).as_posix()} a header"

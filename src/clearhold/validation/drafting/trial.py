@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from clearhold.validation.builder import Build, Laboratory
+from clearhold.validation.builder import Build, BuildFailedError, Laboratory
+from clearhold.validation.drafting.draft import Parts
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Recipe, Side
 from clearhold.validation.reproduce import Run, reproduce
 
-_AT_ONCE: Final = 12
+PATIENCE_S: Final = 300.0
+"""For how long targets are tried, in seconds of wall time, unless one told the sides apart before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,34 @@ class Trial:
         )
 
 
+def built_one_way(
+    laboratory: Laboratory,
+    made: Callable[[Parts], Recipe],
+    offers: Iterable[tuple[str, Parts]],
+    *,
+    otherwise: Parts,
+) -> Parts:
+    """The first of the named offers that both sides are built of, else `otherwise` and why not.
+
+    An offer whose commands this machine lacks is passed over. Raises what a sandbox that cannot
+    build at all raises.
+    """
+    problems = []
+    for name, parts in offers:
+        recipe = made(parts)
+        try:
+            for side in (Side.VULNERABLE, Side.FIXED):
+                for flavour in dict.fromkeys(each.flavour for each in recipe.targets.values()):
+                    laboratory.build(recipe, side, flavour=flavour)
+        except BuildFailedError as error:
+            last = error.log.strip().splitlines()[-1:] or [error.message]
+            problems.append(f"building by {name} fails: {last[0][:200]}")
+            continue
+        return parts
+    otherwise.missing += problems or ["nothing was found that a proof could be given to"]
+    return otherwise
+
+
 def best_of(trials: Sequence[Trial]) -> Trial | None:
     """The trial that shows most: telling, else a violation on both sides, else the first."""
     return min(
@@ -49,22 +80,33 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
 
 
 def tried(
-    laboratory: Laboratory, recipe: Recipe, proof: bytes, targets: Sequence[str], *, most: int = 1
+    laboratory: Laboratory,
+    recipe: Recipe,
+    proof: bytes,
+    targets: Sequence[str],
+    *,
+    most: int = 1,
+    patience_s: float = PATIENCE_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Trial]:
     """Trials of the targets in their order, until `most` of them tell the sides apart.
 
-    Raises what builds and the sandbox raise. One run is a trial, no verdict.
+    None is begun after `patience_s` by `clock`, in seconds, but the first few always are. Raises
+    what builds and the sandbox raise. One run is a trial, no verdict.
     """
-    made: list[Trial] = []
-    for start in range(0, len(targets), _AT_ONCE):
-        with ThreadPoolExecutor(max_workers=laboratory.workers) as pool:
-            made += pool.map(
-                lambda name: _tried(laboratory, recipe, proof, name),
-                targets[start : start + _AT_ONCE],
-            )
-        if sum(each.telling for each in made) >= most:
-            break
-    return made
+    until = clock() + patience_s
+    telling: list[str] = []
+
+    def one(place: int) -> Trial | None:
+        if len(telling) >= most or (place >= laboratory.workers and clock() >= until):
+            return None
+        made = _tried(laboratory, recipe, proof, targets[place])
+        if made.telling:
+            telling.append(made.target)
+        return made
+
+    with ThreadPoolExecutor(max_workers=laboratory.workers) as pool:
+        return [each for each in pool.map(one, range(len(targets))) if each is not None]
 
 
 def _tried(laboratory: Laboratory, recipe: Recipe, proof: bytes, name: str) -> Trial:

@@ -26,7 +26,7 @@ def write(
         lines += _target(target, control, cve)
         draft.files[control] = target.benign
     lines += ["protected: [test/, tests/, debian/]"]
-    lines += ["limits: {build_s: 120, run_s: 10, memory_mb: 1024}"]
+    lines += [f"limits: {{build_s: {parts.build_s}, run_s: 10, memory_mb: 1024}}"]
     draft.files["recipe.yaml"] = ("\n".join(lines) + "\n").encode()
     draft.files["build.sh"] = parts.script
     draft.files |= parts.files
@@ -50,6 +50,8 @@ def _sides(sides: Mapping[str, Drafted]) -> list[str]:
 def _build(parts: Parts) -> list[str]:
     flavours = dict.fromkeys(target.flavour for target in parts.targets)
     flavours = flavours or {"plain": None}
+    if any(target.oracle == "exhaustion" for target in parts.targets):
+        flavours |= {"plain": None}
     lines = ["build:", "  script: build.sh", f"  flavours: [{', '.join(flavours)}]"]
     return [*lines, *([f"  needs: [{', '.join(parts.needs)}]"] if parts.needs else [])]
 

@@ -1,0 +1,343 @@
+"""Drivers of a native package: its own fuzz harnesses first, then what its headers declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from clearhold.validation.drafting.draft import quoted, text_of
+
+STANDALONE: Final = "standalone.c"
+_MOST_HARNESSES: Final = 12
+_MOST_CALLS: Final = 10
+_MOST_HEADERS: Final = 60
+_ENTRY: Final = re.compile(r"\bLLVMFuzzerTestOneInput\s*\(")
+_DECLARED: Final = re.compile(
+    r"(?:^|[;}])\s*((?:[A-Za-z_]\w*[\s*]+)+?)(\w+)\s*\(([^(){};]*)\)\s*(?:[A-Z_]\w*(?:\([^()]*\))?\s*)*(?=;)"
+)
+_LIKELY: Final = re.compile(
+    r"parse|load|decode|read|open|from|scan|compile|import|deserial|unserial|unpack|extract|convert|"
+    r"render|string|buffer|mem(?:ory)?|data|process|identify|inspect",
+    re.IGNORECASE,
+)
+_UNLIKELY: Final = re.compile(
+    r"str(?:n?cmp|n?casecmp|dup|len)|^(?:is|has)_|_(?:is|has|set|add|put|print|log|error|find|remove|"
+    r"delete|free|write|save|register|insert|append|compare|equals?|get|dump|encode)(?:_|$)|"
+    r"Set|Add|Print|Write|Save|Find|Replace|Has[A-Z]|Is[A-Z]|Error|Log|Dump|Encode|Delete|Create"
+)
+_RELEASES: Final = re.compile(
+    r"free|delete|destroy|close|unref|release|dispose|cleanup", re.IGNORECASE
+)
+_MAKES: Final = re.compile(r"create|new|init|alloc|open", re.IGNORECASE)
+
+_HARNESS_MAIN: Final = """\
+/* Gives the proof to the project's own fuzz harness. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAXIMUM (4 * 1024 * 1024)
+#define UNUSABLE_PROOF 65
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+__attribute__((weak)) int LLVMFuzzerInitialize(int *count, char ***arguments);
+
+int main(int count, char **arguments) {
+  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
+  static uint8_t given[MAXIMUM + 1];
+  if (file == NULL) return UNUSABLE_PROOF;
+  size_t length = fread(given, 1, sizeof given, file);
+  fclose(file);
+  if (length > MAXIMUM) return UNUSABLE_PROOF;
+  if (LLVMFuzzerInitialize != NULL) LLVMFuzzerInitialize(&count, &arguments);
+  /* Exactly as large as the proof, so that a read beyond it is seen. */
+  uint8_t *data = malloc(length ? length : 1);
+  if (data == NULL) return 1;
+  memcpy(data, given, length);
+  LLVMFuzzerTestOneInput(data, length);
+  free(data);
+  return 0;
+}
+"""
+_CALL_MAIN: Final = """\
+/* Gives the proof to {function}(). */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "{header}"
+
+#define MAXIMUM (4 * 1024 * 1024)
+#define UNUSABLE_PROOF 65
+
+int main(int count, char **arguments) {{
+  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
+  static char given[MAXIMUM + 1];
+  if (file == NULL) return UNUSABLE_PROOF;
+  size_t length = fread(given, 1, sizeof given, file);
+{file}  if (length > MAXIMUM) return UNUSABLE_PROOF;
+  /* Exactly as large as the proof, so that a read beyond it is seen. */
+  char *text = malloc(length{more});
+  if (text == NULL) return 1;
+  memcpy(text, given, length);
+{ended}{before}  {call};
+{after}  free(text);
+  return 0;
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A program that gives the project a proof.
+
+    `sources` are words of a shell script, `files` what the recipe holds of them.
+    """
+
+    name: str
+    summary: str
+    sources: tuple[str, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A function as a header declares it: parameters are pairs of type and name."""
+
+    result: str
+    name: str
+    parameters: tuple[tuple[str, str], ...]
+    header: str
+
+
+def harnesses(tree: Path) -> list[Driver]:
+    """The fuzz harnesses that the project has of its own."""
+    found = []
+    for path in sorted(tree.rglob("*")):
+        if path.suffix not in {".c", ".cc", ".cpp", ".cxx"} or not _ENTRY.search(text_of(path)):
+            continue
+        inside = path.relative_to(tree).as_posix()
+        name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+        found.append(
+            Driver(
+                f"fuzz-{name}",
+                f"the proof goes to the project's fuzz harness {path.name}",
+                (f'"$SRC"/{quoted(inside)}', f'"$RECIPE/{STANDALONE}"'),
+                {STANDALONE: _HARNESS_MAIN.encode()},
+            )
+        )
+    return found[:_MOST_HARNESSES]
+
+
+def calls(name: str, tree: Path, words: str) -> list[Driver]:
+    """Drivers that call what public headers declare to take a text, a buffer, a file or its name.
+
+    `words` is what the fix and the record say; a function they name is the likelier one.
+    """
+    functions = list(_declared(name, tree))
+    ranked = []
+    for place, function in enumerate(functions):
+        text = _call(function, functions)
+        if text is None:
+            continue
+        score = 2 * bool(_LIKELY.search(function.name)) - 3 * bool(_UNLIKELY.search(function.name))
+        score += 4 * bool(re.search(rf"\b{re.escape(function.name)}\b", words))
+        ranked.append((-score, place, function, text))
+    drivers: dict[str, Driver] = {}
+    for negative, _, function, text in sorted(ranked, key=lambda each: each[:2]):
+        if negative > 0 or function.name in drivers:
+            continue
+        file = f"{function.name}.c"
+        drivers[function.name] = Driver(
+            re.sub(r"[^a-z0-9]+", "-", function.name.lower()).strip("-"),
+            f"the proof goes to {function.name}()",
+            (f'"$RECIPE/{file}"',),
+            {file: text.encode()},
+        )
+    return list(drivers.values())[:_MOST_CALLS]
+
+
+def compiling(driver: Driver) -> str:
+    """The line of a script that compiles a driver by its function `drive`."""
+    return f"drive {driver.name} {' '.join(driver.sources)}"
+
+
+def _declared(name: str, tree: Path) -> Iterator[_Function]:
+    """Functions that public headers declare, of the header named like the package first."""
+    plain = name.lower().removeprefix("lib")
+    headers = [
+        path
+        for path in sorted(tree.rglob("*.h"))
+        if not re.search(
+            r"(?:^|/)(?:tests?|examples?|debian|win32|fuzz\w*|contrib|docs?|\.\w+)/|internal|private|config",
+            path.relative_to(tree).as_posix(),
+        )
+    ]
+    headers.sort(
+        key=lambda path: (
+            path.stem.lower().removeprefix("lib") != plain,
+            "include" not in path.parts,
+            plain not in path.stem.lower(),
+        )
+    )
+    for path in headers[:_MOST_HEADERS]:
+        parts = path.relative_to(tree).parts
+        under = parts[parts.index("include") + 1 :] if "include" in parts else parts[-1:]
+        yield from _functions(text_of(path), "/".join(under))
+
+
+def _functions(text: str, header: str) -> Iterator[_Function]:
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
+    text = re.sub(r"(?m)^\s*#(?:[^\n\\]|\\\n|\\.)*$", "", text)
+    text = re.sub(r'extern\s*"C"\s*\{?', ";", text)
+    # An export macro around the type, or one that stands before it.
+    text = re.sub(r"\b[A-Z][A-Z0-9_]*\s*\(([^()]*)\)\s+(?=\w+\s*\()", r"\1 ", text)
+    text = re.sub(r"\b(\w+)\s+OF\(\((.*?)\)\)", r"\1(\2)", text, flags=re.DOTALL)
+    text = re.sub(r"\(\s*(\w+)\s*\)\s*\(", r"\1(", text)
+    for found in _DECLARED.finditer(text):
+        words = [
+            each
+            for each in re.findall(r"\w+|\*", found[1])
+            if each not in {"extern", "static", "inline", "__inline", "ZEXTERN", "ZEXPORT"}
+        ]
+        words = [
+            each
+            for each in words
+            if not re.fullmatch(
+                r"[A-Z0-9_]*(?:API|EXPORT|PUBLIC|FUN|EXTERN|CALL|DECL\w*|FUNC)[A-Z0-9_]*", each
+            )
+        ]
+        if not words or words[0] in {"return", "typedef", "else", "define"}:
+            continue
+        parameters = tuple(
+            _parameter(each) for each in found[3].split(",") if each.strip() not in {"", "void"}
+        )
+        yield _Function(" ".join(words), found[2], parameters, header)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    words = re.findall(r"\w+|\*|\[|\.\.\.", text)
+    if len(words) > 1 and re.fullmatch(r"\w+", words[-1]) and words[-2:-1] != ["const"]:
+        basic = {"int", "char", "long", "short", "unsigned", "double", "float", "void", "size_t"}
+        if words[-1] not in basic:
+            return " ".join(words[:-1]), words[-1]
+    return " ".join(words), ""
+
+
+def _is_length(kind: str) -> bool:
+    return bool(
+        re.fullmatch(
+            r"(?:const )?(?:unsigned |signed )?(?:size_t|int|long|unsigned|uint\d+_t|int\d+_t|u?int|ssize_t|"
+            r"uLong|uInt|off_t|gsize|DWORD|\w*(?:size|len)\w*)(?: int| long)?",
+            kind,
+            re.IGNORECASE,
+        )
+    )
+
+
+def _is_bytes(kind: str) -> bool:
+    return bool(
+        re.fullmatch(
+            r"(?:const )?(?:unsigned )?(?:char|void|u?int8_t|uint8|u8|Bytef?|\w*[cC]har|\w*byte\w*)(?: const)? \*(?: const)?",
+            kind,
+            re.IGNORECASE,
+        )
+    )
+
+
+def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
+    function: _Function, functions: Sequence[_Function]
+) -> str | None:
+    """A driver that calls `function`; None when it takes nothing that a proof could be."""
+    arguments: list[str] = []
+    kind = before = after = ""
+    parameters = function.parameters
+    for place, (type_, name) in enumerate(parameters):
+        follows = parameters[place + 1][0] if place + 1 < len(parameters) else ""
+        if arguments and arguments[-1] == "text" and kind == "buffer" and _is_length(type_):
+            arguments.append("length")
+        elif (
+            not kind
+            and _is_bytes(type_)
+            and re.search(r"file_?name|path|fname|^file$", name, re.IGNORECASE)
+        ):
+            kind = "name"
+            arguments.append("arguments[1]")
+        elif not kind and _is_bytes(type_) and "const" in type_ and _is_length(follows):
+            kind = "buffer"
+            arguments.append("text")
+        elif not kind and "const" in type_ and re.search(r"[cC]har", type_) and _is_bytes(type_):
+            kind = "text"
+            arguments.append("text")
+        elif not kind and re.fullmatch(r"FILE \*", type_):
+            kind = "file"
+            arguments.append("file")
+        elif place == 0 and type_.endswith("*") and "const" not in type_ and not _is_bytes(type_):
+            maker = _maker(type_, functions)
+            if maker is None:
+                return None
+            before = f"  {type_.replace(' *', ' *')}subject = {maker.name}({_nothing(maker)});\n"
+            released = _release(type_, functions)
+            after = f"  {released.name}(subject);\n" if released else ""
+            arguments.append("subject")
+        elif type_.endswith(("*", "[")):
+            arguments.append("NULL")
+        elif type_ == "...":
+            continue
+        else:
+            arguments.append("0")
+    if not kind:
+        return None
+    call = f"{function.name}({', '.join(arguments)})"
+    if function.result.endswith("*") and re.search(r"\w", function.result.replace("const", "")):
+        call = f"{function.result}result = {call}"
+        released = _release(function.result, functions)
+        if released:
+            after = f"  if (result != NULL) {released.name}(result);\n{after}"
+    return _CALL_MAIN.format(
+        function=function.name,
+        header=function.header,
+        file="  rewind(file);\n" if kind == "file" else "  fclose(file);\n",
+        more=" ? length : 1" if kind == "buffer" else " + 1",
+        ended="" if kind == "buffer" else "  text[length] = 0;\n",
+        before=before,
+        call=call,
+        after=after + ("  fclose(file);\n" if kind == "file" else ""),
+    )
+
+
+def _maker(type_: str, functions: Sequence[_Function]) -> _Function | None:
+    """What makes an object of a type without being given another."""
+    makers = [
+        each
+        for each in functions
+        if each.result == type_
+        and _MAKES.search(each.name)
+        and not any(
+            _is_bytes(kind) and "const" in kind and kind.endswith("*") and len(each.parameters) > 2
+            for kind, _ in each.parameters
+        )
+    ]
+    return min(makers, key=lambda each: len(each.parameters), default=None)
+
+
+def _nothing(function: _Function) -> str:
+    return ", ".join(
+        "NULL" if kind.endswith(("*", "[")) else "0" for kind, _ in function.parameters
+    )
+
+
+def _release(type_: str, functions: Sequence[_Function]) -> _Function | None:
+    released = [
+        each
+        for each in functions
+        if _RELEASES.search(each.name)
+        and len(each.parameters) == 1
+        and each.parameters[0][0].replace("const ", "") == type_.replace("const ", "")
+    ]
+    return min(released, key=lambda each: len(each.name), default=None)

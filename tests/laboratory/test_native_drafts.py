@@ -1,0 +1,132 @@
+"""What is drafted for a native package of which there is a proof: drivers, and ways of building."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from clearhold.validation import drafting
+from clearhold.validation.builder import BuildFailedError, Laboratory
+from clearhold.validation.drafting import Drafted, Parts, Pinned, native, native_build
+from clearhold.validation.drafting.trial import built_one_way
+from clearhold.validation.recipe import Recipe, parse
+
+HEADER = """\
+#ifndef X_H
+/* int x_parse_comment(const char *text); */
+typedef struct x_doc x_doc;
+X_PUBLIC(x_doc *) x_parse_bytes(const char *value, size_t length);
+extern int x_parse_text(const char *text);
+x_doc *x_load_file(FILE *from);
+x_doc *x_new(void);
+int x_feed_data(x_doc *doc, const unsigned char *data, size_t length);
+void x_free(x_doc *doc);
+int x_set_name(x_doc *doc, const char *name);
+#endif
+"""
+SIDES = {
+    side: Drafted(version, (Pinned(f"debian:x={version}:x.tar.gz", "a" * 64),))
+    for side, version in (("vulnerable", "1:1.2.3-1"), ("fixed", "1:1.2.3-2"))
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "x.c").write_text("int x;\n")
+    (tmp_path / "x.h").write_text(HEADER)
+    (tmp_path / "version.h.in").write_text("#define X_MAJOR @X_VERSION_MAJOR@\n")
+    (tmp_path / "fuzz").mkdir()
+    (tmp_path / "fuzz" / "one.c").write_text("int LLVMFuzzerTestOneInput(const void *d, int s);\n")
+    (tmp_path / "program.c").write_text("int main(void) { return 0; }\n")
+    (tmp_path / "CMakeLists.txt").write_text("project(x)\n")
+    return tmp_path
+
+
+def _offers(tree: Path, words: str = "") -> dict[str, Parts]:
+    offers = native.offered("x", "1:1.2.3-1", tree, oracle="hang", words=words, proof=b"[1")
+    return dict(offers)
+
+
+def _recipe(parts: Parts) -> Recipe:
+    written = drafting.write(
+        parts, purl="pkg:deb/debian/x", cve="CVE-2020-1", summary="x", sides=SIDES
+    )
+    return parse("x", written.files)
+
+
+def test_the_proof_goes_to_harnesses_and_to_what_headers_declare(tree: Path) -> None:
+    parts = _offers(tree, words="a flaw in x_feed_data()")["units"]
+    names = list(dict.fromkeys(each.argv[0] for each in parts.targets))
+    assert names == [
+        f"/build/{each}"
+        for each in ("fuzz-one", "x-feed-data", "x-parse-bytes", "x-parse-text", "x-load-file")
+    ]
+    assert {each.oracle for each in parts.targets} == {"hang", "address", "leak", "assertion"}
+    texts = {name: content.decode() for name, content in parts.files.items()}
+    assert "x_doc *result = x_parse_bytes(text, length);" in texts["x_parse_bytes.c"]
+    assert "if (result != NULL) x_free(result);" in texts["x_parse_bytes.c"]
+    assert "x_doc *subject = x_new();" in texts["x_feed_data.c"]
+    assert "x_feed_data(subject, text, length);" in texts["x_feed_data.c"]
+    assert "x_load_file(file)" in texts["x_load_file.c"]
+    assert "text[length] = 0;" in texts["x_parse_text.c"]
+
+
+def test_a_kept_target_brings_its_own_files_and_must_be_built(tree: Path) -> None:
+    everything = _offers(tree)["units"]
+    assert b'|| echo "left out: x-parse-text"' in everything.script
+    recipe = _recipe(everything.only("x-parse-text-leak"))
+    assert set(recipe.targets) == {"x-parse-text-leak"}
+    assert "x_parse_text.c" in recipe.files
+    assert "x_parse_bytes.c" not in recipe.files
+    script = recipe.files["build.sh"].decode()
+    assert script.endswith('drive x-parse-text "$RECIPE/x_parse_text.c"\n')
+    assert "left out" not in script
+    harness = everything.only("fuzz-one-address")
+    assert set(harness.files) == {"standalone.c"}
+
+
+def test_units_are_compiled_before_a_project_is_built_as_it_says(tree: Path) -> None:
+    units, cmake = native_build.ways(tree, "1:1.2.3-1")
+    assert (units.name, cmake.name) == ("units", "cmake")
+    assert "for unit in 'x.c'; do" in units.body
+    assert "'version.h.in' >'version.h'" in units.body
+    assert "MAJOR[A-Za-z0-9_]*@/1/g" in units.body
+
+
+class _Builds:
+    """A laboratory in which some ways of building fail."""
+
+    def __init__(self, failing: set[bytes]) -> None:
+        self.failing = failing
+
+    def build(self, recipe: Recipe, *_: object, flavour: object) -> object:
+        if any(each in recipe.files["build.sh"] for each in self.failing):
+            raise BuildFailedError("It fails.", next_step="", stage="build", log="a\nno x.h\n")
+        return SimpleNamespace(flavour=flavour)
+
+
+@pytest.mark.parametrize(
+    ("failing", "kept", "said"),
+    [
+        (set(), b"ar rc", []),
+        ({b"ar rc"}, b"cmake -S", []),
+        (
+            {b"ar rc", b"cmake -S"},
+            b"otherwise",
+            ["building by units fails: no x.h", "building by cmake fails: no x.h"],
+        ),
+    ],
+)
+def test_the_first_way_that_builds_both_sides_is_taken(
+    tree: Path, failing: set[bytes], kept: bytes, said: list[str]
+) -> None:
+    made: Callable[[Parts], Recipe] = _recipe
+    offers: Iterator[tuple[str, Parts]] = iter(_offers(tree).items())
+    laboratory = cast("Laboratory", _Builds(failing))
+    parts = built_one_way(laboratory, made, offers, otherwise=Parts(b"otherwise", []))
+    assert kept in parts.script
+    assert parts.missing == said
