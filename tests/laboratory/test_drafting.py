@@ -14,6 +14,7 @@ from clearhold.kernel.matching import Affected, Range, Verdict, judge
 from clearhold.validation import drafting
 from clearhold.validation.drafting import Drafted, Parts, Pinned, layout, native, proofs, scripted
 from clearhold.validation.drafting.candidates import open_plan, plans
+from clearhold.validation.drafting.layout import Layout
 from clearhold.validation.drafting.scripted import Material
 from clearhold.validation.drafting.survey import Entry, Ranked, Survey, ranked
 from clearhold.validation.oracles import oracle_names
@@ -45,6 +46,7 @@ def entry(name: str, **more: object) -> Ranked:
         ((), "A memory leak in yajl_tree_parse", "leak"),
         ((), "reachable assertion", "assertion"),
         ((), "ReDoS", "complexity"),
+        ((), "an exchange that retrieval changes", "address"),
         ((), "something", "address"),
     ],
 )
@@ -218,3 +220,30 @@ def test_a_changelog_tells_the_fix_by_its_headings(tmp_path: Path) -> None:
     assert drafting.fixed_by_changelog(tmp_path, "CVE-2020-28493", versions) == "2.11.3"
     assert drafting.fixed_by_changelog(tmp_path, "CVE-2020-2849", versions) == "2.11.2"
     assert drafting.fixed_by_changelog(tmp_path, "CVE-2020-1", versions) == ""
+
+
+def test_a_changelog_names_the_patch_and_the_versions_around_it(tmp_path: Path) -> None:
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "series").write_text("0001-Bound-the-length.patch\nother-thing.patch\n")
+    for name in ("0001-Bound-the-length.patch", "other-thing.patch"):
+        (tmp_path / "patches" / name).write_text("--- a\n")
+    (tmp_path / "changelog").write_text(
+        "x (1:2.0-2) unstable; urgency=low\n\n  * Add 0001-Bound-the-\n    length.patch (CVE-2020-1)\n"
+        "  * Add other-thing.patch (CVE-2020-12)\n\n -- A\n\nx (1:2.0-1) unstable; urgency=low\n\n  * B.\n"
+    )
+    assert drafting.patches_of(tmp_path, "CVE-2020-1") == ("0001-Bound-the-length.patch",)
+    told = {
+        "1:1.9-1": "x (1:1.9-1) u\n\n  * First.\n",
+        "1:2.0-1": "x (1:2.0-1) u\n\n  * B.\n",
+        "1:2.0-2": (tmp_path / "changelog").read_text(),
+    }
+    assert drafting.around_the_entry(told, "CVE-2020-1") == [("1:2.0-1", "1:2.0-2")]
+    assert drafting.around_the_entry(told, "CVE-2020-3") == []
+
+
+def test_a_script_installs_what_a_package_needs() -> None:
+    script = layout.python_script(
+        [Layout({"x": "src"})], [".needed/six/six.py", ".needed/y/."], name="x", compiled=False
+    ).decode()
+    assert "for place in 'src/x'; do" in script
+    assert "for place in '.needed/six/six.py' '.needed/y/.'; do" in script

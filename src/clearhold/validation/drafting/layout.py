@@ -112,9 +112,9 @@ def python_script(
         for module in modules:
             roots = {layout.modules.get(module) for layout in layouts} - {None}
             ordered = sorted(roots, key=lambda each: (_rank(str(each)), str(each)))
-            places = " ".join(quoted(f"{each}/{module}" if each else module) for each in ordered)
+            found = " ".join(quoted(f"{each}/{module}" if each else module) for each in ordered)
             lines += [
-                f"for place in {places}; do",
+                f"for place in {found}; do",
                 '  if [ -d "$SRC/$place" ]; then cp -R "$SRC/$place" "$OUT/"; break; fi',
                 '  if [ -f "$SRC/$place.py" ]; then cp "$SRC/$place.py" "$OUT/"; break; fi',
                 "done",

@@ -40,6 +40,34 @@ def put_back_moved_names():
             setattr(collections, name, getattr(collections.abc, name))
     if not hasattr(inspect, "getargspec"):
         inspect.getargspec = lambda function: inspect.getfullargspec(function)[:4]
+    if not hasattr(inspect, "formatargspec"):
+        inspect.formatargspec = in_words
+
+
+def in_words(
+    args,
+    varargs=None,
+    varkw=None,
+    defaults=None,
+    kwonlyargs=(),
+    kwonlydefaults=None,
+    annotations=None,
+    formatvalue=lambda value: f"={value!r}",
+    **_,
+):
+    """Parameters as `getfullargspec` tells them, in the form of Python's source."""
+    given, plain = list(defaults or ()), len(args) - len(defaults or ())
+    told = [
+        name if place < plain else name + formatvalue(given[place - plain])
+        for place, name in enumerate(args)
+    ]
+    told += [f"*{varargs}"] if varargs else ["*"] if kwonlyargs else []
+    further = kwonlydefaults or {}
+    told += [
+        name + formatvalue(further[name]) if name in further else name for name in kwonlyargs or ()
+    ]
+    told += [f"**{varkw}"] if varkw else []
+    return f"({', '.join(told)})"
 
 
 class Caller:
