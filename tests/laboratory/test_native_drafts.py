@@ -11,7 +11,14 @@ import pytest
 
 from clearhold.validation import drafting
 from clearhold.validation.builder import BuildFailedError, Laboratory
-from clearhold.validation.drafting import Drafted, Parts, Pinned, native, native_build
+from clearhold.validation.drafting import (
+    Drafted,
+    Parts,
+    Pinned,
+    native,
+    native_build,
+    native_drivers,
+)
 from clearhold.validation.drafting.trial import built_one_way
 from clearhold.validation.recipe import Recipe, parse
 
@@ -130,3 +137,26 @@ def test_the_first_way_that_builds_both_sides_is_taken(
     parts = built_one_way(laboratory, made, offers, otherwise=Parts(b"otherwise", []))
     assert kept in parts.script
     assert parts.missing == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ";int f(int a) " + "A" * 100_000 + "!",
+        "/*" * 100_000,
+        "\n" * 100_000,
+        "X OF((" * 10_000,
+        "a (\n" * 50_000,
+        "#\\\n" * 50_000,
+        "A ( )" * 50_000,
+        ";" + "a " * 50_000,
+    ],
+    ids=["capitals", "comments", "lines", "macros", "versions", "continued", "calls", "words"],
+)
+def test_headers_and_changelogs_made_to_be_slow_are_read_to_their_end(
+    tree: Path, text: str
+) -> None:
+    (tree / "x.h").write_text(HEADER + text)
+    (tree / "changelog").write_text("x (1.0-1) unstable; urgency=low\n\n" + text)
+    assert native_drivers.calls("x", tree, "")
+    assert drafting.version_before(tree, "CVE-2026-0001", "1.0-1") == "1.0-1~unfixed"

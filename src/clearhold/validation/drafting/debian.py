@@ -90,7 +90,7 @@ def _naming(cve: str) -> re.Pattern[str]:
 
 def _entries(changelog: str) -> list[tuple[str, str]]:
     """The entries of a changelog, newest first, each with its version."""
-    entries = re.split(r"(?m)^(?=\S+ \([^)]+\) )", changelog)
+    entries = re.split(r"(?m)^(?=\S+ \([^)\n]+\) )", changelog)
     return [(found[1], each) for each in entries if (found := re.match(r"\S+ \(([^)]+)\)", each))]
 
 

@@ -16,7 +16,7 @@ _MOST_CALLS: Final = 10
 _MOST_HEADERS: Final = 60
 _ENTRY: Final = re.compile(r"\bLLVMFuzzerTestOneInput\s*\(")
 _DECLARED: Final = re.compile(
-    r"(?:^|[;}])\s*((?:[A-Za-z_]\w*[\s*]+)+?)(\w+)\s*\(([^(){};]*)\)\s*(?:[A-Z_]\w*(?:\([^()]*\))?\s*)*(?=;)"
+    r"(?:^|[;}])\s*((?:[A-Za-z_]\w*[\s*]+)+?)(\w+)\s*\(([^(){};]*)\)\s*(?:\b[A-Z_]\w*(?:\([^()]*\))?\s*)*(?=;)"
 )
 _LIKELY: Final = re.compile(
     r"parse|load|decode|read|open|from|scan|compile|import|deserial|unserial|unpack|extract|convert|"
@@ -192,12 +192,12 @@ def _declared(name: str, tree: Path) -> Iterator[_Function]:
 
 
 def _functions(text: str, header: str) -> Iterator[_Function]:
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
-    text = re.sub(r"(?m)^\s*#(?:[^\n\\]|\\\n|\\.)*$", "", text)
+    text = re.sub(r"/\*(?:(?!\*/).)*|//[^\n]*", " ", text, flags=re.DOTALL).replace("*/", " ")
+    text = re.sub(r"(?m)^[ \t]*#(?:[^\n\\]|\\\n|\\.)*$", "", text)
     text = re.sub(r'extern\s*"C"\s*\{?', ";", text)
     # An export macro around the type, or one that stands before it.
     text = re.sub(r"\b[A-Z][A-Z0-9_]*\s*\(([^()]*)\)\s+(?=\w+\s*\()", r"\1 ", text)
-    text = re.sub(r"\b(\w+)\s+OF\(\((.*?)\)\)", r"\1(\2)", text, flags=re.DOTALL)
+    text = re.sub(r"\b(\w+)\s+OF\(\((.{0,2000}?)\)\)", r"\1(\2)", text, flags=re.DOTALL)
     text = re.sub(r"\(\s*(\w+)\s*\)\s*\(", r"\1(", text)
     for found in _DECLARED.finditer(text):
         words = [
