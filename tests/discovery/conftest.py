@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from reproduction_bench import laboratory, ujson
+from reproduction_bench import cjson, laboratory, ujson
 
-__all__ = ["laboratory", "ujson"]
+__all__ = ["cjson", "laboratory", "ujson"]

@@ -21,6 +21,7 @@ from clearhold.delivery.cli.system_checks import (
     disk_space,
     laboratory_checks,
     missing_packages,
+    optional_checks,
     package_index,
 )
 
@@ -57,10 +58,15 @@ def test_tools_outside_what_the_sandbox_shows_do_not_count(tmp_path: Path) -> No
 
 
 def test_every_failed_check_names_its_package_and_the_next_step() -> None:
-    for check in (*base_checks(), *laboratory_checks("")):
+    for check in (*base_checks(), *laboratory_checks(""), *optional_checks("")):
         if not check.passed:
             assert check.package
             assert f"apt-get install {check.package}" in check.next_step
+
+
+def test_a_machine_without_afl_lacks_one_engine_and_is_whole() -> None:
+    assert missing_packages(optional_checks("")) == ("afl++",)
+    assert "afl++" not in missing_packages(laboratory_checks(""))
 
 
 def test_a_package_is_named_once() -> None:

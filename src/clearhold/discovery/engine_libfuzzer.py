@@ -13,7 +13,7 @@ from clearhold.discovery.fuzzing import UNPACK, Round, Turn, crashing, harnessed
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome
 from clearhold.validation.builder import Build, Laboratory
-from clearhold.validation.recipe import Flavour, Recipe, Side
+from clearhold.validation.recipe import Flavour, FuzzTarget, Recipe, Side
 
 _STATUS: Final = re.compile(rb"^#(\d{1,15})\s.*?\bcov: (\d{1,9})\b", re.MULTILINE)
 _EXECUTIONS: Final = re.compile(rb"stat::number_of_executed_units:\s*(\d{1,15})\b")
@@ -21,7 +21,7 @@ _START_S: Final = 15
 _MERGE_S: Final = 20
 _LINE: Final = 4096
 _CRASHED: Final = ("crash-", "leak-", "timeout-", "oom-")
-_MOST_BROUGHT: Final = 1900
+MOST_BROUGHT: Final = 1900
 ARTEFACTS_MB: Final = 16
 
 # The working corpus lies where nothing is brought out from; of what grew in it, the smallest inputs
@@ -31,7 +31,7 @@ _SEARCH: Final = f"""\
 "$@" corpus seeds
 code=$?
 mkdir -p /out/corpus
-(cd corpus && ls -Sr | head -n {_MOST_BROUGHT} | xargs -r cp -t /out/corpus)
+(cd corpus && ls -Sr | head -n {MOST_BROUGHT} | xargs -r cp -t /out/corpus)
 exit $code
 """
 _MERGE: Final = f'{UNPACK}mkdir -p /out/corpus && exec "$@" -merge=1 /out/corpus seeds'
@@ -124,12 +124,27 @@ class Watch:
             self._tell(self.executions, self.edges)
 
 
-def native_harness(build: Build, target: str) -> Harness:
-    """The harness of a target in its fuzz build; raises `InvalidError` when there is none."""
-    chosen = build.recipe.target(target).fuzz
-    if chosen is None or build.flavour is not Flavour.FUZZ or not chosen.binary:
+def harness_of(recipe: Recipe, target: str) -> FuzzTarget:
+    """The native harness of a target; raises `InvalidError` when there is none."""
+    chosen = recipe.target(target).fuzz
+    if chosen is None or not chosen.binary:
         raise InvalidError(
             f"The target {target} cannot be fuzzed.", next_step="Choose a target with a harness."
+        )
+    return chosen
+
+
+def dictionary_of(chosen: FuzzTarget, option: str) -> tuple[str, ...]:
+    """The option that names a harness's dictionary, when it has one."""
+    return (f"{option}/recipe/{chosen.dictionary}",) if chosen.dictionary else ()
+
+
+def native_harness(build: Build, target: str) -> Harness:
+    """The harness of a target in its fuzz build; raises `InvalidError` when there is none."""
+    chosen = harness_of(build.recipe, target)
+    if build.flavour is not Flavour.FUZZ:
+        raise InvalidError(
+            f"The build {build.flavour} cannot be fuzzed.", next_step="Choose the fuzz build."
         )
     return Harness(
         argv=(f"/build/{chosen.binary}",),
@@ -142,7 +157,8 @@ def native_harness(build: Build, target: str) -> Harness:
             "ASAN_OPTIONS": "detect_leaks=0:symbolize=0:handle_abort=1:allocator_may_return_null=1",
             **chosen.env,
         },
-        options=("-close_fd_mask=3",),  # what the target prints is neither status nor report
+        # What the target prints is neither status nor report.
+        options=("-close_fd_mask=3", *dictionary_of(chosen, "-dict=")),
     )
 
 

@@ -37,6 +37,8 @@ from clearhold.validation.verdict import Claim
 ROUND_S: Final = 20
 MOST_CRASHES: Final = 64
 """Crashes with signatures of their own that one campaign keeps."""
+MOST_AT_ONCE: Final = 16
+"""Crashes that one round hands over."""
 _SAME_AGAIN: Final = 6
 _WORTH_MERGING: Final = 64
 _LEAST_PLATEAU_S: Final = 10
@@ -342,7 +344,7 @@ def kept(artefacts: Mapping[str, bytes], prefix: str, longest: int) -> dict[str,
 def crashing(artefacts: Mapping[str, bytes], prefixes: Sequence[str]) -> tuple[bytes, ...]:
     """The artefacts whose paths begin so, in order, a few at most."""
     found = [each for path, each in sorted(artefacts.items()) if path.startswith(tuple(prefixes))]
-    return tuple(found[:16])
+    return tuple(found[:MOST_AT_ONCE])
 
 
 def _alike(first: Crash, second: Crash) -> bool:

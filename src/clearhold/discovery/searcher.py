@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from clearhold.discovery.agents.engine_model import ModelEngine
 from clearhold.discovery.engine import Engine, Engines, Plan, Progress, Searched, Start, Workspace
+from clearhold.discovery.engine_afl import Afl
+from clearhold.discovery.engine_atheris import Atheris
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
 from clearhold.discovery.fuzzing import FuzzingEngine
 from clearhold.kernel.errors import UnavailableError
@@ -21,7 +23,8 @@ def all_engines(model: Model | None = None, *, context: int = LEAST_CONTEXT) -> 
 
     `model` is the one to search with, `context` how many tokens it takes in.
     """
-    return Engines((FuzzingEngine(LibFuzzer()), ModelEngine(model, context=context)))
+    fuzzers = (FuzzingEngine(each) for each in (LibFuzzer(), Afl(), Atheris()))
+    return Engines((*fuzzers, ModelEngine(model, context=context)))
 
 
 class LaboratorySearcher:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,17 @@ _COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
         "SANITIZER": "address",
         "LIB_FUZZING_ENGINE": "-fsanitize=fuzzer",
     },
+    Flavour.AFL: {
+        "CC": "afl-clang-fast",
+        "CXX": "afl-clang-fast++",
+        "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address",
+        "SANITIZER": "address",
+        "LIB_FUZZING_ENGINE": "-fsanitize=fuzzer",  # which its compiler turns into its own driver
+        "AFL_QUIET": "1",
+    },
 }
+_CALLED: Mapping[Flavour, str] = {Flavour.AFL: Flavour.FUZZ}
+"""What build scripts are told of a flavour that is another one to them."""
 
 # Lays the pristine source into the writable scratch directory, applies Debian's series as far as
 # the recipe says and then the candidate patch, strictly, and runs the recipe's build script.
@@ -105,6 +115,9 @@ for tool in gcc g++ clang ld patch python3 node; do
   if command -v $tool >/dev/null; then echo "$tool $($tool --version 2>&1 | head -n 1)"; fi
 done
 echo "preload $(readlink -f "$(gcc -print-file-name=libasan.so)") $(readlink -f "$(gcc -print-file-name=libstdc++.so)")"
+if command -v afl-fuzz >/dev/null && command -v afl-clang-fast >/dev/null; then
+  echo "fuzzer $(afl-fuzz -h 2>&1 | head -n 1 | tr -cd ' -~')"
+fi
 python3 -c 'import sysconfig; print("suffix", sysconfig.get_config_var("EXT_SUFFIX")); \
 print("tag", "cp" + sysconfig.get_config_var("py_version_nodot"), sysconfig.get_platform().replace("-", "_"))'
 """
@@ -116,7 +129,8 @@ class Toolchain:
 
     `digest` covers every version line, `preload` are the runtime libraries that an instrumented
     extension needs when the interpreter itself is not instrumented, `suffix`, `python_tag` and
-    `platform` are what the interpreter calls its extension modules and itself.
+    `platform` are what the interpreter calls its extension modules and itself. `fuzzer` is AFL++ by
+    its version, empty without it; builds for it alone depend on it.
     """
 
     digest: str
@@ -125,6 +139,7 @@ class Toolchain:
     suffix: str
     python_tag: str
     platform: str
+    fuzzer: str = ""
 
     def has(self, command: str) -> bool:
         """Whether a command is among the tools that were found."""
@@ -295,16 +310,14 @@ class Laboratory:
 
     def tool_trees(self, recipe: Recipe) -> tuple[Path, ...]:
         """The unpacked tools of the recipe's tests, in order."""
-        tools = recipe.tests.tools if recipe.tests else ()
+        return self.tools(recipe.tests.tools if recipe.tests else ())
+
+    def tools(self, pinned: Sequence[Source]) -> tuple[Path, ...]:
+        """Published archives unpacked as they are, in order; nothing of them is executed."""
         with self._alone("fetching.lock"):
             return tuple(
-                unpack(
-                    self._fetched(tool),
-                    tool.sha256,
-                    self._trees,
-                    strip=False,
-                )
-                for tool in tools
+                unpack(self._fetched(tool), tool.sha256, self._trees, strip=False)
+                for tool in pinned
             )
 
     def build(
@@ -335,6 +348,7 @@ class Laboratory:
                 toolchain.digest,
                 json.dumps(_COMPILERS[flavour], sort_keys=True),
                 _PREPARE,
+                *((toolchain.fuzzer,) if flavour is Flavour.AFL else ()),
             )
             return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
 
@@ -402,7 +416,7 @@ class Laboratory:
                     **compilers,
                     "PATH": object_files.SEARCH,
                     "OBJECTS": "/work/objects" if patch is None else "",
-                    "FLAVOUR": flavour,
+                    "FLAVOUR": _CALLED.get(flavour, flavour),
                     "LAYOUT": " ".join(
                         f"{number}={into or '.'}" for number, into in enumerate(trees)
                     ),
@@ -453,6 +467,8 @@ class Laboratory:
                 f"The sandbox finds no {', '.join(missing)}.",
                 next_step="Install them: apt-get install gcc g++ patch python3-dev.",
             )
+        fuzzer = found.pop("fuzzer", "")
+        lines = [line for line in lines if not line.startswith("fuzzer ")]
         tag, _, platform = found.get("tag", "").partition(" ")
         return Toolchain(
             digest=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
@@ -461,6 +477,7 @@ class Laboratory:
             suffix=found.get("suffix", ""),
             python_tag=tag,
             platform=platform,
+            fuzzer=fuzzer,
         )
 
 

@@ -41,7 +41,8 @@ class Flavour(StrEnum):
     """How a build is instrumented.
 
     Not at all, with AddressSanitizer, with UndefinedBehaviorSanitizer, with MemorySanitizer (clang),
-    with AddressSanitizer by the other compiler (clang), or for fuzzing with it (clang).
+    with AddressSanitizer by the other compiler (clang), or for fuzzing with it by libFuzzer (clang) or
+    by AFL++ (its compiler). What a recipe makes for one fuzzer it makes for the other.
     """
 
     PLAIN = "plain"
@@ -50,6 +51,7 @@ class Flavour(StrEnum):
     MEMORY = "memory"
     CLANG = "clang"
     FUZZ = "fuzz"
+    AFL = "afl"
 
 
 BY_CLANG = frozenset({Flavour.MEMORY, Flavour.CLANG, Flavour.FUZZ})
@@ -89,10 +91,18 @@ class BuildScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FuzzTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A libFuzzer binary of the fuzz build, its seed directory and longest input in bytes."""
+    """How a target is fuzzed: its seed directory and longest input in bytes, and a harness.
 
-    binary: str
+    `binary` is a libFuzzer program of the fuzz build; `python` a file of the recipe that defines
+    `test_one_input(data)`, with the modules whose code is watched in `modules`. `dictionary` is a file
+    of words that inputs are made of, as libFuzzer and AFL++ read it.
+    """
+
     seeds: str
+    binary: str = ""
+    python: str = ""
+    modules: tuple[str, ...] = ()
+    dictionary: str = ""
     maximum_bytes: int = 4096
     env: Mapping[str, str] = {}
 
@@ -262,11 +272,18 @@ def parse(name: str, files: Mapping[str, bytes]) -> Recipe:
     named = [document.build.script]
     for target in document.targets.values():
         named += [target.control, *([target.vary] if target.vary else [])]
+        if target.fuzz is not None:
+            named += [each for each in (target.fuzz.python, target.fuzz.dictionary) if each]
         if target.flavour not in document.build.flavours:
             raise InvalidError(
                 f"The recipe {name} has a target of the flavour {target.flavour} it cannot build.",
                 next_step="Add the flavour to build.flavours.",
             )
+    if Flavour.AFL in document.build.flavours:
+        raise InvalidError(
+            f"The recipe {name} names the flavour {Flavour.AFL}, which comes with {Flavour.FUZZ}.",
+            next_step=f"Name {Flavour.FUZZ} alone.",
+        )
     missing = sorted(set(named) - set(files))
     if missing or Side.VULNERABLE not in document.sides:
         raise InvalidError(

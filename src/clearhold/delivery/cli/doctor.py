@@ -23,6 +23,7 @@ from clearhold.delivery.cli.system_checks import (
     base_checks,
     disk_space,
     laboratory_checks,
+    optional_checks,
     package_index,
 )
 from clearhold.delivery.printed import printable
@@ -115,6 +116,7 @@ def examine(settings: Settings, *, quick: bool = False) -> Diagnosis:
         settings.least_tier_code,
         (
             *_taken("machine", (*base_checks(), *laboratory_checks())),
+            *_taken("machine", optional_checks(), needed=False),
             *sandbox,
             *_taken("disk", _disks(settings)),
             *_taken("keys", _keys(settings)),

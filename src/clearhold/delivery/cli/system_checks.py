@@ -73,12 +73,20 @@ def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
     )
 
 
+def optional_checks(path: str | None = None) -> tuple[Check, ...]:
+    """What one engine of searches needs and nothing else does; `path` as for the laboratory."""
+    inside = _below_usr(os.environ.get("PATH", "") if path is None else path)
+    there = all(shutil.which(each, path=inside) for each in ("afl-fuzz", "afl-clang-fast"))
+    return (_check("AFL++", shutil.which("afl-fuzz", path=inside) if there else None, "afl++"),)
+
+
 def rehearsal_checks() -> tuple[Check, ...]:
     """What tests and benchmarks need besides.
 
-    A token in software, a browser for the pages, and what some recipes build and run with.
+    A token in software, a browser for the pages, and what some recipes and engines work with.
     """
     return (
+        *optional_checks(),
         _check("JavaScript", _file(_USR / "bin" / "node"), "nodejs"),
         _check("parser generator", shutil.which("bison"), "bison"),
         _check("scanner generator", shutil.which("flex"), "flex"),

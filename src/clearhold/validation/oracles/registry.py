@@ -21,6 +21,7 @@ _ALL: Final[tuple[Oracle, ...]] = (
     sanitizers.UninitialisedMemory(),
     results.Differential(),
     results.Hang(),
+    results.Raised(),
     *CANARIES,
 )
 _ORACLES: Final[Mapping[str, Oracle]] = {each.name: each for each in _ALL}

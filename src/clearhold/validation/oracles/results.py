@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clearhold.ports.sandbox import Outcome
 from clearhold.validation.oracles.observation import (
+    Host,
     Observation,
     PlainOracle,
     RunKind,
@@ -44,6 +45,46 @@ class Differential(PlainOracle):
             f"the result {_short(result)} is not the reference's {_short(reference)}",
             ("wrong-result", _difference(result, reference)),
         )
+
+
+class Raised(PlainOracle):
+    """An exception that the driver does not expect leaves the project's code.
+
+    The driver says which are expected, and leaves the others at `/out/raised` as their name and the
+    names of the functions it came through, innermost first, one a line. Like the driver of every
+    target that runs in the project's own interpreter, it is believed.
+    """
+
+    name = "raised"
+    version = "1"
+    claim = "crash"
+    purpose = "An exception that the driver does not expect leaves the project's code."
+    hosts: tuple[Host, ...] = ("python",)
+    self_test = SelfTest(
+        violating="open('/out/raised', 'w').write('IndexError\\nparse\\n'); raise SystemExit(1)",
+        clean="pass",
+        host="python",
+    )
+
+    def observe(self, outcome: Outcome, reference: bytes | None) -> Observation:
+        """A violation when `/out/raised` tells of one."""
+        del reference
+        ended = ended_abnormally(outcome)
+        if ended:
+            return ended
+        if outcome.signal is not None:
+            return _other(crashed(outcome))
+        told = outcome.artefacts.get("raised", b"")[:4096].decode("utf-8", "replace").split()
+        named = [each[:80] for each in told if each.isprintable()][:4]
+        if named:
+            return Observation(
+                RunKind.VIOLATION,
+                f"{named[0]} left {named[1] if len(named) > 1 else 'the project'}",
+                ("raised", *named),
+            )
+        if outcome.exit_code != 0:
+            return plain_end(outcome)
+        return Observation(RunKind.CLEAN, "no unexpected exception")
 
 
 class Hang(PlainOracle):

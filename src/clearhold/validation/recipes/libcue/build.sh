@@ -4,5 +4,9 @@ set -eu
 cd "$SRC"
 bison -d -o "$WORK/cue_parser.c" cue_parser.y
 flex -o "$WORK/cue_scanner.c" cue_scanner.l
-"$CC" $CFLAGS -I. -I"$WORK" "$WORK/cue_parser.c" "$WORK/cue_scanner.c" cd.c cdtext.c rem.c time.c \
-  "$RECIPE/parse.c" -o "$OUT/parse"
+units="$WORK/cue_parser.c $WORK/cue_scanner.c cd.c cdtext.c rem.c time.c $RECIPE/parse.c"
+if [ "$FLAVOUR" = fuzz ]; then
+  "$CC" $CFLAGS $LIB_FUZZING_ENGINE -I. -I"$WORK" $units -o "$OUT/fuzz_parse"
+else
+  "$CC" $CFLAGS -DSTANDALONE -I. -I"$WORK" $units -o "$OUT/parse"
+fi

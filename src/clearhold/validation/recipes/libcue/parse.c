@@ -1,23 +1,35 @@
-/* Target `parse`: a cue sheet from text. */
+/* Target `parse`: a cue sheet from text. With -DSTANDALONE the text is a file's, otherwise a fuzzer
+ * calls with it. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libcue.h"
 
-#define MAXIMUM (64 * 1024)
-#define UNUSABLE_PROOF 65
-
-int main(int count, char **arguments) {
-  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
-  char *text = malloc(MAXIMUM + 1);
-  if (file == NULL || text == NULL) return UNUSABLE_PROOF;
-  size_t length = fread(text, 1, MAXIMUM + 1, file);
-  fclose(file);
-  if (length > MAXIMUM) return UNUSABLE_PROOF;
-  text[length] = 0;
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  char *text = malloc(size + 1);
+  if (!text) return 0;
+  memcpy(text, data, size);
+  text[size] = 0;
   struct Cd *cd = cue_parse_string(text);
-  puts(cd == NULL ? "refused" : "parsed");
-  if (cd != NULL) cd_delete(cd);
+  if (cd) cd_delete(cd);
   free(text);
   return 0;
 }
+
+#ifdef STANDALONE
+enum { MAXIMUM_BYTES = 64 * 1024, UNUSABLE_PROOF = 65 };
+
+int main(int count, char **argv) {
+  FILE *file = count == 2 ? fopen(argv[1], "rb") : NULL;
+  uint8_t *data = malloc(MAXIMUM_BYTES + 1);
+  if (!file || !data) return UNUSABLE_PROOF;
+  size_t size = fread(data, 1, MAXIMUM_BYTES + 1, file);
+  fclose(file);
+  if (size > MAXIMUM_BYTES) return UNUSABLE_PROOF;
+  LLVMFuzzerTestOneInput(data, size);
+  free(data);
+  return 0;
+}
+#endif
