@@ -67,6 +67,7 @@ GET  /validation/{finding}/logs                      + + n d d n n n n n d
 GET  /validation/{finding}/affected                  + + + d d n n n n n d
 GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/crashes/{number} n d d d d d d d d n d
+GET  /discovery/campaigns/{campaign}/corpus          n d d d d d d d d n d
 POST /discovery/campaigns/{campaign}/stop            n d d d d d d d d n d
 GET  /cases/{case}                                   y y y y y n n n n n d
 POST /cases/{case}/participants                      d + d d d n n d d d d
