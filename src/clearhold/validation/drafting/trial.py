@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from clearhold.validation.builder import Build, BuildFailedError, Laboratory
@@ -113,7 +113,8 @@ def _tried(laboratory: Laboratory, recipe: Recipe, proof: bytes, name: str) -> T
     flavour = recipe.target(name).flavour
 
     def once(build: Build, content: bytes) -> Run:
-        (run,) = reproduce(laboratory, build, target=name, proof=content, runs=1)
+        alone = replace(build, recipe=_alone(recipe, name))
+        (run,) = reproduce(laboratory, alone, target=name, proof=content, runs=1)
         return run
 
     vulnerable = laboratory.build(recipe, Side.VULNERABLE, flavour=flavour)
@@ -125,3 +126,14 @@ def _tried(laboratory: Laboratory, recipe: Recipe, proof: bytes, name: str) -> T
     control = recipe.control(name)
     benign = tuple(once(each, control) for each in (vulnerable, fixed))
     return Trial(name, shown, gone, benign)
+
+
+def _alone(recipe: Recipe, name: str) -> Recipe:
+    """The recipe without what other targets alone need: each file costs every run a mount."""
+    needed = {
+        target: {each.removeprefix("/recipe/") for each in (*about.argv, about.control)}
+        for target, about in recipe.targets.items()
+    }
+    others = set().union(*needed.values()) - needed[name]
+    files = {path: content for path, content in recipe.files.items() if path not in others}
+    return replace(recipe, files=files)
