@@ -54,7 +54,10 @@ def wheel(name: str, version: str, uploaded: str = "2020", tags: str = "py3-none
 
 
 INDEX = {
-    "needed": [wheel("needed", "1.0"), wheel("needed", "2.0", "2024"), wheel("needed", "0.9")],
+    "needed": [
+        *(wheel("needed", "1.0"), wheel("needed", "2.0", "2024"), wheel("needed", "0.9")),
+        wheel("needed", "1.1b3"),
+    ],
     "compiled": [wheel("compiled", "1.0", tags="cp311-cp311-manylinux_2_17_x86_64")],
     "below": [PypiFile("below-1.0.tar.gz", "1.0", frozenset(), "2019")],
 }

@@ -81,6 +81,8 @@ def _chosen(
     before: str,
 ) -> PypiFile:
     fitting = [each for each in files if wanted.contains(each.version) and _runs(each, python)]
+    # As pip does: what is no proper release is taken only where there is nothing else.
+    fitting = [each for each in fitting if not Version(each.version).is_prerelease] or fitting
     in_time = [each for each in fitting if each.uploaded <= before] if before else []
     later = not in_time and bool(before)
     versions = sorted({each.version for each in in_time or fitting}, key=Version, reverse=not later)
