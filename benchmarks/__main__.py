@@ -9,6 +9,7 @@ from typing import Final
 
 from benchmarks import (
     access,
+    discovery,
     escapes,
     intake,
     known_check,
@@ -27,6 +28,7 @@ from benchmarks.root_cause import run as root_cause
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "access": access.run,
     "dedup-truth": dedup_truth.run,
+    "discovery": discovery.run,
     "escapes": escapes.run,
     "false-validations": false_validations.run,
     "intake": intake.run,

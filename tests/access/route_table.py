@@ -67,6 +67,7 @@ GET  /validation/{finding}/logs                      + + n d d n n n n n d
 GET  /validation/{finding}/affected                  + + + d d n n n n n d
 GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/crashes/{number} n d d d d d d d d n d
+GET  /discovery/campaigns/{campaign}/corpus          n d d d d d d d d n d
 POST /discovery/campaigns/{campaign}/stop            n d d d d d d d d n d
 GET  /cases/{case}                                   y y y y y n n n n n d
 POST /cases/{case}/participants                      d + d d d n n d d d d
@@ -300,6 +301,9 @@ scan_queue_leave      + d d d d d d d d n d
 scan_introduce        + d d d d d d d d n d
 scan_release          + d d d d d d d d n d
 scan_report_coverage  + d d d d d d d d n d
+discovery_status      n d d d d d d d d n d
+discovery_crash       n d d d d d d d d n d
+discovery_stop        n d d d d d d d d n d
 finding_receipt       y y n d d n n n n n d
 finding_get           y y y d d n n n n n d
 """
@@ -310,12 +314,14 @@ scan_queue_list       y d d d d d d d d n d
 scan_introductions    n d d d d d d d d n d
 scan_list             y d d d d d d d d n d
 scan_coverage         y d d d d d d d d n d
+discovery_list        n d d d d d d d d n d
 finding_list          y y y d d n n n n n d
 scan_targets          n n n n n n n n n n d
 """
 
-# What belongs to nobody yet: who may try it.   +: may   d: refused
+# What belongs to nobody yet: who may try it.   +: may   d: refused   i: may, and what it names is not
 TOOLS_WITHOUT_OBJECT = """
+discovery_begin       i d d d d d d d d i d
 scan_check            + d d d d d d d d + d
 scan_claim            + d d d d d d d d + d
 scan_map              + d d d d d d d d + d

@@ -36,6 +36,11 @@ def wish(tool: str, things: dict[str, str]) -> dict[str, Any]:
         "scan_report_coverage": lease | {"outcome": "found", "result_sha256": "0" * 64},
         "finding_receipt": {"submission": things["submission"]},
         "finding_get": {"finding": things["finding"]},
+        "discovery_status": {"campaign": ABSENT},
+        "discovery_crash": {"campaign": ABSENT, "number": 1},
+        "discovery_stop": {"campaign": ABSENT},
+        "discovery_begin": lease
+        | {"package": "pkg:pypi/another@1", "idempotency_key": uuid.uuid4().hex},
         "scan_queue_leave": {"place": things["place"]},
         "scan_introduce": {"lease": things["lease"]},
         "scan_queue": {
@@ -71,7 +76,7 @@ def answer(stage: Stage, name: str, tool: str, things: dict[str, str]) -> tuple[
 
 
 def letter(code: str) -> str:
-    return {"denied": "d", "not_found": "n"}.get(code, f"<{code}>")
+    return {"denied": "d", "not_found": "n", "invalid": "i"}.get(code, f"<{code}>")
 
 
 def told(stage: Stage, name: str, tool: str, things: dict[str, str]) -> str:

@@ -73,6 +73,38 @@ def test_an_agent_claims_renews_checks_submits_and_releases(
     assert agent.ask("scan_release", **held)["state"] == "released"
 
 
+def test_an_agent_searches_under_its_lease_and_alone_learns_of_it(
+    agent_of: Callable[..., Agent],
+) -> None:
+    agent, other = agent_of(PartyKind.LAB), agent_of(PartyKind.LAB)
+    lease = claimed(agent)
+    search = {
+        "lease": lease["id"],
+        "fence": lease["fence"],
+        "package": "pkg:pypi/ujson@5.1.0",
+        "idempotency_key": "campaign-1",
+    }
+    begun = agent.ask("discovery_begin", **search)
+    assert agent.ask("discovery_begin", **search) == begun
+    status = agent.ask("discovery_status", campaign=begun["id"])
+    assert (status["state"], status["target"], status["engine"]) == (
+        "queued",
+        "encode",
+        "libfuzzer",
+    )
+    assert [each["id"] for each in agent.ask("discovery_list")["campaigns"]] == [begun["id"]]
+    assert other.ask("discovery_list")["campaigns"] == []
+    assert other.refusal("discovery_status", campaign=begun["id"])["code"] == "not_found"
+    assert other.refusal("discovery_stop", campaign=begun["id"])["code"] == "not_found"
+    stolen = {**search, "idempotency_key": "campaign-2"}
+    assert other.refusal("discovery_begin", **stolen)["code"] == "conflict"
+    foreign = {**search, "idempotency_key": "campaign-3", "engine": "no-such-engine"}
+    assert "libfuzzer" in agent.refusal("discovery_begin", **foreign)["next_step"]
+    agent.ask("discovery_stop", campaign=begun["id"])
+    assert agent.ask("discovery_status", campaign=begun["id"])["state"] == "stopped"
+    assert agent.refusal("discovery_crash", campaign=begun["id"], number=1)["code"] == "not_found"
+
+
 def test_a_repeated_claim_or_submission_has_one_effect(agent_of: Callable[..., Agent]) -> None:
     """An agent that lost an answer may ask again with the same key."""
     agent = agent_of(PartyKind.FINDER)

@@ -298,6 +298,17 @@ def test_another_party_can_see_none_of_it(ground: Field) -> None:
         ground.service.get(ground.coordinator, identity)
 
 
+def test_a_party_fetches_what_it_keeps_for_a_target_and_nobody_else_does(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    assert ground.service.corpus(ground.lab, identity) == ()
+    ground.engine.run_due()
+    assert ground.service.corpus(ground.lab, identity) == (b"seed-a", b"seed-b")
+    with pytest.raises(NotFoundError):
+        ground.service.corpus(ground.other, identity)
+    with pytest.raises(DeniedError):
+        ground.service.corpus(ground.coordinator, identity)
+
+
 def test_nothing_secret_of_a_campaign_lies_open_in_its_row(ground: Field) -> None:
     ground.begin(ground.lease())
     ground.engine.run_due()

@@ -85,7 +85,9 @@ class CampaignKeeping:
                     seen[met.signature] = met.known_since or earlier.id
         return seen
 
-    def corpus(self, unit: UnitOfWork, party: PartyId, plan: Plan) -> dict[str, bytes]:
+    def corpus(
+        self, unit: UnitOfWork, party: PartyId, plan: Plan, *, reader: str = READER
+    ) -> dict[str, bytes]:
         """The inputs that a party keeps for a plan's target; none when they cannot be read."""
         mark = self._mark(party, plan.package, plan.target)
         stored = records.corpus(unit, party, mark)
@@ -96,7 +98,7 @@ class CampaignKeeping:
             stored.compartment,
             place=_corpus_place(party, mark),
             sealed=stored.sealed_inputs,
-            reader=READER,
+            reader=reader,
         )
         try:
             return unpacked(piece)

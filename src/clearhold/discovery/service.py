@@ -230,8 +230,22 @@ class DiscoveryService:
             known = _seen(unit, actor, identity)
             met = self._keeping.crashes(unit, known, reader=actor.principal)[number - 1 : number]
             if not met:
-                raise NotFoundError("There is no such campaign.", next_step="Check the id.")
+                raise _no_campaign()
             return met[0]
+
+    def corpus(self, actor: Actor, identity: DiscoveryId) -> tuple[bytes, ...]:
+        """What the actor's party keeps of inputs for the target of a campaign of its own.
+
+        Raises `NotFoundError`.
+        """
+        actor.need(Permission.DISCOVERY_READ)
+        with self._sessions.transaction() as unit:
+            known = _seen(unit, actor, identity)
+            if known.party != actor.party:
+                raise _no_campaign()
+            plan = self._plan(unit, known, actor.principal)
+            kept = self._keeping.corpus(unit, known.party, plan, reader=actor.principal)
+            return tuple(kept[name] for name in sorted(kept))
 
     def transcript(self, actor: Actor, identity: DiscoveryId) -> tuple[Piece, ...]:
         """The transcript of a campaign of the actor's party; empty unless an agent ran it.
@@ -508,5 +522,9 @@ def _seen(unit: UnitOfWork, actor: Actor, identity: DiscoveryId) -> Campaign:
 
 def _found(known: Campaign | None) -> Campaign:
     if known is None:
-        raise NotFoundError("There is no such campaign.", next_step="Check the id.")
+        raise _no_campaign()
     return known
+
+
+def _no_campaign() -> NotFoundError:
+    return NotFoundError("There is no such campaign.", next_step="Check the id.")

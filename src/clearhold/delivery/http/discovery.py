@@ -86,6 +86,12 @@ class CrashInput(CrashOut):
     content: str
 
 
+class CorpusOut(BaseModel):
+    """The inputs that the caller's party keeps for a campaign's target, each in base64."""
+
+    inputs: list[str]
+
+
 class CampaignDetail(CampaignOut):
     """A campaign with what it searched and found; `crash` is the first confirmed one, base64."""
 
@@ -168,6 +174,13 @@ def crash(hub: HubDep, actor: ActorDep, campaign: str, number: CrashNumber) -> C
     met = hub.discovery.crash(actor, DiscoveryId(campaign), number)
     content = base64.b64encode(met.content).decode()
     return CrashInput(**_crash(number, met).model_dump(), content=content)
+
+
+@router.get("/campaigns/{campaign}/corpus", **requires(Permission.DISCOVERY_READ))
+def corpus(hub: HubDep, actor: ActorDep, campaign: str) -> CorpusOut:
+    """The inputs that the caller's party keeps for the target of a campaign of its own."""
+    kept = hub.discovery.corpus(actor, DiscoveryId(campaign))
+    return CorpusOut(inputs=[base64.b64encode(each).decode() for each in kept])
 
 
 def _crash(number: int, crash: Crash) -> CrashOut:
