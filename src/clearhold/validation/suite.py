@@ -1,51 +1,79 @@
 """Runs a project's own tests against a plain build, and compares two such runs as sets.
 
 What counts is not that all tests pass, which many projects never reach in a foreign environment,
-but that none fails with a patch that passed without it in the same environment. The tests are
-those of the pristine source, whatever a patch says.
+but that none fails with a patch that passed without it in the same environment. Without the patch
+they are run more than once: a test whose outcome changes by itself says nothing and is set aside.
+The tests are those of the pristine source, whatever a patch says.
 """
 
 from __future__ import annotations
 
-import re
-import xml.etree.ElementTree as ET
-from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from clearhold.kernel.errors import InvalidError, NotFoundError
-from clearhold.ports.sandbox import Job, Limits
+from clearhold.ports.sandbox import Job, Limits, Outcome
 from clearhold.validation.builder import Build, Laboratory
+from clearhold.validation.suite_results import read_junit, read_results
 
-_RESULTS: Final = "results.xml"
-_LARGEST_RESULTS: Final = 32 * 1024 * 1024
-_DECLARES: Final = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+__all__ = [
+    "Comparison",
+    "SuiteRun",
+    "compare",
+    "compare_builds",
+    "read_junit",
+    "run_suite",
+    "stable",
+]
+
+BASELINE_RUNS: Final = 2
+REPEATS: Final = 2
+FEW_TESTS: Final = 3
+_NAMED: Final = 20
 # The project's tests are copied into the scratch directory, since many write beside themselves.
 _COPY: Final = """\
 for path in $COPY; do
   mkdir -p "/work/$(dirname "$path")" && cp -R "/src/0/$path" "/work/$path" || exit 70
 done
+chmod -R u+w /work || exit 70
+if [ -e /in/tests.patch ]; then
+  patch -u -s -f -p1 -F0 --no-backup-if-mismatch -r - -i /in/tests.patch >&2 || exit 71
+fi
 exec "$@"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteRun:
-    """What a run of the tests showed: names by outcome, how it ended and its seconds."""
+    """What a run of the tests showed: names by outcome, how it ended and its seconds.
+
+    `partial` says that time or memory ran out before the run came to its end.
+    """
 
     passed: frozenset[str]
     failed: frozenset[str]
     skipped: frozenset[str]
     ending: str
     wall_s: float
+    partial: bool = False
+
+    def of(self, name: str) -> str:
+        """What became of a test, or `missing`."""
+        if name in self.passed:
+            return "passed"
+        if name in self.failed:
+            return "failed"
+        return "skipped" if name in self.skipped else "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A patched run against the unpatched baseline.
 
-    `broken` passed before and fail now, `lost` passed before and were not run at all, `mended`
-    failed before and pass now.
+    `broken` passed before and fail now, `lost` passed before and were not run at all or skipped
+    (`skipped` names those), `mended` failed before and pass now. `flaky` are tests that came out
+    otherwise from run to run of one build, which nothing is concluded from.
     """
 
     baseline: SuiteRun
@@ -53,6 +81,8 @@ class Comparison:
     broken: tuple[str, ...]
     lost: tuple[str, ...]
     mended: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    flaky: tuple[str, ...] = ()
 
     @property
     def no_worse(self) -> bool:
@@ -60,8 +90,16 @@ class Comparison:
         return not self.broken and not self.lost
 
     @property
+    def telling(self) -> bool:
+        """Whether there were enough tests that pass each time without the patch."""
+        return len(self.baseline.passed) >= FEW_TESTS
+
+    @property
     def summary(self) -> str:
-        """One sentence for the verdict."""
+        """What the tests showed, for the verdict."""
+        return " ".join([self._compared(), *self._reservations()])
+
+    def _compared(self) -> str:
         before, after = len(self.baseline.passed), len(self.patched.passed)
         if self.no_worse:
             kept = f"All {before} tests that passed before still pass"
@@ -69,13 +107,97 @@ class Comparison:
             return f"{kept}; {known} fail with and without the patch." if known else f"{kept}."
         if not after:
             return f"None of {before} tests passes any more: {self.patched.ending}."
-        named = ", ".join((*self.broken, *self.lost)[:3])
-        return f"{len(self.broken) + len(self.lost)} of {before} tests no longer pass: {named}."
+        worse = (*self.broken, *self.lost)
+        how = f", {len(self.skipped)} of them skipped now" if self.skipped else ""
+        return f"{len(worse)} of {before} tests no longer pass{how}: {', '.join(worse[:3])}."
+
+    def _reservations(self) -> list[str]:
+        said = []
+        if self.flaky:
+            named = ", ".join(self.flaky[:3])
+            said.append(f"{len(self.flaky)} are set aside as flaky: {named}.")
+        if self.baseline.partial:
+            said.append(
+                f"Without the patch {self.baseline.ending}: only those that ran are compared."
+            )
+        if not self.telling:
+            said.append(
+                f"Only {len(self.baseline.passed)} tests pass each time without the patch, too few"
+                " to show anything."
+            )
+        return said
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The counts, and the first names of each kind."""
+        return {
+            "baseline_passed": len(self.baseline.passed),
+            "baseline_failed": len(self.baseline.failed),
+            "patched_passed": len(self.patched.passed),
+            "patched_failed": len(self.patched.failed),
+            "no_longer_passing": [*self.broken, *self.lost][:_NAMED],
+            "skipped_now": list(self.skipped[:_NAMED]),
+            "flaky": list(self.flaky[:_NAMED]),
+            "mended": list(self.mended[:_NAMED]),
+            "partial": self.baseline.partial or self.patched.partial,
+            "telling": self.telling,
+        }
 
 
-def run_suite(laboratory: Laboratory, build: Build) -> SuiteRun:
+def run_suite(
+    laboratory: Laboratory,
+    build: Build,
+    *,
+    added: bytes | None = None,
+    more: Sequence[str] = (),
+    time_factor: float = 1.0,
+) -> SuiteRun:
     """Run the recipe's tests against `build`, once.
 
+    Arguments and what is raised are those of `run_tests`.
+    """
+    outcome = run_tests(laboratory, build, added=added, more=more, time_factor=time_factor)
+    if outcome.timed_out or outcome.out_of_memory:
+        ending = "they exceeded their time" if outcome.timed_out else "they exceeded their memory"
+    elif outcome.signal is not None:
+        ending = f"signal {outcome.signal} ended them"
+    else:
+        ending = f"they ended with exit code {outcome.exit_code}"
+    try:
+        counted = read_results(outcome.artefacts)
+    except InvalidError:
+        counted, ending = None, f"{ending}, and left results that cannot be read"
+    if counted is not None and not counted:
+        ending = f"{ending}, and no test ran"
+    by_ending = {
+        wanted: frozenset(name for name, each in (counted or {}).items() if each == wanted)
+        for wanted in ("passed", "failed", "skipped")
+    }
+    return SuiteRun(
+        **by_ending,
+        ending=ending,
+        wall_s=outcome.wall_s,
+        partial=outcome.timed_out or outcome.out_of_memory,
+    )
+
+
+def run_tests(
+    laboratory: Laboratory,
+    build: Build,
+    *,
+    added: bytes | None = None,
+    more: Sequence[str] = (),
+    time_factor: float = 1.0,
+    around: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    path: str = "",
+) -> Outcome:
+    """One run of the recipe's tests as the sandbox saw it.
+
+    `added` is a canonical diff of tests that is applied to the copy, `more` are arguments that are
+    appended. For who watches them, `around` is a command that is put before theirs, `env` and
+    `files` are given to them as well, and `path` goes before where Python looks for modules.
     Raises `NotFoundError` when the recipe names no tests and what the laboratory raises.
     """
     recipe = build.recipe
@@ -88,92 +210,95 @@ def run_suite(laboratory: Laboratory, build: Build) -> SuiteRun:
     sources, _ = laboratory.source_tree(recipe, build.side)
     tools = laboratory.tool_trees(recipe)
     places = [f"/in/tools/{number}" for number in range(len(tools))]
-    outcome = laboratory.run(
+    given = {**recipe.mounted, **(files or {})}
+    if added is not None:
+        given["/in/tests.patch"] = added
+    return laboratory.run(
         Job(
-            argv=("/bin/sh", "-c", _COPY, "tests", *tests.argv),
+            argv=("/bin/sh", "-c", _COPY, "tests", *around, *tests.argv, *more),
             trees={
                 "/build": build.directory,
                 "/src/0": sources[""],
                 **dict(zip(places, tools, strict=True)),
             },
+            files=given,
             env={
                 "LC_ALL": "C.UTF-8",
                 "TZ": "UTC",
-                "PYTHONPATH": ":".join(("/build", *places)),
+                "PYTHONPATH": ":".join(each for each in (path, "/build", *places) if each),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONHASHSEED": "0",
                 "COPY": " ".join(tests.copy),
                 **tests.env,
+                **(env or {}),
             },
             limits=Limits(
-                wall_s=tests.wall_s,
-                cpu_s=tests.wall_s * 2,
+                wall_s=tests.wall_s * time_factor,
+                cpu_s=round(tests.wall_s * time_factor * 2),
                 memory_mb=recipe.limits.build_memory_mb,
                 processes=64,
                 scratch_mb=recipe.limits.scratch_mb,
             ),
         )
     )
-    if outcome.timed_out or outcome.out_of_memory:
-        ending = "they exceeded their time" if outcome.timed_out else "they exceeded their memory"
-    elif outcome.signal is not None:
-        ending = f"signal {outcome.signal} ended them"
-    else:
-        ending = f"they ended with exit code {outcome.exit_code}"
-    results = outcome.artefacts.get(_RESULTS)
-    counted = read_junit(results) if results is not None else {}
-    return SuiteRun(
-        passed=frozenset(name for name, ending in counted.items() if ending == "passed"),
-        failed=frozenset(name for name, ending in counted.items() if ending == "failed"),
-        skipped=frozenset(name for name, ending in counted.items() if ending == "skipped"),
-        ending=ending,
-        wall_s=outcome.wall_s,
+
+
+def stable(runs: Sequence[SuiteRun]) -> tuple[SuiteRun, frozenset[str]]:
+    """What several runs of one build agree on, and the tests that they do not agree on."""
+    first = runs[0]
+    names = frozenset().union(*(each.passed | each.failed | each.skipped for each in runs))
+    flaky = frozenset(name for name in names if len({each.of(name) for each in runs}) > 1)
+    return (
+        SuiteRun(
+            first.passed - flaky,
+            first.failed - flaky,
+            first.skipped - flaky,
+            next((each.ending for each in runs if each.partial), first.ending),
+            sum(each.wall_s for each in runs),
+            any(each.partial for each in runs),
+        ),
+        flaky,
     )
 
 
-def compare(baseline: SuiteRun, patched: SuiteRun) -> Comparison:
+def compare(
+    baseline: SuiteRun, patched: SuiteRun, *, flaky: frozenset[str] = frozenset()
+) -> Comparison:
     """What a patch did to the tests that passed without it."""
+    before = baseline.passed - flaky
     return Comparison(
         baseline=baseline,
         patched=patched,
-        broken=tuple(sorted(baseline.passed & patched.failed)),
-        lost=tuple(sorted(baseline.passed - patched.passed - patched.failed)),
-        mended=tuple(sorted(baseline.failed & patched.passed)),
+        broken=tuple(sorted(before & patched.failed)),
+        lost=tuple(sorted(before - patched.passed - patched.failed)),
+        mended=tuple(sorted((baseline.failed & patched.passed) - flaky)),
+        skipped=tuple(sorted(before & patched.skipped)),
+        flaky=tuple(sorted(flaky)),
     )
 
 
-def read_junit(content: bytes) -> dict[str, str]:
-    """Test names to passed, failed or skipped, from JUnit's XML; repeated names are numbered.
+def compare_builds(
+    baseline: Callable[[int], Sequence[SuiteRun]], patched: Callable[[float], SuiteRun]
+) -> Comparison:
+    """Compare the tests of two builds as often as it takes to tell a break from a flake.
 
-    The project under test can write what it likes here, so entities are refused. Raises
-    `InvalidError` when it is not such a document.
+    `baseline` gives at least so many runs without the patch, `patched` makes one with it in a
+    multiple of the usual time. What seems broken must break each time, while the tests without the
+    patch, run again, still pass.
     """
-    if len(content) > _LARGEST_RESULTS or _DECLARES.search(content):
-        raise _unreadable()
-    try:
-        root = ET.fromstring(content)  # noqa: S314  (documents with declarations are refused above)
-    except ET.ParseError as error:
-        raise _unreadable() from error
-    seen: Counter[str] = Counter()
-    outcomes: dict[str, str] = {}
-    for case in root.iter("testcase"):
-        name = f"{case.get('classname', '')}::{case.get('name', '')}"[:300]
-        seen[name] += 1
-        if seen[name] > 1:
-            name = f"{name}#{seen[name]}"
-        endings = {child.tag for child in case}
-        outcomes[name] = (
-            "failed"
-            if endings & {"failure", "error"}
-            else "skipped"
-            if "skipped" in endings
-            else "passed"
-        )
-    return outcomes
-
-
-def _unreadable() -> InvalidError:
-    return InvalidError(
-        "The results of the tests cannot be read.",
-        next_step="Check that the recipe's tests write JUnit XML to /out/results.xml.",
+    without, flaky = stable(baseline(BASELINE_RUNS))
+    first = patched(1.0)
+    compared = compare(without, first, flaky=flaky)
+    if compared.no_worse or not without.passed:
+        return compared
+    # Slower is no worse by itself: who ran out of time gets more of it, once.
+    factor = 2.0 if first.partial else 1.0
+    again = [first] if factor == 1.0 else []
+    again += [patched(factor) for _ in range(REPEATS)]
+    without, flaky = stable(baseline(BASELINE_RUNS + 1))
+    best = min(again, key=lambda each: len(without.passed - each.passed))
+    # A test that passes in any of the patched runs is not broken by the patch.
+    sometimes = frozenset(
+        name for name in without.passed if {"passed"} < {each.of(name) for each in again}
     )
+    return compare(without, best, flaky=flaky | sometimes)

@@ -27,6 +27,11 @@ int main(int count, char **argv) {
   fclose(file);
   if (size > MAXIMUM_BYTES) return UNUSABLE_PROOF;
   LLVMFuzzerTestOneInput(data, size);
+  cJSON *tree = cJSON_ParseWithLength((const char *)data, size);
+  char *printed = cJSON_Print(tree);
+  puts(printed ? printed : "refused");
+  cJSON_free(printed);
+  cJSON_Delete(tree);
   free(data);
   return 0;
 }

@@ -14,4 +14,4 @@ function read() {
   }
 }
 
-require("/build/package").unflatten(read());
+console.log(JSON.stringify(require("/build/package").unflatten(read())).slice(0, 2000));

@@ -14,6 +14,7 @@ from pygments.util import ClassNotFound
 
 UNUSABLE_PROOF = 65
 MAXIMUM_BYTES = 64 * 1024
+SHOWN = 500
 
 
 def read(proof: bytes) -> tuple[str, str]:
@@ -24,15 +25,27 @@ def read(proof: bytes) -> tuple[str, str]:
     return alias.strip(), text
 
 
-def run(proof: bytes) -> int:
-    """How many tokens the text has."""
+def run(proof: bytes) -> list[str]:
+    """The first tokens that hold some of the text, and how many there are.
+
+    Lexers also make empty ones, which nobody sees. Nothing is printed before the end: a text may
+    have tokens for ever.
+    """
     alias, text = read(proof)
-    return sum(1 for _ in get_lexer_by_name(alias).get_tokens(text))
+    count = 0
+    shown = []
+    for kind, part in get_lexer_by_name(alias).get_tokens(text):
+        count += bool(part)
+        if part and count <= SHOWN:
+            shown.append(f"{kind} {part!r}")
+    return [*shown, str(count)]
 
 
 if __name__ == "__main__":
+    content = Path(sys.argv[1]).read_bytes()
     try:
-        print(run(Path(sys.argv[1]).read_bytes()))
+        get_lexer_by_name(read(content)[0])
     except (ValueError, ClassNotFound) as error:
         print(f"unusable proof: {error}", file=sys.stderr)
         sys.exit(UNUSABLE_PROOF)
+    print("\n".join(run(content)))

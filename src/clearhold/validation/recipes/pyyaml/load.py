@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def read() -> str:
 
 document = read()
 try:
-    print(type(yaml.load(document, Loader=yaml.FullLoader)))
+    loaded = yaml.load(document, Loader=yaml.FullLoader)
+    print(type(loaded), json.dumps(loaded, default=lambda each: type(each).__name__, skipkeys=True))
 except yaml.YAMLError as error:
     print("refused", type(error).__name__)

@@ -17,5 +17,6 @@ int main(int count, char** arguments) {
   TiXmlDocument document;
   document.Parse(text.c_str(), nullptr, TIXML_ENCODING_UTF8);
   std::cout << (document.Error() ? "refused" : "parsed") << "\n";
+  if (!document.Error()) std::cout << document;
   return 0;
 }

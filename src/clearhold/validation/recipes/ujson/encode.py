@@ -56,4 +56,4 @@ def run(program: bytes) -> str:
 
 
 if __name__ == "__main__":
-    print(len(run(Path(sys.argv[1]).read_bytes())))
+    print(run(Path(sys.argv[1]).read_bytes())[:4000])

@@ -18,4 +18,5 @@ def read() -> str:
         sys.exit(UNUSABLE_PROOF)
 
 
-print(WHEEL_INFO_RE.match(read()) is not None)
+found = WHEEL_INFO_RE.match(read())
+print(None if found is None else sorted(found.groupdict("").items()))
