@@ -285,7 +285,12 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     )
     engine.register(affecting.RUN, lambda ids: affected.run(FindingId(ids["finding"])))
     engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
-    patches = PatchService(sessions, vault, material=material)
+    patches = PatchService(
+        sessions,
+        vault,
+        material,
+        signing_key=signing_key(settings.key_directory, "validation"),
+    )
     engine.register(
         patches_service.JUDGE,
         Judging(sessions, vault, material, LaboratoryJudge(laboratory)).judge,

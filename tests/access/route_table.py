@@ -89,6 +89,7 @@ POST /patches                                        + + + d d n n n n n d
 GET  /patches                                        n + + d d n n n n n d
 GET  /patches/{patch}                                n y y d d n n n n n d
 GET  /patches/{patch}/diff                           n y y d d n n n n n d
+GET  /patches/{patch}/evidence                       n + + d d n n n n n d
 GET  /patches/{patch}/wheel                          n + + d d n n n n n d
 POST /patches/{patch}/adoption                       n + + d d n n n n n d
 POST /patches/{patch}/repeat                         n + + d d n n n n n d
@@ -306,6 +307,8 @@ discovery_crash       n d d d d d d d d n d
 discovery_stop        n d d d d d d d d n d
 finding_receipt       y y n d d n n n n n d
 finding_get           y y y d d n n n n n d
+patch_submit          + + + d d n n n n n d
+patch_get             n y y d d n n n n n d
 """
 
 # y: it holds some   n: it holds none   d: refused
@@ -316,6 +319,7 @@ scan_list             y d d d d d d d d n d
 scan_coverage         y d d d d d d d d n d
 discovery_list        n d d d d d d d d n d
 finding_list          y y y d d n n n n n d
+patch_list            n y y d d n n n n n d
 scan_targets          n n n n n n n n n n d
 """
 
@@ -369,6 +373,9 @@ validate enrol
 validate worker
 validate replay
 validate key
+patch judge
+patch replay
+patch backport
 admin passport-keys status
 admin passport-keys prepare
 admin passport-keys switch

@@ -41,6 +41,13 @@ def wish(tool: str, things: dict[str, str]) -> dict[str, Any]:
         "discovery_stop": {"campaign": ABSENT},
         "discovery_begin": lease
         | {"package": "pkg:pypi/another@1", "idempotency_key": uuid.uuid4().hex},
+        "patch_submit": {
+            "case": things["case"],
+            "diff": "--- a/q\n+++ b/q\n@@ -1 +1 @@\n-a\n+b\n",
+            "idempotency_key": uuid.uuid4().hex,
+        },
+        "patch_list": {"case": things["case"]},
+        "patch_get": {"patch": things["patch"]},
         "scan_queue_leave": {"place": things["place"]},
         "scan_introduce": {"lease": things["lease"]},
         "scan_queue": {
@@ -80,7 +87,9 @@ def letter(code: str) -> str:
 
 
 def told(stage: Stage, name: str, tool: str, things: dict[str, str]) -> str:
-    void = things | dict.fromkeys(("lease", "submission", "finding", "place"), ABSENT)
+    void = things | dict.fromkeys(
+        ("lease", "submission", "finding", "place", "case", "patch"), ABSENT
+    )
     answered, real = answer(stage, name, tool, things)
     _, unreal = answer(stage, name, tool, void)
     if real != unreal:

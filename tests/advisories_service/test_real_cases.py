@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
@@ -57,7 +58,9 @@ class RealCase:
         self.lab = party_of(PartyKind.LAB, "lab-one")
         self.publisher = RecordingPublisher()
         material = CaseMaterial(hub.findings)
-        self.patches = PatchService(hub.sessions, hub.vault, material=material)
+        self.patches = PatchService(
+            hub.sessions, hub.vault, material, signing_key=Ed25519PrivateKey.generate()
+        )
         judging = Judging(hub.sessions, hub.vault, material, Accepts())
         engine.register(JUDGE, judging.judge)
         # Nothing is built here: the test itself says what reproduced.

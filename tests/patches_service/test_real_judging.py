@@ -19,6 +19,7 @@ from clearhold.cases.model import Role
 from clearhold.demo import material
 from clearhold.findings.model import Match, Method
 from clearhold.kernel.ids import FindingId, VulnerabilityId
+from clearhold.patches import replaying
 from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.records import Origin, State
@@ -74,6 +75,9 @@ def test_the_fix_that_hides_a_proof_is_refused_and_the_real_one_is_made_installa
     assert (real.state, real.deliverable) == (State.ACCEPTED, True), real.judgement.reason
     assert all(each.stopped for each in real.judgement.proofs)
     assert real.judgement.limits
+    recorded = replaying.read(hub.patches.evidence(maintainer, real.id), key=None)
+    assert (recorded.diff, recorded.judgement.kind) == (material.real_fix(), "accepted")
+    assert {proof.target for proof in recorded.proofs} == {"encode", "dumps"}
     name, wheel = hub.patches.wheel(maintainer, real.id)
     assert name.startswith("ujson-5.1.0+clearhold.1-")
     assert zipfile.ZipFile(io.BytesIO(wheel)).testzip() is None

@@ -19,11 +19,13 @@ class Candidate:
 
     `proofs` are those of its case, which it must stop. `others` are proofs for the same package
     from elsewhere, perhaps under other embargoes: they serve to judge and are never told of.
+    `tests` is a diff of tests that came with it, which must fail before and pass after.
     """
 
     diff: bytes = field(repr=False)
     proofs: tuple[CaseProof, ...]
     others: tuple[CaseProof, ...]
+    tests: bytes = field(default=b"", repr=False)
 
 
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,6 +34,7 @@ class Origin(StrEnum):
     MAINTAINER = "maintainer"
     MODEL = "model"
     DISTRIBUTION = "distribution"
+    BACKPORT = "backport"
 
 
 ENVIRONMENT_FAILURE: Final = "environment_failure"

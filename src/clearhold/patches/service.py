@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clearhold.access.grants import Tier, compartments_of, sees
 from clearhold.access.model import Actor
@@ -31,7 +32,7 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import CaseId, PartyId, PatchId, new_id
 from clearhold.parties import records as parties
-from clearhold.patches import records
+from clearhold.patches import attestation, records
 from clearhold.patches.judging import (
     Delivery,
     Judgement,
@@ -43,6 +44,7 @@ from clearhold.ports.engine import AGAIN_AFTER, Task
 from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
+from clearhold.wire import dsse
 
 JUDGE: Final = "patches.judge"
 READER: Final = "service:patches"
@@ -76,10 +78,18 @@ class PatchView:
 class PatchService:
     """The desk where fixes are judged."""
 
-    def __init__(self, sessions: Sessions, vault: Vault, material: CaseMaterial) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        vault: Vault,
+        material: CaseMaterial,
+        *,
+        signing_key: Ed25519PrivateKey,
+    ) -> None:
         self._sessions = sessions
         self._vault = vault
         self._material = material
+        self._signing_key = signing_key
 
     def submit(
         self, actor: Actor, case: CaseId, diff: bytes, *, origin: Origin, note: str, key: str
@@ -156,6 +166,37 @@ class PatchService:
         with self._sessions.transaction() as unit:
             known = found(records.seen(unit, actor, patch))
             return self._vault.fetch(unit, known.diff, reader=actor.principal)
+
+    def evidence(self, actor: Actor, patch: PatchId) -> bytes:
+        """The signed evidence of a judgement, a DSSE envelope by which it can be run again.
+
+        For who may read the case's content. It holds the proofs that the actor may read. Raises
+        `NotFoundError`, and `ConflictError` while there is no verdict on anything that was run.
+        """
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            whole = self._judgement(unit, known, reader=actor.principal)
+            shown = None if whole is None else _for_reader(unit, actor, known, whole)
+            if shown is None or "recipe_sha256" not in shown.facts:
+                raise ConflictError(
+                    "There is no evidence of a judgement that you may read.",
+                    next_step="Read the fix's verdict and reason.",
+                )
+            may_read = {each.finding for each in shown.proofs if each.finding}
+            proofs = [
+                proof
+                for proof in self._material.proofs_of_case(unit, known.case, reader=READER)
+                if str(proof.finding) in may_read
+            ]
+            said = attestation.statement(
+                shown,
+                package=proofs[0].package if proofs else "",
+                diff=self._vault.fetch(unit, known.diff, reader=actor.principal),
+                proofs=proofs,
+            )
+            tell(unit, known, "patches:candidate:attest", by=actor.principal)
+            return dsse.sign(said, dsse.IN_TOTO, self._signing_key)
 
     def wheel(self, actor: Actor, patch: PatchId) -> tuple[str, bytes]:
         """The name and content of the package made of an accepted fix.

@@ -31,6 +31,7 @@ _MOST_MB = 64
 PATCH_REFUSED = 90
 """Exit code of the preparation step when a patch does not apply."""
 
+_CLANG = {"CC": "clang", "CXX": "clang++"}
 _COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
     Flavour.PLAIN: {
         "CC": "gcc",
@@ -53,20 +54,17 @@ _COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
         "SANITIZER": "undefined",
     },
     Flavour.MEMORY: {
-        "CC": "clang",
-        "CXX": "clang++",
+        **_CLANG,
         "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=memory",
         "SANITIZER": "memory",
     },
     Flavour.CLANG: {
-        "CC": "clang",
-        "CXX": "clang++",
+        **_CLANG,
         "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address",
         "SANITIZER": "address",
     },
     Flavour.FUZZ: {
-        "CC": "clang",
-        "CXX": "clang++",
+        **_CLANG,
         "CFLAGS": "-g -O1 -fno-omit-frame-pointer -fsanitize=address,fuzzer-no-link",
         "SANITIZER": "address",
         "LIB_FUZZING_ENGINE": "-fsanitize=fuzzer",
@@ -79,8 +77,13 @@ _COMPILERS: Mapping[Flavour, Mapping[str, str]] = {
         "LIB_FUZZING_ENGINE": "-fsanitize=fuzzer",  # which its compiler turns into its own driver
         "AFL_QUIET": "1",
     },
+    Flavour.COVERAGE: {
+        **_CLANG,
+        "CFLAGS": "-g -O0 -DNDEBUG -fprofile-instr-generate -fcoverage-mapping",
+        "SANITIZER": "none",
+    },
 }
-_CALLED: Mapping[Flavour, str] = {Flavour.AFL: Flavour.FUZZ}
+_CALLED: Mapping[Flavour, str] = {Flavour.AFL: Flavour.FUZZ, Flavour.COVERAGE: Flavour.PLAIN}
 """What build scripts are told of a flavour that is another one to them."""
 
 # Lays the pristine source into the writable scratch directory, applies Debian's series as far as

@@ -41,8 +41,9 @@ class Flavour(StrEnum):
     """How a build is instrumented.
 
     Not at all, with AddressSanitizer, with UndefinedBehaviorSanitizer, with MemorySanitizer (clang),
-    with AddressSanitizer by the other compiler (clang), or for fuzzing with it by libFuzzer (clang) or
-    by AFL++ (its compiler). What a recipe makes for one fuzzer it makes for the other.
+    with AddressSanitizer by the other compiler (clang), for fuzzing with it by libFuzzer (clang) or by
+    AFL++ (its compiler), or to see which lines are run (clang). What a recipe makes for one fuzzer it
+    makes for the other, and the last is a plain build to it.
     """
 
     PLAIN = "plain"
@@ -52,9 +53,10 @@ class Flavour(StrEnum):
     CLANG = "clang"
     FUZZ = "fuzz"
     AFL = "afl"
+    COVERAGE = "coverage"
 
 
-BY_CLANG = frozenset({Flavour.MEMORY, Flavour.CLANG, Flavour.FUZZ})
+BY_CLANG = frozenset({Flavour.MEMORY, Flavour.CLANG, Flavour.FUZZ, Flavour.COVERAGE})
 """The flavours that only clang makes."""
 
 
@@ -228,6 +230,19 @@ class Recipe:
     def control(self, target: str) -> bytes:
         """The benign input of a target."""
         return self.files[self.target(target).control]
+
+    def benign(self, target: str) -> dict[str, bytes]:
+        """The benign inputs of a target by path: its control, what lies beside it, its seeds."""
+        chosen = self.target(target)
+        places = {chosen.control.rpartition("/")[0] + "/"}
+        if chosen.fuzz is not None:
+            places.add(chosen.fuzz.seeds.rstrip("/") + "/")
+        return {
+            path: content
+            for path, content in self.files.items()
+            if path == chosen.control
+            or any(place != "/" and path.startswith(place) for place in places)
+        }
 
     def seeds(self, target: str) -> dict[str, bytes]:
         """The benign seeds that a fuzzer of that target starts from, by file name."""

@@ -115,10 +115,7 @@ def read(envelope: bytes, *, key: Ed25519PublicKey | None) -> Recorded:
     Raises `TooLargeError`, `InvalidError` for what is no evidence of a reproduction, and
     `IntegrityError` when the signature does not verify or the proof is not the one it names.
     """
-    if key is None:
-        payload = _unverified(envelope)
-    else:
-        payload = dsse.verify(envelope, {dsse.key_id(key): key}, dsse.IN_TOTO)
+    payload, signed_by = envelope_payload(envelope, key)
     statement = dsse.read_statement(payload, PREDICATE_TYPE)
     try:
         said = msgspec.convert(statement.predicate, _Predicate)
@@ -154,8 +151,18 @@ def read(envelope: bytes, *, key: Ed25519PublicKey | None) -> Recorded:
         label=said.verdict.label,
         level=said.verdict.level,
         signature=said.verdict.signature,
-        signed_by="" if key is None else dsse.key_id(key),
+        signed_by=signed_by,
     )
+
+
+def envelope_payload(envelope: bytes, key: Ed25519PublicKey | None) -> tuple[bytes, str]:
+    """What an envelope holds, and the id of the key that signed it: empty when none was given.
+
+    Raises as `read` does.
+    """
+    if key is None:
+        return _unverified(envelope), ""
+    return dsse.verify(envelope, {dsse.key_id(key): key}, dsse.IN_TOTO), dsse.key_id(key)
 
 
 def check_proof(proof: bytes, sha256: str) -> None:

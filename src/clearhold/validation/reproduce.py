@@ -150,6 +150,14 @@ def run_many(
     return tuple(tuple(read[start : start + runs]) for start in range(0, len(read), runs))
 
 
+def printed_by(
+    laboratory: Laboratory, build: Build, *, target: str, proof: bytes
+) -> tuple[bytes, bytes]:
+    """What one run of a proof writes to its two outputs, as far as the sandbox keeps it."""
+    outcome = laboratory.run(_job(build, target, proof, randomise=False))
+    return outcome.stdout, outcome.stderr
+
+
 def vary(
     laboratory: Laboratory, build: Build, *, target: str, proof: bytes
 ) -> dict[str, tuple[str, bytes]]:

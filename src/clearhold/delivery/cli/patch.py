@@ -1,4 +1,4 @@
-"""`clearhold patch`: submit fixes and read their verdicts."""
+"""`clearhold patch`: submit fixes, read their verdicts, and judge fixes on this machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from clearhold.delivery.cli import patch_local
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.patches.records import Origin
@@ -71,3 +72,17 @@ def wheel(patch: str, to: Path, sealed_to: str | None = SEALED_TO) -> None:
     content = hub().download(f"/api/v1/patches/{patch}/wheel", sealed_to=sealed_to)
     to.write_bytes(content)
     typer.echo(f"{len(content)} bytes in {to}")
+
+
+@app.command("evidence")
+@told
+def evidence(patch: str, to: Path, sealed_to: str | None = SEALED_TO) -> None:
+    """Save the signed evidence of a fix's judgement, which `patch replay` runs again."""
+    content = hub().download(f"/api/v1/patches/{patch}/evidence", sealed_to=sealed_to)
+    to.write_bytes(content)
+    typer.echo(f"{len(content)} bytes in {to}")
+
+
+app.command("judge")(patch_local.judge)
+app.command("replay")(patch_local.replay)
+app.command("backport")(patch_local.backported)

@@ -14,6 +14,7 @@ from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.signer_file import signing_key
 from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli import recipe_new, validate_run, validation_worker
+from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import (
     EXIT_REFUSED,
     SEALED_TO,
@@ -143,15 +144,15 @@ def replay(
 
     It needs no hub, no account and no token: the sources come from where they were published.
     """
-    recorded = replaying.read(_content(evidence), key=_public_key(key) if key else None)
-    content = recorded.proof if proof is None else _content(proof)
+    recorded = replaying.read(read_input(evidence), key=public_key(key) if key else None)
+    content = recorded.proof if proof is None else read_input(proof)
     if content is None:
         raise InvalidError(
             "The evidence names the proof by its hash alone.",
             next_step=f"Give the file with SHA-256 {recorded.proof_sha256} as --proof.",
         )
     with tempfile.TemporaryDirectory(prefix="clearhold-replay-", dir="/var/tmp") as scratch:
-        laboratory = open_laboratory(_with_cache(from_environment(), Path(scratch)))
+        laboratory = open_laboratory(with_cache(from_environment(), Path(scratch)))
         # What the evidence names is a name, and never a place on this machine.
         shelf = laboratory.recipes
         chosen = named(shelf, recipe) if recipe else shelf.load(recorded.recipe)
@@ -162,7 +163,7 @@ def replay(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _with_cache(settings: Settings, scratch: Path) -> Settings:
+def with_cache(settings: Settings, scratch: Path) -> Settings:
     """The settings, with a cache that is thrown away for who may not write where the hub's lies."""
     try:
         settings.cache_directory.mkdir(parents=True, exist_ok=True)
@@ -173,16 +174,8 @@ def _with_cache(settings: Settings, scratch: Path) -> Settings:
         return replace(settings, cache_directory=scratch)
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise InvalidError(
-            f"{path} cannot be read: {problem.strerror}.", next_step="Give an existing file."
-        ) from problem
-
-
-def _public_key(text: str) -> Ed25519PublicKey:
+def public_key(text: str) -> Ed25519PublicKey:
+    """An Ed25519 key from hexadecimal digits. Raises `InvalidError`."""
     try:
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
     except ValueError as problem:
@@ -212,12 +205,12 @@ def versions(
         lists = RegistryReleases(settings.cache_directory)
         listed, listed_by = published_releases(chosen, lists)
     else:
-        listed, listed_by = read_releases(_content(releases)), str(releases)
+        listed, listed_by = read_releases(read_input(releases)), str(releases)
     found = affected_versions(
         laboratory,
         chosen,
         target=target,
-        proof=_content(proof),
+        proof=read_input(proof),
         releases=listed,
         on_answer=lambda version, answer: typer.echo(f"{version}: {answer}", err=True),
         box=Box(builds),

@@ -111,6 +111,13 @@ def diff(hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str) -> Respo
     return Response(content, media_type="application/octet-stream")
 
 
+@router.get("/{patch}/evidence", **requires(Permission.PATCHES_READ))
+def evidence(hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str) -> Response:
+    """The signed evidence of the judgement, by which it can be run again."""
+    content = sealing(lambda: hub.patches.evidence(actor, PatchId(patch)))
+    return Response(content, media_type="application/octet-stream")
+
+
 @router.get("/{patch}/wheel", **requires(Permission.PATCHES_READ))
 def wheel(hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str) -> Response:
     """The package made of an accepted fix."""

@@ -1,0 +1,57 @@
+"""Evidence of a judgement holds what running it again needs, and contradicts itself in nothing."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from clearhold.cases.material import CaseProof
+from clearhold.kernel.errors import IntegrityError, InvalidError
+from clearhold.kernel.ids import FindingId
+from clearhold.patches import attestation, replaying
+from clearhold.patches.judging import Judgement, ProofOutcome
+from clearhold.patches.records import State
+from clearhold.wire import dsse
+
+SMALL = CaseProof(FindingId("a"), "pkg:pypi/x@1", "parse", b"small")
+LARGE = CaseProof(FindingId("b"), "pkg:pypi/x@1", "parse", b"l" * (300 * 1024))
+JUDGED = Judgement(
+    State.REFUSED,
+    "no_op",
+    "Every proof works as before.",
+    proofs=(ProofOutcome("a", stopped=False), ProofOutcome("b", stopped=False)),
+    facts={"recipe": "x", "recipe_sha256": "0" * 64, "search_s": 1},
+)
+
+
+def _said() -> bytes:
+    return attestation.statement(
+        JUDGED, package="pkg:pypi/x", diff=b"a diff", proofs=(SMALL, LARGE)
+    )
+
+
+def test_it_is_read_again_as_it_was_written() -> None:
+    key = Ed25519PrivateKey.generate()
+    envelope = dsse.sign(_said(), dsse.IN_TOTO, key)
+    recorded = replaying.read(envelope, key=key.public_key())
+    assert (recorded.diff, recorded.package) == (b"a diff", "pkg:pypi/x")
+    assert recorded.judgement == JUDGED
+    assert [bool(each.base64) for each in recorded.proofs] == [True, False]
+    assert recorded.signed_by == dsse.key_id(key.public_key())
+    assert replaying.read(envelope, key=None).signed_by == ""
+
+
+def test_another_key_or_another_diff_is_noticed() -> None:
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    envelope = dsse.sign(_said(), dsse.IN_TOTO, key)
+    with pytest.raises(IntegrityError):
+        replaying.read(envelope, key=other.public_key())
+    forged = _said().replace(b"YSBkaWZm", b"YiBkaWZm")
+    with pytest.raises(InvalidError):
+        replaying.read(dsse.sign(forged, dsse.IN_TOTO, key), key=key.public_key())
+
+
+def test_nothing_that_was_run_is_nothing_to_attest() -> None:
+    nothing = Judgement(State.UNDECIDED, "no_recipe", "There is none.")
+    with pytest.raises(InvalidError):
+        attestation.statement(nothing, package="", diff=b"", proofs=())
