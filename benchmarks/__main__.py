@@ -23,6 +23,7 @@ from benchmarks import (
 from benchmarks.dedup_truth import bench as dedup_truth
 from benchmarks.false_validations import bench as false_validations
 from benchmarks.figure import Figure
+from benchmarks.patches import run as patches
 from benchmarks.root_cause import run as root_cause
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
@@ -35,6 +36,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "known-check": known_check.run,
     "leases": leases.run,
     "ledger": ledger.run,
+    "patches": patches,
     "public-known": public_known.run,
     "root-cause": root_cause,
     "sandbox": sandbox.run,
