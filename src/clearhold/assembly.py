@@ -62,6 +62,7 @@ from clearhold.catalogue.service import CatalogueService
 from clearhold.discovery import service as discovery_service
 from clearhold.discovery.agents.keeping import AgentKeeping
 from clearhold.discovery.agents.reporting import AgentReports
+from clearhold.discovery.leads import LeadService
 from clearhold.discovery.searcher import LaboratorySearcher, all_engines
 from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.known import service as known_service
@@ -172,6 +173,7 @@ class Hub:
     validation: ValidationService
     affected: AffectedVersions
     discovery: DiscoveryService
+    leads: LeadService
     inventories: InventoryService
     inventory_sharing: InventorySharing
     advisories: AdvisoryService
@@ -388,6 +390,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         validation=validation,
         affected=affected,
         discovery=discovery,
+        leads=LeadService(sessions, vault, findings),
         inventories=inventories,
         inventory_sharing=inventory_sharing,
         advisories=advisories,

@@ -18,7 +18,7 @@ The columns are relations to one case and what hangs on it:
   n  answered like what does not exist, byte for byte         d  refused whatever the object
   a  asked for a second person's approval, whether it exists or not
 
-Nobody in the scene has a campaign or an action: those rows show who is refused and who is told that
+Nobody in the scene has a campaign, a lead or an action: those rows show who is refused and who is told that
 there is no such thing. A leaf of operator 2 is one of its own inventory.
 """
 
@@ -69,6 +69,10 @@ GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/crashes/{number} n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/corpus          n d d d d d d d d n d
 POST /discovery/campaigns/{campaign}/stop            n d d d d d d d d n d
+GET  /discovery/leads/{lead}                         n d d d d d d d d n d
+POST /discovery/leads/{lead}/dismissal               n d d d d d d d d n d
+POST /discovery/leads/{lead}/reopening               n d d d d d d d d n d
+POST /discovery/leads/{lead}/proof                   n d d d d d d d d n d
 GET  /cases/{case}                                   y y y y y n n n n n d
 POST /cases/{case}/participants                      d + d d d n n d d d d
 POST /cases/{case}/participants/end                  d + d d d n n d d d d
@@ -137,6 +141,7 @@ GET  /scanning/live/leases     y d d d d d d d d n d
 GET  /scanning/live/stops      n n n y n n n n n n n
 GET  /scanning/live/notices    y n n n n n n n n n n
 GET  /discovery/campaigns      n d d d d d d d d n d
+GET  /discovery/leads          n d d d d d d d d n d
 GET  /remediation/actions      d n d n n n n d d d d
 GET  /ledger/leaves            y y y y y y y y y y y
 GET  /agreements/signed        y n y y y n n y y y y
@@ -309,6 +314,8 @@ finding_receipt       y y n d d n n n n n d
 finding_get           y y y d d n n n n n d
 patch_submit          + + + d d n n n n n d
 patch_get             n y y d d n n n n n d
+lead_dismiss          n d d d d d d d d n d
+lead_prove            n d d d d d d d d n d
 """
 
 # y: it holds some   n: it holds none   d: refused
@@ -320,6 +327,7 @@ scan_coverage         y d d d d d d d d n d
 discovery_list        n d d d d d d d d n d
 finding_list          y y y d d n n n n n d
 patch_list            n y y d d n n n n n d
+lead_list             n d d d d d d d d n d
 scan_targets          n n n n n n n n n n d
 """
 

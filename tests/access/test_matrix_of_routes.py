@@ -204,6 +204,7 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "inventory": inventory["id"],
         "action": ABSENT,
         "campaign": ABSENT,
+        "lead": ABSENT,
         "number": "0",
     } | live_systems(stage)
 
@@ -238,6 +239,8 @@ def wish(stage: Stage, route: str, case: str) -> Any:
         "POST /cases/{case}/participants/end": {"party": "nobody"},
         "POST /cases/{case}/recusals": {"reason": "r", "person": ABSENT},
         "POST /cases/{case}/glass": {"reason": "r"},
+        "POST /discovery/leads/{lead}/dismissal": {"reason": "r"},
+        "POST /discovery/leads/{lead}/proof": {"finding": ABSENT},
         "POST /cases/{case}/report": {"step": "receive"},
         "POST /cases/{case}/status": {"fact": "F"},
         "POST /cases/{case}/messages": {"text": "hello"},

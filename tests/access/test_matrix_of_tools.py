@@ -48,6 +48,8 @@ def wish(tool: str, things: dict[str, str]) -> dict[str, Any]:
         },
         "patch_list": {"case": things["case"]},
         "patch_get": {"patch": things["patch"]},
+        "lead_dismiss": {"lead": things["lead"], "reason": "It is none"},
+        "lead_prove": {"lead": things["lead"], "finding": things["finding"]},
         "scan_queue_leave": {"place": things["place"]},
         "scan_introduce": {"lease": things["lease"]},
         "scan_queue": {

@@ -29,6 +29,8 @@ from clearhold.discovery.engine import (
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
 from clearhold.discovery.fuzzing import FuzzingEngine
 from clearhold.discovery.service import RUN, DiscoveryService
+from clearhold.discovery.static.analysers import ruff
+from clearhold.discovery.static.engine_static import SOURCE, StaticEngine
 from clearhold.discovery.tables import campaign
 from clearhold.kernel.errors import (
     ConflictError,
@@ -68,10 +70,12 @@ class StandIn:
     reached: Progress = field(default_factory=lambda: Progress(1200, 40))
 
     def engine(self, name: str) -> Engine:
-        return Engines((FuzzingEngine(LibFuzzer()),)).get(name)
+        return Engines((FuzzingEngine(LibFuzzer()), StaticEngine(ruff()))).get(name)
 
     def targets(self, package: str, engine: str) -> tuple[str, ...]:
-        return ("encode",) if package == f"{PACKAGE}@{VERSION}" else ()
+        if package != f"{PACKAGE}@{VERSION}":
+            return ()
+        return ("encode",) if engine == "libfuzzer" else (SOURCE,)
 
     def search(
         self,

@@ -32,7 +32,7 @@ class OneArchive:
 
     place: Path
 
-    def fetch(self, _origin: str, sha256: str) -> Path:
+    def fetch(self, _origin: str, sha256: str, *, size_cap: int = 0) -> Path:
         return self.place / sha256
 
 

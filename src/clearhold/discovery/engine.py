@@ -115,7 +115,8 @@ class Crash:
 class Lead:
     """A place that a rule or a reader points at: no finding until an oracle shows one.
 
-    `line` counts from 1, 0 for none; `fingerprint` stays the same when lines move.
+    `line` counts from 1, 0 for none; `fingerprint` stays the same when lines move. `level` is
+    error, warning, note or none, as its engine says.
     """
 
     rule: str
@@ -124,6 +125,7 @@ class Lead:
     message: str
     fingerprint: str
     excerpt: str = ""
+    level: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Progress:
 class Searched:
     """What a search came to: everything `Progress` has at its end, leads, and why it ended.
 
-    `functions` and `lines` say what was reached, where that can be measured.
+    `functions`, `lines` and the paths `read` say what was reached, where that can be measured;
+    `unread` are those that could not be.
     """
 
     ending: Ending
@@ -157,6 +160,8 @@ class Searched:
     functions: tuple[str, ...] = ()
     lines: int = 0
     log: str = ""
+    read: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def confirmed(self) -> tuple[Crash, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from clearhold.discovery.engine import Ending, Progress, Searched
-from clearhold.scanning.model import Outcome
+from clearhold.kernel.errors import InvalidError
+from clearhold.scanning import paths as globs
+from clearhold.scanning.model import MOST_PATHS, Outcome
 
 SAID: Final = {
     Ending.STOPPED: "\nStopped by its party.",
@@ -29,12 +33,35 @@ def effort_of(searched: Searched) -> dict[str, int]:
     """What was spent and reached, as coverage counts it; without what was not measured."""
     counts = {
         "seconds": searched.spent_s,
-        "executions": searched.executions,
+        "files": len(searched.read),
+        "executions": 0 if searched.read else searched.executions,
         "edges": searched.edges,
         "lines": searched.lines,
         "leads": len(searched.leads),
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def looked_at(read: Sequence[str]) -> tuple[str, ...]:
+    """The path globs that say which files were read, as narrow as their number may be.
+
+    Files of one suffix in one directory, else below one, else below one at the top; none when that
+    takes too many, or a path is none that a glob can name.
+    """
+    paths = [PurePosixPath(each) for each in read]
+    ways = (
+        {f"{each.parent}/*{each.suffix}".removeprefix("./") for each in paths},
+        {f"{each.parent}/**" if each.parent.name else str(each) for each in paths},
+        {f"{each.parts[0]}/**" if each.parent.name else str(each) for each in paths},
+    )
+    for way in ways:
+        if len(way) <= MOST_PATHS:
+            try:
+                found = tuple(sorted({globs.normal(each) for each in way}))
+            except InvalidError:
+                return ()
+            return found if all(any(globs.names(g, p) for g in found) for p in read) else ()
+    return ()
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from clearhold.discovery.engine_afl import Afl
 from clearhold.discovery.engine_atheris import Atheris
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
 from clearhold.discovery.fuzzing import FuzzingEngine
+from clearhold.discovery.static.analysers import all_analysers
+from clearhold.discovery.static.engine_static import StaticEngine
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.purl import Purl
 from clearhold.ports.model import Model
@@ -24,7 +26,8 @@ def all_engines(model: Model | None = None, *, context: int = LEAST_CONTEXT) -> 
     `model` is the one to search with, `context` how many tokens it takes in.
     """
     fuzzers = (FuzzingEngine(each) for each in (LibFuzzer(), Afl(), Atheris()))
-    return Engines((*fuzzers, ModelEngine(model, context=context)))
+    readers = map(StaticEngine, all_analysers())
+    return Engines((*fuzzers, ModelEngine(model, context=context), *readers))
 
 
 class LaboratorySearcher:

@@ -30,7 +30,8 @@ from clearhold.discovery.engine import (
     StoppedError,
 )
 from clearhold.discovery.keeping import READER, CampaignKeeping
-from clearhold.discovery.outcome import SAID, Told, came_to, effort_of
+from clearhold.discovery.leads import LeadKeeping
+from clearhold.discovery.outcome import SAID, Told, came_to, effort_of, looked_at
 from clearhold.discovery.records import Campaign
 from clearhold.kernel.errors import (
     ClearholdError,
@@ -111,6 +112,7 @@ class DiscoveryService:
         self._searcher = searcher
         self._seconds_per_day = seconds_per_day
         self._keeping = CampaignKeeping(vault)
+        self._leads = LeadKeeping(vault)
         self._agents = agents or AgentKeeping(sessions, vault)
 
     def begin(
@@ -395,7 +397,12 @@ class DiscoveryService:
         )
 
     def _end(self, unit: UnitOfWork, known: Campaign, searched: Searched, *, version: str) -> None:
-        note = searched.log + SAID.get(searched.ending, "")
+        scope = self._scanning.paths_of(unit, known.party, known.lease, fence=known.fence)
+        taken = self._leads.take(
+            unit, known, self._plan(unit, known, READER), searched, scope=scope
+        )
+        said = (searched.log.rstrip(), str(taken), SAID.get(searched.ending, "").strip())
+        note = "\n".join(each for each in said if each)
         state, outcome = came_to(searched)
         values: dict[str, Any] = {
             "ended_at": unit.now,
@@ -424,6 +431,7 @@ class DiscoveryService:
                 effort_of(searched),
                 digest,
                 version=version,
+                paths=looked_at(searched.read),
                 functions=searched.functions[:MOST_FUNCTIONS],
             ),
         )

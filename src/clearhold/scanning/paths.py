@@ -63,6 +63,17 @@ def meet(a: str, b: str) -> bool:
     )
 
 
+def names(glob: str, path: str) -> bool:
+    """Whether a glob, in its normal spelling, names a file.
+
+    A path that looks like a glob itself, or is none, is in everything alone.
+    """
+    if glob == EVERYTHING:
+        return True
+    odd = any(part in {"", ".", ".."} for part in path.split("/"))
+    return not odd and not {"*", "?"} & {*path} and meet(path, glob)
+
+
 def normal_name(glob: str) -> str:
     """A function's name or glob in its one spelling; raises `InvalidError` when it is none.
 

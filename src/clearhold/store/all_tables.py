@@ -4,6 +4,7 @@ from clearhold.access import tables as _access
 from clearhold.advisories import tables as _advisories
 from clearhold.cases import tables as _cases
 from clearhold.catalogue import tables as _catalogue
+from clearhold.discovery import lead_tables as _leads
 from clearhold.discovery import tables as _discovery
 from clearhold.discovery.agents import tables as _agents
 from clearhold.findings import tables as _findings
@@ -34,6 +35,7 @@ _ = (
     _findings,
     _inventory,
     _known,
+    _leads,
     _ledger,
     _live,
     _parties,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from clearhold.kernel.errors import ClearholdError, IntegrityError, InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Sandbox, Tier
-from clearhold.ports.sources import Sources
+from clearhold.ports.sources import DEFAULT_SIZE_CAP, Sources
 from clearhold.validation import kept_builds
 from clearhold.validation import objects as object_files
 from clearhold.validation.archive import unpack
@@ -301,12 +301,12 @@ class Laboratory:
         with self._alone("fetching.lock"):
             return self._sources.pin(origin)
 
-    def _fetched(self, source: Source) -> Path:
+    def _fetched(self, source: Source, *, size_cap: int = DEFAULT_SIZE_CAP) -> Path:
         """The archive from the first of its origins that gives it."""
         problem: ClearholdError | None = None
         for origin in (source.origin, *source.fallbacks):
             try:
-                return self._sources.fetch(origin, source.sha256)
+                return self._sources.fetch(origin, source.sha256, size_cap=size_cap)
             except (UnavailableError, IntegrityError) as error:
                 problem = problem or error
         raise problem or InvalidError("The source has no origin.", next_step="Name one.")
@@ -315,13 +315,21 @@ class Laboratory:
         """The unpacked tools of the recipe's tests, in order."""
         return self.tools(recipe.tests.tools if recipe.tests else ())
 
-    def tools(self, pinned: Sequence[Source]) -> tuple[Path, ...]:
+    def tools(
+        self, pinned: Sequence[Source], *, size_cap: int = DEFAULT_SIZE_CAP
+    ) -> tuple[Path, ...]:
         """Published archives unpacked as they are, in order; nothing of them is executed."""
         with self._alone("fetching.lock"):
             return tuple(
-                unpack(self._fetched(tool), tool.sha256, self._trees, strip=False)
+                unpack(
+                    self._fetched(tool, size_cap=size_cap), tool.sha256, self._trees, strip=False
+                )
                 for tool in pinned
             )
+
+    def has_unpacked(self, tools: Sequence[Source]) -> bool:
+        """Whether all these archives lie unpacked here, so that nothing need be fetched."""
+        return all((self._trees / tool.sha256).is_dir() for tool in tools)
 
     def build(
         self, recipe: Recipe, side: Side, *, flavour: Flavour, patch: bytes | None = None

@@ -11,11 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
+from clearhold.delivery.cli import discover_leads
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.client import HubClient
 from clearhold.kernel.errors import ClearholdError, InvalidError
 
 app = typer.Typer(help="Search under a lease, in the hub's sandbox.", no_args_is_help=True)
+app.command("leads")(discover_leads.leads)
+app.add_typer(discover_leads.app, name="lead")
 
 _ENDED = {"found", "nothing_found", "stopped", "failed"}
 _SHOWN_LINES = 12

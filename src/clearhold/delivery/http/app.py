@@ -24,6 +24,7 @@ from clearhold.delivery.http import (
     inventory,
     invitations,
     known,
+    leads,
     ledger,
     live,
     parties,
@@ -60,6 +61,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     findings.router,
     validation.router,
     discovery.router,
+    leads.router,
     sealed.router,  # before the cases, one of which would otherwise be called "sealed"
     cases.router,
     patches.router,

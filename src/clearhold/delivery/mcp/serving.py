@@ -33,7 +33,7 @@ from clearhold.access.model import Actor
 from clearhold.assembly import Hub
 from clearhold.delivery.http.declare import BY_TOOL, requires, storable_text
 from clearhold.delivery.http.doors import bearer_of, hub_of
-from clearhold.delivery.mcp import coverage, discovery, findings, meeting, patches, scanning
+from clearhold.delivery.mcp import coverage, discovery, findings, leads, meeting, patches, scanning
 from clearhold.delivery.mcp.answering import answered
 from clearhold.delivery.mcp.tool import Tool, check
 from clearhold.kernel.errors import DeniedError, InvalidError, TooLargeError
@@ -45,6 +45,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
     *discovery.TOOLS,
     *findings.TOOLS,
     *patches.TOOLS,
+    *leads.TOOLS,
 )
 LARGEST_MESSAGE: Final = 8 * 1024 * 1024
 DEEPEST: Final = 64

@@ -63,7 +63,9 @@ class Reading:
         """Files that a glob names, in order, those behind the path `after`."""
         wanted = globs.normal(glob)
         named = [
-            each.path for each in self._files.values() if each.path > after and _meets(each, wanted)
+            each.path
+            for each in self._files.values()
+            if each.path > after and globs.names(wanted, each.path)
         ]
         return {
             "files": [
@@ -125,7 +127,7 @@ class Reading:
             files=[
                 (f"/src/{each.root}", each.inner, each.path)
                 for each in self._files.values()
-                if each.size >= 0 and _meets(each, wanted)
+                if each.size >= 0 and globs.names(wanted, each.path)
             ],
         )
         wrong = next((each["wrong"] for each in told if "wrong" in each), None)
@@ -141,6 +143,33 @@ class Reading:
     def holds(self, path: str) -> bool:
         """Whether a path is a file of the package within the scope."""
         return path in self._files
+
+    @property
+    def within(self) -> tuple[File, ...]:
+        """Every file within the scope, in order."""
+        return tuple(self._files.values())
+
+    @property
+    def mounts(self) -> dict[str, Path]:
+        """The trees by the places at which jobs find them, numbered as files name their root."""
+        return {f"/src/{n}": tree for n, tree in enumerate(self._trees.values())}
+
+    def lines(self, wanted: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], str]:
+        """Some lines of some files by path and number, cut to a width; those alone that are there."""
+        asked = [(path, numbers) for path, numbers in wanted.items() if path in self._files]
+        told = self._ask(
+            what="lines",
+            width=WIDTH,
+            files=[
+                (f"/src/{self._files[path].root}", self._files[path].inner, list(numbers))
+                for path, numbers in asked
+            ],
+        )
+        return {
+            (asked[each["file"]][0], each["number"]): each["text"]
+            for each in told
+            if "number" in each
+        }
 
     def _file(self, path: str) -> File:
         file = self._files.get(path)
@@ -168,7 +197,7 @@ class Reading:
         return {
             each.path: each
             for each in sorted(files, key=lambda file: file.path)
-            if any(_meets(each, glob) for glob in self._scope)
+            if any(globs.names(glob, each.path) for glob in self._scope)
         }
 
     def _ask(self, **question: Any) -> list[dict[str, Any]]:
@@ -177,7 +206,7 @@ class Reading:
         outcome = self._run(
             Job(
                 argv=("/usr/bin/python3", "-I", "/in/browse.py"),
-                trees={f"/src/{n}": tree for n, tree in enumerate(self._trees.values())},
+                trees=self.mounts,
                 files={
                     "/in/browse.py": program.read_bytes(),
                     "/in/question": json.dumps(question).encode(),
@@ -192,11 +221,3 @@ class Reading:
             raise UnavailableError("The package has too many files to be read here.")
         whole, _, _ = outcome.stdout.rpartition(b"\n")
         return [json.loads(line) for line in whole.split(b"\n") if line]
-
-
-def _meets(file: File, glob: str) -> bool:
-    """Whether a glob names a file; one whose name looks like a glob itself is in everything alone."""
-    if glob == globs.EVERYTHING:
-        return True
-    odd = any(part in {"", ".", ".."} for part in file.path.split("/"))
-    return not odd and not {"*", "?"} & {*file.path} and globs.meet(file.path, glob)

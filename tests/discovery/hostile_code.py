@@ -1,0 +1,88 @@
+"""A package whose code wants to be overlooked, in a laboratory's own cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearhold.ports.sources import DEFAULT_SIZE_CAP, Sources
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.recipe import Recipe, parse
+
+WISHES = {
+    "ruff.toml": b"lint.ignore = ['ALL']\n",
+    "pyproject.toml": b"[tool.ruff]\nexclude = ['*']\n[tool.bandit]\nskips = ['B307']\n",
+    ".gitignore": b"*\n",
+    ".semgrepignore": b"*\n",
+    "lib/ruff.toml": b"exclude = ['*']\n",
+}
+"""What it sets up so that nobody reads it."""
+
+_CODE = b"""import os
+def run(text):
+    value = eval(text)  # noqa  # nosec  # nosemgrep
+    os.system(value)
+"""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One archive of our own beside other sources."""
+
+    sha256: str
+    archive: Path
+    others: Sources
+
+    def fetch(self, origin: str, sha256: str, *, size_cap: int = DEFAULT_SIZE_CAP) -> Path:
+        if sha256 == self.sha256:
+            return self.archive
+        return self.others.fetch(origin, sha256, size_cap=size_cap)
+
+    def pin(self, origin: str, *, size_cap: int = DEFAULT_SIZE_CAP) -> str:
+        return self.others.pin(origin, size_cap=size_cap)
+
+
+def hostile_code(laboratory: Laboratory, place: Path) -> tuple[Laboratory, Recipe]:
+    """The package's recipe, and a laboratory that has its archive beside all others."""
+    files = WISHES | {
+        "lib/code.py": _CODE,
+        "lib/-q.py": b"x = 1\n",
+        "lib/odd\nname.py": b"y = 2\n",
+        "lib/binary.py": b"\0eval(x)\n",
+        "lib/huge.py": b"eval(x)\n" * 200_000,
+        "private/notes.py": b"eval(input())\n",
+    }
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"package/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("package/lib/link.py")
+        link.type, link.linkname = tarfile.SYMTYPE, "../private/notes.py"
+        tar.addfile(link)
+    digest = hashlib.sha256(written.getvalue()).hexdigest()
+    archive = place / digest
+    archive.write_bytes(written.getvalue())
+    recipe = parse(
+        "hostile-code",
+        {
+            "recipe.yaml": f"""\
+schema: 1
+package: pkg:generic/hostile
+summary: a package that wants to be overlooked
+sides:
+  vulnerable: {{version: "1.0", sources: [{{origin: "none:x", sha256: {digest}}}]}}
+build: {{flavours: [plain]}}
+targets:
+  run: {{summary: none, argv: [/bin/true], flavour: plain, oracle: address, control: benign}}
+""".encode(),
+            "build.sh": b"true\n",
+            "benign": b"x\n",
+        },
+    )
+    sources = Beside(digest, archive, laboratory._sources)
+    return Laboratory(laboratory.sandbox, sources, laboratory._cache), recipe

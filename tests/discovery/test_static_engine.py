@@ -1,0 +1,96 @@
+"""A real analyser in the real sandbox reads what the lease covers, whatever the package says to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hostile_code import WISHES, hostile_code
+
+from clearhold.discovery.engine import Ending, Plan, Start, Workspace
+from clearhold.discovery.static.analysers import Analyser, ruff
+from clearhold.discovery.static.engine_static import SOURCE, StaticEngine
+from clearhold.kernel.errors import UnavailableError
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.recipe import Recipe
+from reproduction_bench import laboratory
+
+__all__ = ["laboratory"]
+PLAN = Plan("pkg:generic/hostile@1.0", SOURCE, 1, 60, "ruff")
+
+
+@pytest.fixture(scope="module")
+def package(
+    laboratory: Laboratory, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Laboratory, Recipe]:
+    try:
+        laboratory.tools(ruff().files)
+    except UnavailableError as error:
+        pytest.skip(f"{error.message} {error.next_step}")
+    return hostile_code(laboratory, tmp_path_factory.mktemp("archives"))
+
+
+def test_ruff_reads_the_lease_and_heeds_no_wish_of_the_package(
+    package: tuple[Laboratory, Recipe],
+) -> None:
+    start = Start(scope=("lib/**",))
+    done = StaticEngine(ruff()).search(PLAN, Workspace(*package, start), lambda _: None)
+    assert done.ending is Ending.DONE
+    assert {"lib/code.py", "lib/-q.py"} <= set(done.read)
+    assert all(path.startswith("lib/") and path.endswith(".py") for path in done.read)
+    assert done.crashes == ()
+    met = {(each.rule, each.path, each.line) for each in done.leads}
+    assert ("ruff:S307", "lib/code.py", 3) in met
+    assert ("ruff:S605", "lib/code.py", 4) in met
+    assert not {path for _, path, _ in met} & {"private/notes.py", "lib/link.py", *WISHES}
+    (lead,) = (each for each in done.leads if each.rule == "ruff:S307")
+    assert "3:     value = eval(text)" in lead.excerpt
+    assert set(done.unread) == {"lib/binary.py", "lib/huge.py", "lib/link.py"}
+    assert "3 of 6 files read" in done.log
+
+
+def writes(program: str) -> Analyser:
+    """A stand-in for an analyser that something in the package took over."""
+    return replace(
+        ruff(), program="/usr/bin/python3", argv=("python3", "-c", program), name="taken-over"
+    )
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise SystemExit(3)",
+        "print('{')",
+        "open('/out/read.json', 'w').write('[' * 100000)",
+        "import os; os.symlink('/etc/passwd', '/out/read.json')",
+        "import os; os.remove('/out/result.sarif'); os.mkdir('/out/result.sarif')",
+    ],
+)
+def test_an_analyser_that_was_taken_over_ends_the_search_and_no_more(
+    package: tuple[Laboratory, Recipe], program: str
+) -> None:
+    workspace = Workspace(*package)
+    with pytest.raises(UnavailableError) as told:
+        StaticEngine(writes(program)).search(PLAN, workspace, lambda _: None)
+    assert told.value.next_step
+
+
+def test_without_the_pinned_files_the_next_step_is_told(
+    package: tuple[Laboratory, Recipe], tmp_path: Path
+) -> None:
+    laboratory, recipe = package
+
+    class Nothing:
+        def fetch(self, origin: str, _sha256: str, *, size_cap: int = 0) -> Path:
+            raise UnavailableError(f"No {origin}.", next_step="Connect.")
+
+        def pin(self, origin: str, *, size_cap: int = 0) -> str:
+            raise NotImplementedError
+
+    bare = Laboratory(laboratory.sandbox, Nothing(), tmp_path / "cache")
+    assert not bare.has_unpacked(ruff().files)
+    with pytest.raises(UnavailableError) as told:
+        StaticEngine(ruff()).search(PLAN, Workspace(bare, recipe), lambda _: None)
+    assert "ruff 0.17.6 is not here" in told.value.message
+    assert told.value.next_step == "Connect."
