@@ -11,6 +11,7 @@ from pathlib import Path
 from clearhold.ports.sources import DEFAULT_SIZE_CAP, Sources
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Recipe, parse
+from clearhold.validation.shelf import Shelf
 
 WISHES = {
     "ruff.toml": b"lint.ignore = ['ALL']\n",
@@ -45,32 +46,36 @@ class Beside:
         return self.others.pin(origin, size_cap=size_cap)
 
 
-def hostile_code(laboratory: Laboratory, place: Path) -> tuple[Laboratory, Recipe]:
-    """The package's recipe, and a laboratory that has its archive beside all others."""
-    files = WISHES | {
-        "lib/code.py": _CODE,
-        "lib/-q.py": b"x = 1\n",
-        "lib/odd\nname.py": b"y = 2\n",
-        "lib/binary.py": b"\0eval(x)\n",
-        "lib/huge.py": b"eval(x)\n" * 200_000,
-        "private/notes.py": b"eval(input())\n",
-    }
+HOSTILE = WISHES | {
+    "lib/code.py": _CODE,
+    "lib/-q.py": b"x = 1\n",
+    "lib/odd\nname.py": b"y = 2\n",
+    "lib/binary.py": b"\0eval(x)\n",
+    "lib/huge.py": b"eval(x)\n" * 200_000,
+    "private/notes.py": b"eval(input())\n",
+}
+LINKS = {"lib/link.py": "../private/notes.py"}
+
+
+def packaged(
+    laboratory: Laboratory, place: Path, files: dict[str, bytes], links: dict[str, str]
+) -> tuple[Laboratory, Recipe]:
+    """A package's recipe, and a laboratory that has its archive beside all others."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as tar:
         for name, content in files.items():
             info = tarfile.TarInfo(f"package/{name}")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-        link = tarfile.TarInfo("package/lib/link.py")
-        link.type, link.linkname = tarfile.SYMTYPE, "../private/notes.py"
-        tar.addfile(link)
+        for name, target in links.items():
+            link = tarfile.TarInfo(f"package/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tar.addfile(link)
     digest = hashlib.sha256(written.getvalue()).hexdigest()
     archive = place / digest
     archive.write_bytes(written.getvalue())
-    recipe = parse(
-        "hostile-code",
-        {
-            "recipe.yaml": f"""\
+    described = {
+        "recipe.yaml": f"""\
 schema: 1
 package: pkg:generic/hostile
 summary: a package that wants to be overlooked
@@ -80,9 +85,17 @@ build: {{flavours: [plain]}}
 targets:
   run: {{summary: none, argv: [/bin/true], flavour: plain, oracle: address, control: benign}}
 """.encode(),
-            "build.sh": b"true\n",
-            "benign": b"x\n",
-        },
+        "build.sh": b"true\n",
+        "benign": b"x\n",
+    }
+    own = place / "recipes" / "hostile-code"
+    own.mkdir(parents=True)
+    for name, content in described.items():
+        (own / name).write_bytes(content)
+    made = Laboratory(
+        laboratory.sandbox,
+        Beside(digest, archive, laboratory._sources),
+        laboratory._cache,
+        recipes=Shelf(place / "recipes"),
     )
-    sources = Beside(digest, archive, laboratory._sources)
-    return Laboratory(laboratory.sandbox, sources, laboratory._cache), recipe
+    return made, parse("hostile-code", described)

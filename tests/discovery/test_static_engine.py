@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hostile_code import WISHES, hostile_code
+from hostile_code import HOSTILE, LINKS, WISHES, packaged
 
 from clearhold.discovery.engine import Ending, Plan, Start, Workspace
 from clearhold.discovery.static.analysers import Analyser, ruff
@@ -28,7 +28,7 @@ def package(
         laboratory.tools(ruff().files)
     except UnavailableError as error:
         pytest.skip(f"{error.message} {error.next_step}")
-    return hostile_code(laboratory, tmp_path_factory.mktemp("archives"))
+    return packaged(laboratory, tmp_path_factory.mktemp("archives"), HOSTILE, LINKS)
 
 
 def test_ruff_reads_the_lease_and_heeds_no_wish_of_the_package(
@@ -89,7 +89,8 @@ def test_without_the_pinned_files_the_next_step_is_told(
             raise NotImplementedError
 
     bare = Laboratory(laboratory.sandbox, Nothing(), tmp_path / "cache")
-    assert not bare.has_unpacked(ruff().files)
+    assert not ruff().is_in(tmp_path / "cache")
+    assert ruff().is_in(laboratory._cache)
     with pytest.raises(UnavailableError) as told:
         StaticEngine(ruff()).search(PLAN, Workspace(bare, recipe), lambda _: None)
     assert "ruff 0.17.6 is not here" in told.value.message

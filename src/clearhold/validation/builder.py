@@ -327,10 +327,6 @@ class Laboratory:
                 for tool in pinned
             )
 
-    def has_unpacked(self, tools: Sequence[Source]) -> bool:
-        """Whether all these archives lie unpacked here, so that nothing need be fetched."""
-        return all((self._trees / tool.sha256).is_dir() for tool in tools)
-
     def build(
         self, recipe: Recipe, side: Side, *, flavour: Flavour, patch: bytes | None = None
     ) -> Build:

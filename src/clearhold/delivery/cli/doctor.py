@@ -27,6 +27,7 @@ from clearhold.delivery.cli.system_checks import (
     package_index,
 )
 from clearhold.delivery.printed import printable
+from clearhold.discovery.static.analysers import all_analysers, built_for_here
 from clearhold.kernel.errors import ClearholdError
 from clearhold.ports.sandbox import Tier
 from clearhold.settings import Settings, from_environment
@@ -122,6 +123,7 @@ def examine(settings: Settings, *, quick: bool = False) -> Diagnosis:
             *_taken("keys", _keys(settings)),
             *_database(settings),
             *_taken("sources", _indexes(), needed=False),
+            *_taken("engines", _engines(settings), needed=False),
         ),
     )
 
@@ -187,6 +189,18 @@ def _disks(settings: Settings) -> Iterator[Check]:
         yield Check(name, True, "the sandbox's own user can enter it")
     except ClearholdError as error:
         yield Check(name, False, error.message, error.next_step)
+
+
+def _engines(settings: Settings) -> Iterator[Check]:
+    """The readers of source that a search by rules needs; each is fetched when it is first asked."""
+    for each in all_analysers():
+        name = f"{each.name} {each.version}"
+        if not built_for_here():
+            yield Check(name, False, "not built for this kind of machine", "search without it")
+        elif each.is_in(settings.cache_directory):
+            yield Check(name, True, "its pinned files are in the cache")
+        else:
+            yield Check(name, True, "not there yet; the first search with it fetches it")
 
 
 def _writable(name: str, directory: Path) -> Check:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -109,6 +110,10 @@ class Analyser:
             for name, text in sorted(self.rules.items())
         ]
         return hashlib.sha256("\0".join(said).encode()).hexdigest()
+
+    def is_in(self, cache: Path) -> bool:
+        """Whether its wheels lie unpacked in a laboratory's cache, so that none need be fetched."""
+        return all((cache / "trees" / each.sha256).is_dir() for each in self.files)
 
 
 def bandit() -> Analyser:
