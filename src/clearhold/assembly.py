@@ -65,6 +65,7 @@ from clearhold.discovery.agents.reporting import AgentReports
 from clearhold.discovery.leads import LeadService
 from clearhold.discovery.searcher import LaboratorySearcher, all_engines
 from clearhold.discovery.service import DiscoveryService
+from clearhold.discovery.variants.flawed import FindingModels
 from clearhold.findings.known import service as known_service
 from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.findings.proposals import ProposalService
@@ -264,6 +265,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
             laboratory, all_engines(open_model(settings), context=settings.model_context)
         ),
         agents=agents,
+        models=FindingModels(sessions, vault, findings, validation),
     )
     engine.register(
         discovery_service.REPORT, AgentReports(sessions, discovery, agents, findings).report

@@ -32,6 +32,8 @@ from clearhold.discovery.service import RUN, DiscoveryService
 from clearhold.discovery.static.analysers import ruff
 from clearhold.discovery.static.engine_static import SOURCE, StaticEngine
 from clearhold.discovery.tables import campaign
+from clearhold.discovery.variants.engine_variants import VariantEngine
+from clearhold.discovery.variants.flawed import FindingModels
 from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,
@@ -70,7 +72,9 @@ class StandIn:
     reached: Progress = field(default_factory=lambda: Progress(1200, 40))
 
     def engine(self, name: str) -> Engine:
-        return Engines((FuzzingEngine(LibFuzzer()), StaticEngine(ruff()))).get(name)
+        return Engines((FuzzingEngine(LibFuzzer()), StaticEngine(ruff()), VariantEngine())).get(
+            name
+        )
 
     def targets(self, package: str, engine: str) -> tuple[str, ...]:
         if package != f"{PACKAGE}@{VERSION}":
@@ -138,7 +142,13 @@ class Field:
 @pytest.fixture
 def ground(hub: Hub, engine: MemoryEngine, party_of: Callable[..., Actor]) -> Field:
     searcher = StandIn()
-    service = DiscoveryService(hub.sessions, hub.vault, hub.scanning, searcher=searcher)
+    service = DiscoveryService(
+        hub.sessions,
+        hub.vault,
+        hub.scanning,
+        searcher=searcher,
+        models=FindingModels(hub.sessions, hub.vault, hub.findings, hub.validation),
+    )
     engine.register(RUN, lambda ids: service.run(DiscoveryId(ids["campaign"])))
     coordinator = party_of(PartyKind.COORDINATOR)
     hub.catalogue.add(

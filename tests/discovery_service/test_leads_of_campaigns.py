@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -48,7 +49,14 @@ FIRST, SECOND, THIRD = a_lead("S1"), a_lead("S2"), a_lead("S3", path="tests/t.py
 
 def read(*leads: Lead, ending: Ending = Ending.DONE) -> Searched:
     return Searched(
-        ending, 2, spent_s=1, leads=leads, lines=90, read=("lib/code.py", "tests/t.py"), log="ruff"
+        ending,
+        2,
+        spent_s=1,
+        leads=leads,
+        lines=90,
+        read=("lib/code.py", "tests/t.py"),
+        complete=True,
+        log="ruff",
     )
 
 
@@ -76,13 +84,25 @@ class Bench:
     def named(self, name: str) -> LeadView:
         return next(each for each in self.seen() if each.rule == f"ruff:{name}")
 
-    def finding(self, package: str = f"{PACKAGE}@{VERSION}", *, shown: bool = True) -> FindingId:
+    def finding(
+        self,
+        package: str = f"{PACKAGE}@{VERSION}",
+        *,
+        shown: bool = True,
+        signature: tuple[str, ...] = (),
+    ) -> FindingId:
         """A finding of the lab, with the verdict of a laboratory."""
         hub = self.ground.hub
+        report = {
+            "schema": SCHEMA,
+            "package": package,
+            "title": "Overflow",
+            "description": f"Too deep {package}{shown}",
+            "claim": {"kind": "crash", "signature": signature} if signature else {"kind": "other"},
+        }
         receipt = hub.findings.submit(
             self.ground.lab,
-            f'{{"schema": "{SCHEMA}", "package": "{package}", "title": "Overflow",'
-            f' "description": "Too deep {package}{shown}", "claim": {{"kind": "other"}}}}'.encode(),
+            json.dumps(report).encode(),
             form=Format.CLEARHOLD_JSON,
             key=f"finding-{package}-{shown}",
         )

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from clearhold.catalogue.model import Technique
 from clearhold.discovery.agents.journal import Journal
+from clearhold.discovery.variants.flawed import FindingModel
 from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Laboratory
@@ -147,7 +148,8 @@ class Searched:
     """What a search came to: everything `Progress` has at its end, leads, and why it ended.
 
     `functions`, `lines` and the paths `read` say what was reached, where that can be measured;
-    `unread` are those that could not be.
+    `unread` are those that could not be. `complete` says that whatever the engine did not point at
+    it would not, there and now.
     """
 
     ending: Ending
@@ -162,6 +164,7 @@ class Searched:
     log: str = ""
     read: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    complete: bool = False
 
     @property
     def confirmed(self) -> tuple[Crash, ...]:
@@ -183,13 +186,15 @@ class Start:
 
     `before` is what an earlier try of the same campaign reached, `known` the signatures of the
     party's earlier campaigns on this target by the campaign that met them first. `scope` are the
-    path globs of the lease, and `journal` is where an agent's transcript goes.
+    path globs of the lease, `journal` is where an agent's transcript goes, and `model` is the finding
+    that variants are looked for of.
     """
 
     before: Progress = Progress()
     known: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     scope: tuple[str, ...] = ("**",)
     journal: Journal | None = None
+    model: FindingModel | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class LeadKeeping:
         Those that an engine met before and does not meet any more where it read everything that
         `scope` names are marked as gone. What was decided on a lead stays.
         """
-        whole = searched.ending is Ending.DONE and bool(searched.read)
+        whole = searched.ending is Ending.DONE and searched.complete
         if not (searched.leads or whole):
             return Taken()
         package = self.package_mark(known.party, plan.package)

@@ -12,6 +12,7 @@ from clearhold.discovery.engine_libfuzzer import LibFuzzer
 from clearhold.discovery.fuzzing import FuzzingEngine
 from clearhold.discovery.static.analysers import all_analysers
 from clearhold.discovery.static.engine_static import StaticEngine
+from clearhold.discovery.variants.engine_variants import VariantEngine
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.purl import Purl
 from clearhold.ports.model import Model
@@ -26,7 +27,7 @@ def all_engines(model: Model | None = None, *, context: int = LEAST_CONTEXT) -> 
     `model` is the one to search with, `context` how many tokens it takes in.
     """
     fuzzers = (FuzzingEngine(each) for each in (LibFuzzer(), Afl(), Atheris()))
-    readers = map(StaticEngine, all_analysers())
+    readers: tuple[Engine, ...] = (*map(StaticEngine, all_analysers()), VariantEngine())
     return Engines((*fuzzers, ModelEngine(model, context=context), *readers))
 
 

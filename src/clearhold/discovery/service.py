@@ -33,6 +33,7 @@ from clearhold.discovery.keeping import READER, CampaignKeeping
 from clearhold.discovery.leads import LeadKeeping
 from clearhold.discovery.outcome import SAID, Told, came_to, effort_of, looked_at
 from clearhold.discovery.records import Campaign
+from clearhold.discovery.variants.flawed import FindingModel, FindingModels, acting_for
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
@@ -41,7 +42,7 @@ from clearhold.kernel.errors import (
     NotFoundError,
     machine_error,
 )
-from clearhold.kernel.ids import DiscoveryId, LeaseId, PartyId, new_id
+from clearhold.kernel.ids import DiscoveryId, FindingId, LeaseId, PartyId, new_id
 from clearhold.kernel.purl import Purl
 from clearhold.parties import wishes
 from clearhold.ports.engine import Task
@@ -105,6 +106,7 @@ class DiscoveryService:
         searcher: Searcher,
         seconds_per_day: int = SECONDS_PER_DAY,
         agents: AgentKeeping | None = None,
+        models: FindingModels | None = None,
     ) -> None:
         self._sessions = sessions
         self._vault = vault
@@ -113,6 +115,7 @@ class DiscoveryService:
         self._seconds_per_day = seconds_per_day
         self._keeping = CampaignKeeping(vault)
         self._leads = LeadKeeping(vault)
+        self._models = models
         self._agents = agents or AgentKeeping(sessions, vault)
 
     def begin(
@@ -145,6 +148,7 @@ class DiscoveryService:
         chosen.check(options or {})
         if chosen.kind is Kind.AGENT:  # what it proves is submitted in the party's name
             actor.need(Permission.FINDINGS_SUBMIT)
+        self._model(actor, options or {})  # who may not read the finding learns so at once
         target = self._target(package, target, engine)
         if seed is not None and not 1 <= seed < 1 << 32:
             raise InvalidError(
@@ -316,6 +320,7 @@ class DiscoveryService:
                 self._keeping.signatures(unit, known, plan.package, plan.target),
                 self._scanning.paths_of(unit, known.party, known.lease, fence=known.fence),
             )
+            reader = acting_for(unit, known.party, reader=READER)
             records.change(unit, identity, {"begun_at": unit.now, "state": "running"})
         if chosen.kind is Kind.AGENT:
             start = replace(start, journal=self._agents.journal(known))
@@ -323,7 +328,7 @@ class DiscoveryService:
         try:
             searched = self._searcher.search(
                 plan,
-                start,
+                replace(start, model=self._model(reader, plan.options)),
                 on_progress=self._progress(known, plan, told),
                 pulse=self._pulse(known),
             )
@@ -365,6 +370,13 @@ class DiscoveryService:
                 else f"Add a recipe of yours that {engine} can search; see docs/discovery.md.",
             )
         return target
+
+    def _model(self, actor: Actor, options: Mapping[str, str]) -> FindingModel | None:
+        """The finding that variants are looked for of, if that is asked and the actor may read it."""
+        finding = options.get("finding")
+        if finding is None or self._models is None:
+            return None
+        return self._models.of(actor, FindingId(finding))
 
     def _within_the_day(self, unit: UnitOfWork, party: PartyId, budget_s: int) -> None:
         """Raise `LimitError` when a party asks for more seconds than are left of its day's."""

@@ -18,6 +18,7 @@ from clearhold.kernel.errors import ClearholdError, InvalidError
 
 app = typer.Typer(help="Search under a lease, in the hub's sandbox.", no_args_is_help=True)
 app.command("leads")(discover_leads.leads)
+app.command("variants")(discover_leads.variants)
 app.add_typer(discover_leads.app, name="lead")
 
 _ENDED = {"found", "nothing_found", "stopped", "failed"}

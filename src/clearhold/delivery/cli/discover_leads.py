@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
 
 import typer
@@ -25,6 +26,29 @@ def leads(
         hub().get("/discovery/leads", **{name: text for name, text in asked.items() if text}),
         as_json=as_json,
     )
+
+
+@told
+def variants(
+    finding: str,
+    package: Annotated[str, typer.Argument(help="Where to look: a package with its version.")],
+    *,
+    lease: Annotated[str, typer.Option(help="Your lease's id, for static.")],
+    fence: Annotated[int, typer.Option(help="Your lease's fencing token.")],
+    budget: Annotated[int, typer.Option(help="Seconds.")] = 120,
+    as_json: bool = JsonOption,
+) -> None:
+    """Begin to look for functions like those of a finding; see `discover leads` for what is met."""
+    wish = {
+        "package": package,
+        "target": "source",
+        "lease": lease,
+        "fence": fence,
+        "budget_s": budget,
+        "engine": "variants",
+        "options": {"finding": finding},
+    }
+    show(hub().post("/discovery/campaigns", wish, key=secrets.token_hex(16)), as_json=as_json)
 
 
 @app.command("show")

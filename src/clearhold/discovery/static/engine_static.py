@@ -133,6 +133,7 @@ class StaticEngine:
             leads=made[:MOST_LEADS],
             lines=lines,
             read=tuple(read),
+            complete=ending is Ending.DONE,
             unread=tuple(sorted({each.path for each in ours}.difference(read))),
             log=self._log(made, files, len(ours), lines),
         )
@@ -145,9 +146,7 @@ class StaticEngine:
                 next_step="Search by another engine, or run the hub's laboratory on x86_64.",
             )
         try:
-            return workspace.laboratory.tools(
-                self._analyser.files, size_cap=self._analyser.largest
-            )
+            return workspace.laboratory.tools(self._analyser.files, size_cap=self._analyser.largest)
         except UnavailableError as problem:
             raise UnavailableError(
                 f"{self.name} {self._analyser.version} is not here and cannot be fetched: "

@@ -1,0 +1,1 @@
+"""Programs that run inside the sandbox, on trees that strangers wrote."""
