@@ -177,7 +177,7 @@ PROOFS: Final = (
         "configobj",
         "way-0",
         _grown(
-            18_000,
+            40_000,
             "(",
             prefix='{"call": "Validator", "args": [], "then": [{"call": "check", "args": ["a',
             suffix='", "a"]}]}',

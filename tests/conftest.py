@@ -24,7 +24,7 @@ from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.assembly import Hub, assemble
 from clearhold.settings import Settings
-from clearhold.store.database import migrate, open_engine
+from clearhold.store.database import migrate, open_engine, schema_revision
 from clearhold.store.unit_of_work import Sessions
 from clearhold.vault.service import Vault
 
@@ -152,6 +152,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def database(database_url: str) -> Iterator[Engine]:
     """A database with the newest schema."""
     engine = open_engine(database_url)
+    with engine.connect() as connection:
+        empty = schema_revision(connection) is None
+    if empty:  # a test module may name a database of its own
+        migrate(engine)
     yield engine
     engine.dispose()
 

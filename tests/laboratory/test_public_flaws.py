@@ -45,6 +45,8 @@ def test_a_public_flaw_shows_on_the_vulnerable_side_alone(
     vulnerable = builds[Side.VULNERABLE]
     new = replace(recipe, sides={Side.VULNERABLE: recipe.side(Side.VULNERABLE)})
     done = examine(laboratory, new, target=proof.target, proof=proof.content, minimising_runs=0)
+    if any(run.kind is RunKind.INCONCLUSIVE for run in done.vulnerable):  # times of a busy machine
+        done = examine(laboratory, new, target=proof.target, proof=proof.content, minimising_runs=0)
     assert done.control is not None
     assert done.control.kind is RunKind.CLEAN, done.control.reason
     assert (done.verdict.label, done.verdict.level) == ("reproduced(no fix yet)", 2), done.verdict
