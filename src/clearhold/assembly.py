@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
 from clearhold.access import approvals
@@ -255,7 +256,10 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     material = CaseMaterial(findings)
     reactions = CaseReactions(sessions, material)
     laboratory = open_laboratory(settings)
-    validation, affected = _validation(settings, sessions, vault, findings, laboratory)
+    evidence_key = signing_key(settings.key_directory, "validation")
+    validation, affected = _validation(
+        settings, sessions, vault, findings, laboratory, key=evidence_key
+    )
     agents = AgentKeeping(sessions, vault, tokens_per_day=settings.model_tokens)
     discovery = DiscoveryService(
         sessions,
@@ -289,12 +293,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     )
     engine.register(affecting.RUN, lambda ids: affected.run(FindingId(ids["finding"])))
     engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
-    patches = PatchService(
-        sessions,
-        vault,
-        material,
-        signing_key=signing_key(settings.key_directory, "validation"),
-    )
+    patches = PatchService(sessions, vault, material, signing_key=evidence_key)
     engine.register(
         patches_service.JUDGE,
         Judging(sessions, vault, material, LaboratoryJudge(laboratory)).judge,
@@ -534,10 +533,11 @@ def _validation(
     vault: Vault,
     findings: FindingService,
     laboratory: Laboratory,
+    *,
+    key: Ed25519PrivateKey,
 ) -> tuple[ValidationService, AffectedVersions]:
     """What judges proofs, and what replays them over releases: both ask and sign alike."""
     examiner = _examiner(settings, laboratory)
-    key = signing_key(settings.key_directory, "validation")
     return (
         ValidationService(sessions, vault, findings, examiner=examiner, signing_key=key),
         AffectedVersions(

@@ -43,20 +43,22 @@ def digest(content: Mapping[str, bytes]) -> str:
 
 def kept(place: Path) -> dict[str, Any] | None:
     """What the build at `place` says of itself; None when none is there or it was altered."""
-    try:
-        made: dict[str, Any] = json.loads((place / "build.json").read_text(encoding="utf-8"))
-        whole = digest(files(place / "out")) == made["digest"]
-    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError):
-        return None
-    return made if whole else None
+    return _made(place, "out", "digest")
 
 
 def objects(place: Path) -> Path | None:
     """The directory of the object files of a build; None when it keeps none, or they were altered."""
-    made, directory = kept(place), place / "objects"
-    if made is None or not made["objects"] or digest(files(directory)) != made["objects"]:
+    return place / "objects" if _made(place, "objects", "objects") else None
+
+
+def _made(place: Path, below: str, named: str) -> dict[str, Any] | None:
+    """What a build says of itself, if its files below it have the digest that it names."""
+    try:
+        made: dict[str, Any] = json.loads((place / "build.json").read_text(encoding="utf-8"))
+        whole = digest(files(place / below)) == made[named]
+    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError):
         return None
-    return directory
+    return made if whole else None
 
 
 def write(
