@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from clearhold.ports.sources import DEFAULT_SIZE_CAP, Sources
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Recipe, parse
 from clearhold.validation.shelf import Shelf
+from own_archives import archive
 
 WISHES = {
     "ruff.toml": b"lint.ignore = ['ALL']\n",
@@ -61,19 +59,7 @@ def packaged(
     laboratory: Laboratory, place: Path, files: dict[str, bytes], links: dict[str, str]
 ) -> tuple[Laboratory, Recipe]:
     """A package's recipe, and a laboratory that has its archive beside all others."""
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f"package/{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        for name, target in links.items():
-            link = tarfile.TarInfo(f"package/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, target
-            tar.addfile(link)
-    digest = hashlib.sha256(written.getvalue()).hexdigest()
-    archive = place / digest
-    archive.write_bytes(written.getvalue())
+    digest = archive(place, files, links)
     described = {
         "recipe.yaml": f"""\
 schema: 1
@@ -94,7 +80,7 @@ targets:
         (own / name).write_bytes(content)
     made = Laboratory(
         laboratory.sandbox,
-        Beside(digest, archive, laboratory._sources),
+        Beside(digest, place / digest, laboratory._sources),
         laboratory._cache,
         recipes=Shelf(place / "recipes"),
     )
