@@ -57,7 +57,8 @@ OTHER = replace(CRASH, signature=("bad-free", "close", "run"))
 OOM = replace(CLEAN, kind=RunKind.RESOURCE_LIMIT, reason="oom")
 UNUSABLE = replace(CLEAN, kind=RunKind.UNUSABLE, reason="the driver cannot read the proof")
 FAULT = replace(CLEAN, kind=RunKind.FAULT, reason="the driver ended with 1")
-kinds = st.sampled_from([CLEAN, CRASH, OTHER, OOM, UNUSABLE, FAULT])
+INCONCLUSIVE = replace(CLEAN, kind=RunKind.INCONCLUSIVE, reason="the time grows with exponent 1.5")
+kinds = st.sampled_from([CLEAN, CRASH, OTHER, OOM, UNUSABLE, FAULT, INCONCLUSIVE])
 
 
 def _decide(
@@ -117,12 +118,29 @@ def test_every_other_course_of_runs_has_its_own_verdict(
     assert verdict.reason
 
 
-INCONCLUSIVE = replace(CLEAN, kind=RunKind.INCONCLUSIVE, reason="the time grows with exponent 1.5")
+@pytest.mark.parametrize(
+    ("vulnerable", "fixed", "label"),
+    [
+        ([INCONCLUSIVE] * 10, None, "environment_failure"),
+        ([INCONCLUSIVE] * 5 + [CLEAN] * 5, None, "environment_failure"),
+        ([INCONCLUSIVE] * 4 + [CLEAN] * 6, None, "not_reproduced(bbbbbbbbbbbb)"),
+        ([CRASH] * 8 + [INCONCLUSIVE] * 12, None, "environment_failure"),
+        ([CRASH] * 2 + [INCONCLUSIVE] * 2 + [CLEAN] * 16, None, "not_reproduced(bbbbbbbbbbbb)"),
+        ([CRASH] * 12 + [INCONCLUSIVE] * 8, [CLEAN] * 2, "reproduced_flaky(12/20)"),
+        ([CRASH] * 5, [INCONCLUSIVE] * 5, "environment_failure"),
+        ([CRASH] * 5, [INCONCLUSIVE] * 4 + [CRASH], "crashes_both"),
+    ],
+)
+def test_a_measurement_that_stays_open_is_no_verdict_on_the_proof(
+    vulnerable: list[Run], fixed: list[Run] | None, label: str
+) -> None:
+    assert _decide(vulnerable, fixed).label == label
 
 
-def test_what_is_neither_shown_nor_absent_confirms_nothing_on_either_side() -> None:
-    assert _decide([INCONCLUSIVE] * 5).kind is VerdictKind.NOT_REPRODUCED
-    assert _decide([CRASH] * 5, [INCONCLUSIVE] * 5).kind is VerdictKind.CRASHES_BOTH
+def test_what_stays_open_is_measured_again() -> None:
+    assert runs_wanted([INCONCLUSIVE] + [CLEAN] * 4) == 5
+    assert runs_wanted([INCONCLUSIVE] * 10) == 0
+    assert runs_wanted([INCONCLUSIVE] * 4 + [CRASH]) == 15
 
 
 @given(st.lists(kinds, min_size=5, max_size=20), st.none() | st.lists(kinds, min_size=1))
@@ -210,5 +228,5 @@ def test_more_runs_are_asked_for_only_while_they_can_tell(runs: list[Run]) -> No
     wanted = runs_wanted(runs)
     violations = sum(run.kind is RunKind.VIOLATION for run in runs)
     assert 0 <= wanted <= 20
-    if len(runs) >= 5 and violations in {0, len(runs)}:
+    if len(runs) >= 5 and violations in {0, len(runs)} and INCONCLUSIVE not in runs:
         assert wanted == 0

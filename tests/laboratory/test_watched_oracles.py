@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.oracles import Host, Observation, RunKind, oracle
+from clearhold.validation.oracles.inside import sizes
 from clearhold.validation.oracles.inside.traps import Generator
 from clearhold.validation.oracles.watched import FLAT, NOISE_S, STEEP, exponent
 
@@ -255,9 +257,9 @@ def test_a_generator_doubles_what_is_pumped(
         generator = Generator.read(json.dumps(document).encode())
     except UnicodeEncodeError:
         return
-    sizes = generator.sizes()
-    assert sizes[0] == 0
-    assert sizes[-1] == largest
+    plan = generator.sizes()
+    assert plan[0] == 0
+    assert plan[-1] == largest
     assert generator.make(0).decode() == prefix
     assert generator.make(3).decode() == prefix + pump * 3 + closing * 3
 
@@ -271,16 +273,20 @@ def test_the_exponent_of_a_power_is_its_own(power: float, first: float, smallest
 def _measured(
     times: list[float], *, capped: bool = False, again: float | None = None
 ) -> Observation:
-    sizes: list[tuple[int, float, bool]] = [(0, 0.1, False)]
+    told: list[sizes.Measured] = [(0, 0.1, False)]
     if again is not None:
-        sizes += [(0, 0.1 + again, False), (1000, 0.1 + again, False)]
-    sizes += [(1000 << at, 0.1 + seconds, False) for at, seconds in enumerate(times)]
+        told += [(0, 0.1 + again, False), (1000, 0.1 + again, False)]
+    told += [(1000 << at, 0.1 + seconds, False) for at, seconds in enumerate(times)]
     if capped:
-        sizes[-1] = (*sizes[-1][:2], True)
+        told[-1] = (*told[-1][:2], True)
+    return _judged(told)
+
+
+def _judged(measured: list[sizes.Measured]) -> Observation:
     answer = {
         "ended": {"exit": 0, "signal": None},
         "seen": [],
-        "sizes": sizes,
+        "sizes": measured,
         "hosted": False,
     }
     artefacts = {"observed.json": json.dumps(answer).encode()}
@@ -317,6 +323,46 @@ def _measured(
 def test_growth_is_a_violation_when_it_is_steep_and_long(times: list[float], kind: RunKind) -> None:
     assert _measured(times).kind is kind
     assert STEEP > FLAT
+
+
+@pytest.mark.parametrize(
+    ("cost", "kind"),
+    [
+        (lambda n: 1e-7 * 2.0 ** min(n / 2, 99), RunKind.VIOLATION),
+        (lambda n: 1e-7 * 2.0 ** min(n, 99), RunKind.VIOLATION),
+        (lambda n: 1e-4 * n**3, RunKind.VIOLATION),
+        (lambda n: 1e-6 * n**2, RunKind.VIOLATION),
+        (lambda n: 1e-2 * n**2, RunKind.VIOLATION),
+        (lambda n: 1e-2 * n, RunKind.CLEAN),
+        (lambda n: 1e-6 * n, RunKind.CLEAN),
+    ],
+    ids=[
+        "exponential",
+        "doubling",
+        "cubic",
+        "quadratic",
+        "slow-quadratic",
+        "slow-linear",
+        "linear",
+    ],
+)
+@pytest.mark.parametrize("largest", [16, 50, 60, 999, 20_000, 500_000])
+def test_what_is_cut_off_early_is_measured_at_smaller_sizes(
+    cost: Callable[[int], float], kind: RunKind, largest: int
+) -> None:
+    measured: list[sizes.Measured] = [(0, 0.01, False)]
+    plan = Generator(largest, "x").sizes()
+    while (size := sizes.following(plan, measured)) is not None:
+        assert len(measured) < 40
+        most = sizes.allowed(8.0, size, measured)
+        seconds = 0.01 + cost(size)
+        measured.append((size, min(seconds, most), seconds > most))
+    assert sum(seconds for _, seconds, _ in measured) < 60.0
+    seen = _judged(sizes.telling(measured)).kind
+    if cost(largest) > 1.0:
+        assert seen is kind
+    else:
+        assert seen is RunKind.CLEAN
 
 
 def test_of_what_was_run_more_than_once_the_least_counts() -> None:

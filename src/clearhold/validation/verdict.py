@@ -19,6 +19,8 @@ from clearhold.validation.reproduce import Run
 
 FIRST_RUNS = 5
 EXTENDED_RUNS = 20
+OPEN_RUNS = 10
+"""How often is measured in all when some of the first measurements stayed open."""
 MINIMISED_LEVEL = 3
 FLAKY_SHARE = 0.5
 EXHAUSTED = "stack-exhaustion"
@@ -107,10 +109,13 @@ class Verdict:
 def runs_wanted(runs: Sequence[Run]) -> int:
     """How many more runs on the vulnerable side a decision needs: none, or up to twenty in all."""
     violations = sum(run.kind is RunKind.VIOLATION for run in runs)
+    still_open = sum(run.kind is RunKind.INCONCLUSIVE for run in runs)
     if len(runs) < FIRST_RUNS:
         return FIRST_RUNS - len(runs)
     if 0 < violations < len(runs) and len(runs) < EXTENDED_RUNS:
         return EXTENDED_RUNS - len(runs)
+    if still_open and not violations and len(runs) < OPEN_RUNS:
+        return OPEN_RUNS - len(runs)
     return 0
 
 
@@ -147,7 +152,7 @@ def decide(
     alike = sum(similar(run.signature, signature) for run in violations)
     share = f"{alike}/{len(vulnerable)}"
     if alike < FLAKY_SHARE * len(vulnerable):
-        return Verdict(
+        return _left_open(vulnerable, seen=alike) or Verdict(
             VerdictKind.NOT_REPRODUCED,
             0,
             f"The same violation was seen in only {share} runs.",
@@ -186,10 +191,28 @@ def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
         return Verdict(VerdictKind.RESOURCE_LIMIT, 0, why, limit)
     if common(RunKind.UNUSABLE):
         why = "The proof is not of the form that the target takes."
+    elif undecided := _left_open(runs):
+        return undecided
     else:
-        unclear = common(RunKind.INCONCLUSIVE)
-        why = f"No violation in {len(runs)} runs{f': {unclear}' if unclear else ''}."
+        why = f"No violation in {len(runs)} runs."
     return Verdict(VerdictKind.NOT_REPRODUCED, 0, why, build_key[:12])
+
+
+def _left_open(runs: Sequence[Run], *, seen: int = 0) -> Verdict | None:
+    """The verdict where so many measurements stayed open that they could have made another one.
+
+    `seen` runs showed the violation. None when even all open ones would not make half of the runs.
+    """
+    reasons = Counter(run.reason for run in runs if run.kind is RunKind.INCONCLUSIVE)
+    if not reasons or reasons.total() + seen < FLAKY_SHARE * len(runs):
+        return None
+    return Verdict(
+        VerdictKind.ENVIRONMENT_FAILURE,
+        0,
+        f"The measurement stayed open in {reasons.total()} of {len(runs)} runs "
+        f"({reasons.most_common(1)[0][0]}), which says nothing of the proof; a proof that grows "
+        "further, or a quieter machine, may tell.",
+    )
 
 
 def _inflated(
@@ -237,7 +260,10 @@ def _against_fix(
     fixed_version: str,
     minimised: bool,
 ) -> Verdict:
-    unfixed = next((run for run in fixed if run.kind is not RunKind.CLEAN), None)
+    # A violation weighs more than a measurement that stayed open.
+    unfixed = next((run for run in fixed if run.kind is RunKind.VIOLATION), None) or next(
+        (run for run in fixed if run.kind is not RunKind.CLEAN), None
+    )
     if unfixed is None:
         if claim.version and claim.version == fixed_version:
             return Verdict(
@@ -263,10 +289,9 @@ def _against_fix(
         )
     if unfixed.kind is RunKind.INCONCLUSIVE:
         return Verdict(
-            VerdictKind.CRASHES_BOTH,
-            1,
-            f"{fixed_version} is not free of it: {unfixed.reason}.",
-            signature=shown.signature,
+            VerdictKind.ENVIRONMENT_FAILURE,
+            0,
+            f"{shown.reason}, but of {fixed_version} the measurement stayed open: {unfixed.reason}.",
         )
     if unfixed.kind is RunKind.RESOURCE_LIMIT:
         return Verdict(

@@ -23,6 +23,7 @@ import msgspec
 
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Toolchain
+from clearhold.validation.oracles.inside.sizes import SIZES, SLOW_S
 from clearhold.validation.oracles.observation import (
     UNUSABLE_EXIT,
     Host,
@@ -40,11 +41,8 @@ _WALL_FACTOR: Final = 12
 _CPU_FACTOR: Final = 6
 """What the sizes of one run may take at most, in limits of a run: see the watcher's own bounds."""
 ALL_HOSTS: Final[tuple[Host, ...]] = ("native", "python", "node")
-ALL_SIZES: Final = 4
-_FEWEST_SIZES: Final = 4
 STEEP: Final = 1.8
 FLAT: Final = 1.2
-SLOW_S: Final = 1.0
 NOISE_S: Final = 0.02
 
 
@@ -157,9 +155,9 @@ class Complexity(Watched):
         slope = exponent([(size, seconds - base) for size, seconds in times.items()])
         measured = f"the time grows with exponent {slope:.2f}, to {beyond:.2f} s at {largest}"
         slow = beyond > SLOW_S or capped
-        if slow and slope >= STEEP and len(times) >= _FEWEST_SIZES:
+        if slow and slope >= STEEP and len(times) >= SIZES:
             return Observation(RunKind.VIOLATION, measured, ("complexity",))
-        if len(times) == ALL_SIZES and (not slow or (slope <= FLAT and not capped)):
+        if len(times) >= SIZES and (not slow or (slope <= FLAT and not capped)):
             return Observation(RunKind.CLEAN, measured)
         return Observation(RunKind.INCONCLUSIVE, measured)
 

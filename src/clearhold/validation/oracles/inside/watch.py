@@ -27,6 +27,7 @@ from pathlib import Path
 # The isolated interpreter leaves out the script's own directory, and with it what a target built.
 sys.path.insert(0, "/oracle")
 
+import sizes
 import traps
 from traps import AREA, INSIDE, Told
 
@@ -38,8 +39,8 @@ PASSED_ON_BYTES = 256 << 10
 PR_SET_DUMPABLE = 4
 UNUSABLE = 65
 PATIENCE_S = 5.0
-GROWTH = 5.0
-"""A size may take so many times what half of it took, so that one cut off is known to be steep."""
+SIZES = 4
+"""How many sizes tell how fast the time grows."""
 SHORT_S, TIMES = 0.5, 3
 """What takes less than so many seconds is run so many times: a busy machine only ever adds time."""
 
@@ -204,7 +205,8 @@ def growing(task: Mapping[str, str], argv: Sequence[str]) -> dict[str, object]:
     """Run the target on the proof at growing sizes and take the processor time of each.
 
     Short ones are taken more than once. All may take the budget together, and more where a size would
-    otherwise be cut off before it can be told from one that grows slowly.
+    otherwise be cut off before it can be told from one that grows slowly. Of what grows so fast that
+    fewer than `sizes.SIZES` come to an end below the one that is cut off, smaller ones are measured too.
     """
     budget = float(task["budget_s"])
     try:
@@ -217,30 +219,30 @@ def growing(task: Mapping[str, str], argv: Sequence[str]) -> dict[str, object]:
             "sizes": [],
             "hosted": False,
         }
-    measured: list[tuple[int, float, bool]] = []
+    measured: list[sizes.Measured] = []
     last = Ran()
-    for size in generator.sizes():
+    plan = generator.sizes()
+    while (size := sizes.following(plan, measured)) is not None:
         place = AREA / f"proof-{size}"
         place.write_bytes(generator.make(size))
         words = [str(place) if word == PROOF else word for word in argv]
-        left = budget - sum(cpu_s for _, cpu_s, _ in measured)
-        before = min((took for at, took, _ in measured if at == measured[-1][0]), default=0.0)
+        most = math.ceil(sizes.allowed(budget, size, measured))
         for _ in range(TIMES):
-            most = math.ceil(max(left, GROWTH * before, 1.0))
             last = run(words, os.environ, token="", cpu_s=most)
-            capped = os.waitstatus_to_exitcode(last.status) in {-signal.SIGXCPU, -signal.SIGKILL}
-            measured.append((size, last.cpu_s, capped))
+            over = os.waitstatus_to_exitcode(last.status) in {-signal.SIGXCPU, -signal.SIGKILL}
+            measured.append((size, last.cpu_s, over))
             if last.status or last.cpu_s > SHORT_S:
                 break
-        if last.status:
+        if last.status and not over:
             break
     sys.stdout.buffer.write(last.stdout[:PASSED_ON_BYTES])
     sys.stderr.buffer.write(last.stderr)
-    over = bool(measured) and measured[-1][2]
+    cut = any(over for _, _, over in measured)
+    failed = bool(last.status) and not measured[-1][2]
     return {
-        "ended": {"exit": 0, "signal": None} if over else ended(last.status),
+        "ended": ended(last.status) if failed or not cut else {"exit": 0, "signal": None},
         "seen": [],
-        "sizes": measured,
+        "sizes": sizes.telling(measured),
         "hosted": False,
     }
 
