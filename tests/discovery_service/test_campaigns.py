@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
+from clearhold.delivery.http import discovery as routes
 from clearhold.discovery.engine import (
     Crash,
     Ending,
@@ -171,6 +174,19 @@ def test_a_crash_is_kept_for_its_finder_and_reported_as_coverage(ground: Field) 
     assert "AddressSanitizer" in view.note
     (coverage,) = ground.hub.scanning.covering.list(ground.lab)
     assert coverage.outcome is Outcome.FOUND
+
+
+def test_what_a_campaign_is_shown_with_names_a_crash_and_does_not_hold_it(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.engine.run_due()
+    hub = replace(ground.hub, discovery=ground.service)
+    shown = routes.one(hub, ground.lab, identity)
+    held = base64.b64encode(CRASH).decode()
+    assert held not in shown.model_dump_json()
+    assert shown.crash == shown.crashes[0].number == 1
+    assert shown.crashes[0].size == len(CRASH)
+    assert shown.crashes[0].sha256 == hashlib.sha256(CRASH).hexdigest()
+    assert routes.crash(hub, ground.lab, identity, 1).content == held
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,8 @@ def discovery(scene: Scene) -> None:
     if campaign["state"] == "failed":
         scene.give_up(f"The search could not run: {campaign['note']}")
     expect(campaign["state"] == "found", f"The fuzzer ended without a crash: {campaign['note']}")
-    crash = base64.b64decode(campaign["crash"])
+    met = lab.get(f"/discovery/campaigns/{begun['id']}/crashes/{campaign['crash']}")
+    crash = base64.b64decode(met["content"])
     scene.facts["crash"] = crash
     scene.progress.tell(f"libFuzzer, seed {campaign['seed']} from the clock")
     scene.progress.tell(

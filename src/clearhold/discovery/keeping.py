@@ -67,9 +67,12 @@ class CampaignKeeping:
 
     def crashes(self, unit: UnitOfWork, known: Campaign, *, reader: str) -> tuple[Crash, ...]:
         """The crashes of a campaign, opened for `reader`."""
+        stored = records.crashes(unit, known.id)
+        if not stored and known.crash is not None:  # of a time when the first was the only one
+            content = self.vault.fetch(unit, known.crash, reader=reader)
+            return (Crash(content, "", Standing.CONFIRMED, "", ""),)
         return tuple(
-            self._opened(unit, known, each, reader=reader, content=True)
-            for each in records.crashes(unit, known.id)
+            self._opened(unit, known, each, reader=reader, content=True) for each in stored
         )
 
     def signatures(

@@ -345,13 +345,9 @@ class DiscoveryService:
 
     def _view(self, unit: UnitOfWork, known: Campaign, reader: str) -> CampaignView:
         crashes = self._keeping.crashes(unit, known, reader=reader)
-        crash: bytes | None
-        if known.crash is not None and not crashes:  # of a time when the first was the only one
-            crash = self._vault.fetch(unit, known.crash, reader=reader)
-        else:
-            crash = next(
-                (each.content for each in crashes if each.standing is Standing.CONFIRMED), None
-            )
+        crash = next(
+            (each.content for each in crashes if each.standing is Standing.CONFIRMED), None
+        )
         note = self._opened(unit, known, "sealed_note", known.sealed_note, reader)
         return CampaignView(known, self._plan(unit, known, reader), crash, crashes, note)
 

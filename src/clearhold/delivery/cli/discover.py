@@ -71,7 +71,7 @@ def run(
     begun = client.post("/discovery/campaigns", wish, key=secrets.token_hex(16))
     campaign = _waited_for(client, begun["id"], lease=lease, fence=fence)
     if out is not None and campaign["crash"]:
-        out.write_bytes(base64.b64decode(campaign["crash"]))
+        out.write_bytes(_input(client, begun["id"], campaign["crash"]))
     _show(campaign, as_json=as_json)
 
 
@@ -98,9 +98,8 @@ def crashes(campaign: str, directory: Path, *, as_json: bool = JsonOption) -> No
     _new(directory)
     written = []
     for each in known["crashes"]:
-        met = client.get(f"/discovery/campaigns/{campaign}/crashes/{each['number']}")
         file = directory / f"{int(each['number']):02}"
-        file.write_bytes(base64.b64decode(met["content"]))
+        file.write_bytes(_input(client, campaign, each["number"]))
         written.append({"file": str(file), **each})
     show(written, as_json=as_json)
 
@@ -137,6 +136,11 @@ def _waited_for(client: HubClient, campaign: str, *, lease: str, fence: int) -> 
             with contextlib.suppress(ClearholdError):  # then the campaign ends with its lease
                 client.post(f"/scanning/leases/{lease}/heartbeat", {"fence": fence})
         time.sleep(1)
+
+
+def _input(client: HubClient, campaign: str, number: int) -> bytes:
+    met = client.get(f"/discovery/campaigns/{campaign}/crashes/{number}")
+    return base64.b64decode(met["content"])
 
 
 def _new(directory: Path) -> None:

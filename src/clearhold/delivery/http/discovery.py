@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import datetime
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from clearhold.access.permissions import Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, requires
-from clearhold.discovery.engine import Crash
+from clearhold.discovery.engine import Crash, Standing
 from clearhold.discovery.records import Campaign
 from clearhold.kernel.ids import DiscoveryId, LeaseId
 
@@ -63,7 +64,7 @@ class CampaignOut(BaseModel):
 
 
 class CrashOut(BaseModel):
-    """A crash that a campaign met, without its input.
+    """A crash that a campaign met, without its input, of which it tells the size and the digest.
 
     `standing` is confirmed when the laboratory showed it again, harness when it is our own
     harness's, else unconfirmed; `times` counts how often this signature was met.
@@ -77,6 +78,7 @@ class CrashOut(BaseModel):
     signature: list[str]
     times: int
     size: int
+    sha256: str
     known_since: str
 
 
@@ -93,12 +95,12 @@ class CorpusOut(BaseModel):
 
 
 class CampaignDetail(CampaignOut):
-    """A campaign with what it searched and found; `crash` is the first confirmed one, base64."""
+    """A campaign with what it searched and found; `crash` is the number of the first confirmed one."""
 
     package: str
     target: str
     options: dict[str, str]
-    crash: str | None
+    crash: int | None
     crashes: list[CrashOut]
     note: str
 
@@ -148,7 +150,7 @@ def listing(hub: HubDep, actor: ActorDep) -> list[CampaignOut]:
 
 @router.get("/campaigns/{campaign}", **requires(Permission.DISCOVERY_READ))
 def one(hub: HubDep, actor: ActorDep, campaign: str) -> CampaignDetail:
-    """One campaign, with the input that crashed the target."""
+    """One campaign, with what is known of each crash but its input."""
     view = hub.discovery.get(actor, DiscoveryId(campaign))
     return CampaignDetail(
         **_out(view.campaign).model_dump(),
@@ -156,7 +158,14 @@ def one(hub: HubDep, actor: ActorDep, campaign: str) -> CampaignDetail:
         target=view.plan.target,
         options=dict(view.plan.options),
         crashes=[_crash(number, each) for number, each in enumerate(view.crashes, start=1)],
-        crash=None if view.crash is None else base64.b64encode(view.crash).decode(),
+        crash=next(
+            (
+                number
+                for number, each in enumerate(view.crashes, start=1)
+                if each.standing is Standing.CONFIRMED
+            ),
+            None,
+        ),
         note=view.note,
     )
 
@@ -193,5 +202,6 @@ def _crash(number: int, crash: Crash) -> CrashOut:
         signature=list(crash.signature),
         times=crash.times,
         size=len(crash.content),
+        sha256=hashlib.sha256(crash.content).hexdigest(),
         known_since=crash.known_since,
     )
