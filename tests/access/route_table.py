@@ -347,6 +347,7 @@ LOCAL_COMMANDS = """
 serve
 worker
 doctor
+model serve
 advisory check
 ledger check
 ledger key

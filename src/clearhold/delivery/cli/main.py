@@ -23,6 +23,7 @@ COMMANDS = {
     "finding": f"{_HERE}.finding:app",
     "validate": f"{_HERE}.validate:app",
     "discover": f"{_HERE}.discover:app",
+    "model": f"{_HERE}.model:app",
     "recipe": f"{_HERE}.recipe:app",
     "case": f"{_HERE}.case:app",
     "patch": f"{_HERE}.patch:app",

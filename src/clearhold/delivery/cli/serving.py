@@ -30,7 +30,7 @@ _GRACE_S: Final = 10
 def serve() -> None:
     """Serve the web API and run queued work, in one process."""
     settings = from_environment()
-    with _told_to_end() as ending, open_hub(settings, work=True) as hub:
+    with told_to_end() as ending, open_hub(settings, work=True) as hub:
         if ending.empty():
             _check_free(settings.host, settings.port)
             typer.echo(f"Serving at http://{settings.host}:{settings.port}")
@@ -59,13 +59,13 @@ def _check_free(host: str, port: int) -> None:
 @told
 def worker() -> None:
     """Run queued work without the web API; several need a CLEARHOLD_EXECUTOR of their own each."""
-    with _told_to_end() as ending, open_hub(from_environment(), work=True):
+    with told_to_end() as ending, open_hub(from_environment(), work=True):
         ending.get()
     _leave()
 
 
 @contextmanager
-def _told_to_end() -> Iterator[SimpleQueue[int]]:
+def told_to_end() -> Iterator[SimpleQueue[int]]:
     """A queue that gets the signals by which the process is told to end, instead of dying of them.
 
     The web server takes the signals over while it runs and raises them again when it has ended;
