@@ -64,11 +64,15 @@ FOUND = Searched(Ending.FOUND, 5000, 97, 3, (MET,), corpus=CORPUS, log="SUMMARY:
 NOTHING = Searched(Ending.BUDGET, 9000, 80, 60, log="Done.")
 
 
+class Died(BaseException):
+    """The process ends here."""
+
+
 @dataclass
 class StandIn:
     """A searcher that answers what it was told to and keeps what it was asked."""
 
-    answer: Searched | Exception = FOUND
+    answer: Searched | BaseException = FOUND
     asked: list[Plan] = field(default_factory=list)
     started: list[Start] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
@@ -97,7 +101,7 @@ class StandIn:
         on_progress(self.reached)
         self.during()
         pulse()
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -219,8 +223,8 @@ def test_progress_shows_while_the_search_runs(ground: Field) -> None:
 
 def test_a_campaign_cut_off_starts_again_with_its_seed(ground: Field) -> None:
     identity = ground.begin(ground.lease(), seed=None)
-    ground.searcher.answer = KeyError("the process dies here")
-    with pytest.raises(KeyError):
+    ground.searcher.answer = Died()
+    with pytest.raises(Died):
         ground.engine.run_due()
     ground.searcher.answer = FOUND
     ground.engine.run_due()
@@ -228,6 +232,36 @@ def test_a_campaign_cut_off_starts_again_with_its_seed(ground: Field) -> None:
     assert first == second
     assert 1 <= first.seed < 1 << 32
     assert ground.service.get(ground.lab, identity).campaign.state == "found"
+
+
+def test_an_engine_that_fails_unforeseen_ends_the_campaign_with_what_it_had(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.searcher.reached = Progress(1200, 40, 3, (MET,), CORPUS)
+    ground.searcher.answer = ValueError("a secret of the package")
+    with pytest.raises(ValueError, match="secret"):
+        ground.engine.run_due()
+    view = ground.service.get(ground.lab, identity)
+    assert (view.campaign.state, view.campaign.ending) == ("found", "failed")
+    assert (view.crash, view.campaign.spent_s) == (CRASH, 3)
+    assert "ValueError" in view.note
+    assert "secret" not in view.note
+    ground.engine.run_due()
+    assert len(ground.searcher.asked) == 1
+
+
+def test_a_stop_ends_a_campaign_whose_task_is_gone(ground: Field) -> None:
+    identity = ground.begin(ground.lease())
+    ground.searcher.answer = Died()
+    with pytest.raises(Died):
+        ground.engine.run_due()
+    ground.engine._waiting.clear()
+    ground.service.stop(ground.lab, identity)
+    ground.service.stop(ground.lab, identity)
+    assert ground.engine.run_due() == 1
+    view = ground.service.get(ground.lab, identity)
+    assert (view.campaign.state, view.campaign.executions) == ("stopped", 1200)
+    assert len(ground.searcher.asked) == 1
+    assert ground.told("discovery:campaign:end") == 1
 
 
 def test_running_again_changes_nothing_that_ended(ground: Field) -> None:

@@ -204,6 +204,9 @@ def test_a_campaign_cut_off_goes_on_with_what_is_left_and_one_chain(ground: Grou
     real = service._agents.journal
     written = []
 
+    class Died(BaseException):
+        """The process ends here."""
+
     class Dying:
         """A journal whose process dies at the fourth piece."""
 
@@ -216,11 +219,11 @@ def test_a_campaign_cut_off_goes_on_with_what_is_left_and_one_chain(ground: Grou
         def append(self, *given: Any) -> None:
             written.append(given)
             if len(written) == 4:
-                raise KeyError
+                raise Died
             self._inner.append(*given)
 
     service._agents.journal = lambda known: Dying(real(known))  # type: ignore[method-assign,assignment,return-value]
-    with pytest.raises(KeyError):
+    with pytest.raises(Died):
         ground.engine.run_due()
     del service._agents.journal
     before = service.transcript(ground.lab, identity)

@@ -282,6 +282,9 @@ class DiscoveryService:
             )
             if known.begun_at is None:
                 self._end(unit, known, Searched(Ending.STOPPED), version="")
+                return
+            # Whoever ran it may be gone, and its task with it: this one ends what is left.
+            unit.enqueue(Task(RUN, f"{RUN}:{identity}:stop", {"campaign": identity}, "heavy"))
 
     def list(self, actor: Actor) -> tuple[Campaign, ...]:
         """The campaigns the actor may see, newest first."""
@@ -315,6 +318,10 @@ class DiscoveryService:
                 self._keeping.crashes(unit, known, reader=READER),
                 self._keeping.corpus(unit, known.party, plan),
             )
+            if known.stop_asked_at is not None:
+                stopped_so = Told(before).as_far_as(Ending.STOPPED)
+                self._end(unit, known, stopped_so, version=version)
+                return
             start = Start(
                 before,
                 self._keeping.signatures(unit, known, plan.package, plan.target),
@@ -324,7 +331,20 @@ class DiscoveryService:
             records.change(unit, identity, {"begun_at": unit.now, "state": "running"})
         if chosen.kind is Kind.AGENT:
             start = replace(start, journal=self._agents.journal(known))
-        told = Told(before)
+        searched, unforeseen = self._searched(known, plan, start, reader)
+        with self._sessions.transaction() as unit:
+            if _found(records.one(unit, identity)).ended_at is None:
+                if searched.corpus:
+                    self._keeping.keep_corpus(unit, known.party, plan, searched.corpus)
+                self._end(unit, known, searched, version=version)
+        if unforeseen is not None:
+            raise unforeseen
+
+    def _searched(
+        self, known: Campaign, plan: Plan, start: Start, reader: Actor
+    ) -> tuple[Searched, Exception | None]:
+        """What a search came to, however it ended, and what it failed of, if nobody foresaw that."""
+        told = Told(start.before)
         try:
             searched = self._searcher.search(
                 plan,
@@ -333,15 +353,14 @@ class DiscoveryService:
                 pulse=self._pulse(known),
             )
         except StoppedError as stopped:
-            searched = told.as_far_as(stopped.ending)
+            return told.as_far_as(stopped.ending), None
         except (ClearholdError, OSError) as problem:
             error = machine_error(problem) if isinstance(problem, OSError) else problem
-            searched = told.as_far_as(Ending.FAILED, f"{error.message} {error.next_step}")
-        with self._sessions.transaction() as unit:
-            if _found(records.one(unit, identity)).ended_at is None:
-                if searched.corpus:
-                    self._keeping.keep_corpus(unit, known.party, plan, searched.corpus)
-                self._end(unit, known, searched, version=version)
+            return told.as_far_as(Ending.FAILED, f"{error.message} {error.next_step}"), None
+        except Exception as problem:  # noqa: BLE001  # raised again, once the campaign has its end
+            note = f"{plan.engine} failed in a way that nobody foresaw ({type(problem).__name__})."
+            return told.as_far_as(Ending.FAILED, note), problem
+        return searched, None
 
     def _view(self, unit: UnitOfWork, known: Campaign, reader: str) -> CampaignView:
         crashes = self._keeping.crashes(unit, known, reader=reader)
