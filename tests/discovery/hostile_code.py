@@ -44,6 +44,10 @@ class Beside:
         return self.others.pin(origin, size_cap=size_cap)
 
 
+NESTED = b"x = " + b"(" * 150 + b"1" + b")" * 150 + b"\n"
+DEEP = b"x = 1" + b" + 1" * 20_000 + b"\n"
+"""What a parser, and what walks over a syntax tree, may give up on."""
+
 HOSTILE = WISHES | {
     "lib/code.py": _CODE,
     "lib/-q.py": b"x = 1\n",
@@ -51,6 +55,15 @@ HOSTILE = WISHES | {
     "lib/binary.py": b"\0eval(x)\n",
     "lib/huge.py": b"eval(x)\n" * 200_000,
     "private/notes.py": b"eval(input())\n",
+}
+HARD = {
+    "lib/code.py": _CODE,
+    "lib/nested.py": NESTED,
+    "lib/deep.py": DEEP,
+    "lib/latin.py": b"# coding: latin-1\nvalue = eval('\xe9')\n",
+    "lib/wrong.py": b"# coding: no-such-thing\nvalue = eval(x)\n",
+    "lib/code.c": b"#include <stdio.h>\nvoid f(char *to) { gets(to); }\n",
+    "lib/odd.c": b"\xff\xfe #if 0\n" + b"{" * 5000 + b"\n",
 }
 LINKS = {"lib/link.py": "../private/notes.py"}
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hostile_code import HOSTILE, LINKS, WISHES, packaged
+from hostile_code import HARD, HOSTILE, LINKS, WISHES, packaged
 
-from clearhold.discovery.engine import Ending, Plan, Start, Workspace
-from clearhold.discovery.static.analysers import Analyser, ruff
+from clearhold.discovery.engine import Ending, Plan, Progress, Start, Workspace
+from clearhold.discovery.static import engine_static
+from clearhold.discovery.static.analysers import Analyser, bandit, ruff, semgrep
 from clearhold.discovery.static.engine_static import SOURCE, StaticEngine
 from clearhold.kernel.errors import UnavailableError
 from clearhold.validation.builder import Laboratory
@@ -74,6 +75,73 @@ def test_an_analyser_that_was_taken_over_ends_the_search_and_no_more(
     with pytest.raises(UnavailableError) as told:
         StaticEngine(writes(program)).search(PLAN, workspace, lambda _: None)
     assert told.value.next_step
+
+
+BREAKS = """\
+import json, os, pathlib, sys, time
+staged = sorted(pathlib.Path('staged').iterdir())
+for each in staged:
+    text = each.read_text()
+    if 'ABORT' in text: os.abort()
+    if 'FLOOD' in text: sys.stdout.write('[' * (80 << 20)); raise SystemExit
+    if 'BOMB' in text: sys.stdout.write('[' * 100000); raise SystemExit
+    if 'HANG' in text: time.sleep(600)
+results = [{'ruleId': 'R1', 'message': {'text': 'm'}, 'locations': [{'physicalLocation':
+  {'artifactLocation': {'uri': each.name}, 'region': {'startLine': 1}}}]} for each in staged]
+print(json.dumps({'version': '2.1.0', 'runs': [{'tool': {'driver': {'name': 'x'}}, 'results': results}]}))
+"""
+
+
+def test_a_file_on_which_an_analyser_fails_costs_itself_and_not_the_search(
+    package: tuple[Laboratory, Recipe], tmp_path: Path
+) -> None:
+    wrong = {"lib/abort.py": b"ABORT", "lib/bomb.py": b"BOMB", "lib/flood.py": b"FLOOD"}
+    good = {f"lib/good{number}.py": b"x = 1\n" for number in range(5)}
+    workspace = Workspace(*packaged(package[0], tmp_path, wrong | good, {}))
+    told: list[Progress] = []
+    done = StaticEngine(writes(BREAKS)).search(PLAN, workspace, told.append)
+    assert done.ending is Ending.DONE
+    assert set(done.read) == set(good)
+    assert set(done.unread) == set(wrong)
+    assert {each.path for each in done.leads} == set(good)
+    assert told[-1].executions == len(good)
+    assert "3 files made taken-over fail" in done.log
+    assert all(each in done.log for each in wrong)
+
+
+def test_a_file_on_which_an_analyser_hangs_costs_time_and_not_what_else_was_read(
+    package: tuple[Laboratory, Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_static, "_SHORTEST_S", 1.0)
+    files = {"lib/a.py": b"x = 1\n", "lib/b.py": b"HANG", "lib/c.py": b"x = 1\n"}
+    workspace = Workspace(*packaged(package[0], tmp_path, files, {}))
+    plan = replace(PLAN, budget_s=16)
+    done = StaticEngine(writes(BREAKS)).search(plan, workspace, lambda _: None)
+    assert "lib/a.py" in done.read
+    assert "lib/b.py" in done.unread
+    assert done.spent_s <= plan.budget_s
+
+
+@pytest.mark.parametrize(
+    ("analyser", "met"),
+    [(bandit(), {"lib/code.py"}), (semgrep(), {"lib/code.py", "lib/code.c"})],
+    ids=["bandit", "semgrep"],
+)
+def test_bandit_and_semgrep_read_what_is_hard_to_read(
+    package: tuple[Laboratory, Recipe], tmp_path: Path, analyser: Analyser, met: set[str]
+) -> None:
+    try:
+        package[0].tools(analyser.files, size_cap=analyser.largest)
+    except UnavailableError as error:
+        pytest.skip(f"{error.message} {error.next_step}")
+    workspace = Workspace(*packaged(package[0], tmp_path, HARD, {}), Start(scope=("lib/**",)))
+    done = StaticEngine(analyser).search(replace(PLAN, budget_s=240), workspace, lambda _: None)
+    assert done.ending is Ending.DONE
+    assert met <= {each.path for each in done.leads}
+    assert all(each.rule.startswith(f"{analyser.name}:") for each in done.leads)
+    assert {*done.read, *done.unread} == {
+        path for path in HARD if Path(path).suffix in analyser.reads
+    }
 
 
 def test_without_the_pinned_files_the_next_step_is_told(

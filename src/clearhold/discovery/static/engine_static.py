@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
@@ -27,7 +28,8 @@ from clearhold.discovery.engine import (
 )
 from clearhold.discovery.static.analysers import Analyser, built_for_here, lonely_authority
 from clearhold.discovery.static.marks import Hit, around, hits, leads, wanted_lines
-from clearhold.kernel.errors import ClearholdError, UnavailableError
+from clearhold.findings.report import one_line
+from clearhold.kernel.errors import ClearholdError, IntegrityError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome
 from clearhold.validation.recipe import Recipe
 
@@ -39,8 +41,12 @@ MOST_FILES: Final = 400
 MOST_BYTES: Final = 8 << 20
 LARGEST_FILE: Final = 1 << 20
 """Bounds of what is analysed at once; a larger file is machine-made, and is not read."""
-_JOB_S: Final = 300
+MOST_REFUSED: Final = 32
+"""Files that make the analyser fail, which are looked for one by one; further ones cost their batch."""
+_LONGEST_S: Final = 300.0
+_SHORTEST_S: Final = 10.0
 _FREE: Final = 1
+_TOLD: Final = 10
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -65,6 +71,17 @@ class _Batch:
     def names(self) -> dict[str, str]:
         """Their paths in the package by those names."""
         return {name: each.path for name, each in self.files.items()}
+
+    @property
+    def halves(self) -> tuple[_Batch, _Batch]:
+        """Two with half of the files each."""
+        named = list(self.files.items())
+        middle = len(named) // 2
+        return _Batch(dict(named[:middle])), _Batch(dict(named[middle:]))
+
+
+class _CouldNotReadError(UnavailableError):
+    """The analyser did not end well on some files."""
 
 
 class StaticEngine:
@@ -99,43 +116,25 @@ class StaticEngine:
         self, plan: Plan, workspace: Workspace, on_progress: Callable[[Progress], None]
     ) -> Searched:
         """Analyse everything within the scope, some files at a time."""
-        began = time.monotonic()
-        tools = self._tools(workspace)
+        began, tools = time.monotonic(), self._tools(workspace)
         reading = Reading(
             workspace.laboratory, workspace.recipe, workspace.start.scope, run=workspace.run
         )
         ours = [each for each in reading.within if self._understands(each)]
         readable = [each for each in ours if 0 <= each.size <= LARGEST_FILE]
-        found: list[Hit] = []
-        read: list[str] = []
-        files = lines = 0
-        ending = Ending.DONE
-        for batch in _batches(readable):
-            spent = time.monotonic() - began
-            left = plan.budget_s - spent
-            if left < _FREE:
-                ending = Ending.BUDGET
-                break
-            outcome = workspace.run(self._job(reading, batch, tools, left))
-            if outcome.timed_out:
-                ending = Ending.BUDGET
-                break
-            told, new = self._taken(outcome, batch)
-            found += new
-            read += [path for name, path in batch.names.items() if name not in told.skipped]
-            files, lines = files + told.files, lines + told.lines
-            on_progress(Progress(executions=files, spent_s=int(time.monotonic() - began)))
-        made = leads(found, around(_lines(reading, found), found), engine=self.name)
+        done = _Reader(self, plan, workspace, on_progress, began)
+        done.through(reading, _batches(readable), tools)
+        made = leads(done.found, around(_lines(reading, done.found), done.found), engine=self.name)
         return Searched(
-            ending,
-            executions=files,
-            spent_s=min(int(time.monotonic() - began), plan.budget_s),
+            done.ending,
+            executions=done.files,
+            spent_s=min(done.spent_s, plan.budget_s),
             leads=made[:MOST_LEADS],
-            lines=lines,
-            read=tuple(read),
-            complete=ending is Ending.DONE,
-            unread=tuple(sorted({each.path for each in ours}.difference(read))),
-            log=self._log(made, files, len(ours), lines),
+            lines=done.lines,
+            read=tuple(done.read),
+            complete=done.ending is Ending.DONE,
+            unread=tuple(sorted({each.path for each in ours}.difference(done.read))),
+            log=self._log(made, done, len(ours)),
         )
 
     def _tools(self, workspace: Workspace) -> tuple[Path, ...]:
@@ -157,14 +156,14 @@ class StaticEngine:
     def _understands(self, file: File) -> bool:
         return PurePosixPath(file.inner).suffix.lower() in self._analyser.reads
 
-    def _job(self, reading: Reading, batch: _Batch, tools: Sequence[Path], seconds: float) -> Job:
+    def job(self, reading: Reading, batch: _Batch, tools: Sequence[Path], seconds: float) -> Job:
+        """The job that analyses some files within so many seconds."""
         question = {
             "files": [(each.root, each.inner, name) for name, each in batch.files.items()],
             "largest": LARGEST_FILE,
             "program": self._analyser.program,
             "argv": self._analyser.argv,
         }
-        wall_s = max(1.0, min(seconds, _JOB_S))
         return Job(
             argv=("/usr/bin/python3", "-I", "/in/analyse.py"),
             trees={
@@ -185,42 +184,114 @@ class StaticEngine:
                 **self._analyser.env,
             },
             limits=Limits(
-                wall_s=wall_s,
-                cpu_s=int(wall_s) * 2,
+                wall_s=seconds,
+                cpu_s=int(seconds) * 2,
                 memory_mb=self._analyser.memory_mb,
                 scratch_mb=64,
                 artefacts_mb=64,
             ),
         )
 
-    def _taken(self, outcome: Outcome, batch: _Batch) -> tuple[_Read, tuple[Hit, ...]]:
-        """What was read, and the hits. Raises `UnavailableError` when the analyser did not end well."""
+    def taken(self, outcome: Outcome, batch: _Batch) -> tuple[_Read, tuple[Hit, ...]]:
+        """What was read, and the hits. Raises `_CouldNotReadError` when it did not end well."""
         try:
             told = msgspec.json.decode(outcome.artefacts.get("read.json", b""), type=_Read)
             if told.code == 0:
                 return told, hits(outcome.artefacts.get("result.sarif", b""), batch.names)
             why = f"it ended with {told.code}"
         except msgspec.DecodeError:
-            why = "out of memory" if outcome.out_of_memory else "it did not come to its end"
+            why = "it did not come to its end"
+            if outcome.out_of_memory:
+                why = "out of memory"
+            elif outcome.timed_out:
+                why = "it took too long"
         except ClearholdError as problem:
             why = problem.message
         said = outcome.stderr.decode("utf-8", "replace").strip()[:LOG_TAIL]
-        raise UnavailableError(
+        raise _CouldNotReadError(
             f"{self.name} could not analyse {len(batch.files)} files ({why}). {said}".strip(),
             next_step="Claim a lease for fewer paths, or search by another engine.",
         )
 
-    def _log(self, made: Sequence[Lead], files: int, ours: int, lines: int) -> str:
+    def _log(self, made: Sequence[Lead], done: _Reader, ours: int) -> str:
         left_out = max(0, len(made) - MOST_LEADS)
         said = [
             f"{self.name} {self._analyser.version}, rules {self._analyser.digest[:16]}",
-            f"{files} of {ours} files read, {lines} lines, {len(made)} leads",
+            f"{done.files} of {ours} files read, {done.lines} lines, {len(made)} leads",
         ]
         if left_out:
             said.append(
                 f"{left_out} leads beyond {MOST_LEADS} are left out; narrow the lease's paths"
             )
+        if done.refused:
+            said.append(f"{len(done.refused)} files made {self.name} fail and were left out:")
+            said += [f"  {one_line(path)[:200]}" for path in done.refused[:_TOLD]]
         return "\n".join(said)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One search's batches, and what came of them.
+
+    A batch on which the analyser fails is halved until the files are found that it fails on, so that
+    one file costs itself and not the search. A batch may take half of the time that is left, so that
+    what makes the analyser hang leaves time for the rest.
+    """
+
+    engine: StaticEngine
+    plan: Plan
+    workspace: Workspace
+    on_progress: Callable[[Progress], None]
+    began: float
+    found: list[Hit] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    files: int = 0
+    lines: int = 0
+    ending: Ending = Ending.DONE
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return self.plan.budget_s - (time.monotonic() - self.began)
+
+    @property
+    def spent_s(self) -> int:
+        """Whole seconds since it began."""
+        return int(time.monotonic() - self.began)
+
+    def through(self, reading: Reading, batches: Iterable[_Batch], tools: Sequence[Path]) -> None:
+        """Read all, as far as the budget goes.
+
+        Raises `ClearholdError` when the analyser fails on everything.
+        """
+        waiting = deque(batches)
+        failed: ClearholdError | None = None
+        while waiting:
+            batch = waiting.popleft()
+            seconds = min(self.left, _LONGEST_S, max(self.left / 2, _SHORTEST_S))
+            if seconds < _FREE:
+                self.ending = Ending.BUDGET
+                break
+            try:
+                outcome = self.workspace.run(self.engine.job(reading, batch, tools, seconds))
+                self._take(*self.engine.taken(outcome, batch), batch)
+            except (_CouldNotReadError, IntegrityError) as problem:
+                failed = problem
+                if len(batch.files) > 1 and len(self.refused) < MOST_REFUSED:
+                    waiting.extendleft(reversed(batch.halves))
+                elif self.left < _FREE:  # it may well have been too little time
+                    waiting.appendleft(batch)
+                else:
+                    self.refused += batch.names.values()
+        if failed is not None and not self.read and self.ending is Ending.DONE:
+            raise failed
+
+    def _take(self, told: _Read, new: Sequence[Hit], batch: _Batch) -> None:
+        self.found += new
+        self.read += [path for name, path in batch.names.items() if name not in told.skipped]
+        self.files, self.lines = self.files + told.files, self.lines + told.lines
+        self.on_progress(Progress(executions=self.files, spent_s=self.spent_s))
 
 
 def _batches(files: Sequence[File]) -> Iterator[_Batch]:
