@@ -305,6 +305,18 @@ def test_a_search_is_stopped_while_its_model_is_silent(ground: tuple[Laboratory,
     assert told.value.ending is Ending.LEASE
 
 
+def test_the_time_that_a_silent_model_took_is_the_search_s(
+    ground: tuple[Laboratory, Recipe],
+) -> None:
+    workspace = Workspace(*ground, Start(journal=MemoryJournal()))
+    endless = in_turn([(200, {"Transfer-Encoding": "chunked"}, b"")])
+    with serving(endless) as endpoint:
+        engine = ModelEngine(endpoint.model(), context=32_000)
+        found = engine.search(Plan(PACKAGE, "run", 1, 2, "model"), workspace, lambda _: None)
+    assert found.ending is Ending.BUDGET
+    assert found.spent_s >= 1
+
+
 def test_a_transcript_that_was_touched_is_found_out(ground: tuple[Laboratory, Recipe]) -> None:
     pieces = Search(ground, in_turn([wish("list_files"), wish("give_up")])).journal.pieces
     content, digest = pieces[2]
