@@ -71,3 +71,18 @@ def test_what_is_more_than_text_below_the_tree_is_refused_with_words(
 ) -> None:
     with pytest.raises(InvalidError, match=why):
         read_diff(hostile)
+
+
+def test_a_mark_of_utf8_is_left_out_and_utf16_is_refused_by_its_name() -> None:
+    plain = b"--- a/q.c\n+++ b/q.c\n@@ -1 +1 @@\n-a\n+b\n"
+    assert read_diff(b"\xef\xbb\xbf" + plain) == read_diff(plain)
+    with pytest.raises(InvalidError, match="UTF-16"):
+        read_diff(plain.decode().encode("utf-16"))
+
+
+@pytest.mark.parametrize("first", [b"src", b"a"])
+def test_a_leading_directory_that_may_be_part_of_the_path_is_told(first: bytes) -> None:
+    diff = b"--- %b/q.c\n+++ %b/q.c\n@@ -1 +1 @@\n-a\n+b\n" % (first, first)
+    read = read_diff(diff)
+    assert read.touched == ("q.c",)
+    assert any("src/" in note for note in read.notes) is (first == b"src")

@@ -107,7 +107,8 @@ def understand(
     if protected:
         raise Refusal(
             "touches_tests_or_build",
-            f"It changes the project's tests or build: {', '.join(map(shown, protected[:3]))}.",
+            f"It changes the project's tests or build: {', '.join(map(shown, protected[:3]))}."
+            " Send the fix without that; files of tests that are new may stay with it.",
         )
     if added is not None and (
         wrong := [

@@ -24,6 +24,8 @@ from clearhold.kernel.errors import InvalidError, TooLargeError
 
 LARGEST_DIFF: Final = 1024 * 1024
 MOST_FILES: Final = 200
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
 _NOWHERE: Final = "/dev/null"
 _PATH: Final = re.compile(r"[\w@+][\w ._@+~/()\[\],=#%:-]{0,250}")
 _COMMIT: Final = re.compile(r"^From [0-9a-f]{40} .*\n", re.MULTILINE)
@@ -107,15 +109,7 @@ def read_diff(content: bytes) -> Diff:
     Raises `InvalidError` for anything but changes to plain text files within the tree, and
     `TooLargeError` above `LARGEST_DIFF` bytes or `MOST_FILES` files.
     """
-    if len(content) > LARGEST_DIFF:
-        raise TooLargeError(
-            f"The diff has {len(content)} bytes; at most {LARGEST_DIFF} are taken.",
-            next_step="Send the change to the flaw alone.",
-        )
-    # Latin-1 maps every byte to itself, so a file in any encoding survives being read and written.
-    text = content.decode("latin-1")
-    if "\0" in text:
-        raise _refused("it holds binary data")
+    text = _text(content)
     notes: list[str] = []
     commits = [_body(each, notes) for each in _commits(text)]
     read = [(each, _files(each)) for each in commits]
@@ -132,6 +126,7 @@ def read_diff(content: bytes) -> Diff:
                 if pattern.search(around):
                     raise _refused(why)
         changes += _understood(files)
+        notes += _prefixes(files)
     if not changes:
         raise InvalidError(
             "The diff changes nothing.", next_step="Make it with `git diff` or `diff -u`."
@@ -139,6 +134,24 @@ def read_diff(content: bytes) -> Diff:
     if len(commits) > 1:
         notes.append(f"it holds {len(commits)} commits, which are applied in their order")
     return _made(changes, notes=tuple(dict.fromkeys(notes)), commits=len(commits))
+
+
+def _text(content: bytes) -> str:
+    """A character for each byte, so that a file in any encoding survives being read and written."""
+    if len(content) > LARGEST_DIFF:
+        raise TooLargeError(
+            f"The diff has {len(content)} bytes; at most {LARGEST_DIFF} are taken.",
+            next_step="Send the change to the flaw alone.",
+        )
+    if content.startswith(_UTF16):
+        raise InvalidError(
+            "The diff is UTF-16 text, as some shells save what a program prints.",
+            next_step="Save it as the program wrote it, such as by `git diff --output=FILE`.",
+        )
+    text = content.removeprefix(_UTF8_MARK).decode("latin-1")
+    if "\0" in text:
+        raise _refused("it holds binary data")
+    return text
 
 
 def _commits(text: str) -> list[str]:
@@ -163,6 +176,14 @@ def _body(commit: str, notes: list[str]) -> str:
         notes.append("its lines ended in CR LF and were read as ending in LF")
         return commit.replace("\r\n", "\n")
     return commit
+
+
+def _prefixes(files: PatchSet) -> Iterable[str]:
+    """Leading directories that look like a part of the path, as `git diff --no-prefix` leaves them."""
+    for file in files:
+        before, after = (name.partition("/")[0] for name in (file.source_file, file.target_file))
+        if before == after and before not in {"a", "b"}:
+            yield f"the first directory of its paths, {before}/, was taken for a/ or b/ and left out"
 
 
 def _files(text: str) -> PatchSet:
