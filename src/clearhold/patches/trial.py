@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from clearhold.kernel.errors import ClearholdError, UnavailableError
 from clearhold.patches import behaviour, fitting, hunting, reach, regression, risk
+from clearhold.patches.attempts import Attempt, run_attempts, working
 from clearhold.patches.baselines import Baselines
 from clearhold.patches.judging import Candidate, ProofOutcome
 from clearhold.patches.mutating import mutants
@@ -19,7 +19,7 @@ from clearhold.validation.crash import similar
 from clearhold.validation.diff import Diff
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Flavour, Recipe, Side
-from clearhold.validation.reproduce import Run, run_many, vary
+from clearhold.validation.reproduce import Run, vary
 from clearhold.validation.suite import compare_builds, run_suite
 
 PATCHED_RUNS: Final = 2
@@ -38,19 +38,6 @@ _OFFLINE: Final = (
     "enotfound",
     "eai_again",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A way to the flaw that is tried: the target, the input, and the unpatched build's signature.
-
-    `finding` is empty for variants and for proofs from elsewhere.
-    """
-
-    target: str
-    content: bytes = field(repr=False)
-    finding: str = ""
-    signature: tuple[str, ...] = ()
 
 
 class Trial:
@@ -89,11 +76,12 @@ class Trial:
             self._laboratory, self._recipe, candidate, self.facts
         )
         self.patch = self._diff.canonical
-        self.proofs = self._working(
+        given = (
             Attempt(proof.target, proof.proof, str(proof.finding))
             for proof in candidate.proofs
             if proof.target in self._recipe.targets
         )
+        self.proofs = self._working(given, tries=MOST_TRIES)
         missing = len(candidate.proofs) - len(self.proofs)
         if missing:
             raise Undecided(
@@ -129,32 +117,13 @@ class Trial:
             self._recipe, Side.VULNERABLE, flavour=flavour, patch=self.patch
         )
 
-    def _working(self, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
-        """Those attempts that show a violation on the unpatched build, with its signature."""
-        given = tuple(dict.fromkeys(attempts))
-        ran = self._run(given, self.pristine)
-        return tuple(
-            replace(each, signature=run.signature)
-            for each, (run,) in zip(given, ran, strict=True)
-            if run.kind is RunKind.VIOLATION
-        )
+    def _working(self, attempts: Iterable[Attempt], *, tries: int = 1) -> tuple[Attempt, ...]:
+        return working(self._laboratory, self._recipe, attempts, self.pristine, tries=tries)
 
     def _run(
         self, attempts: Sequence[Attempt], build: Callable[[Flavour], Build], *, runs: int = 1
     ) -> tuple[tuple[Run, ...], ...]:
-        """Runs of each attempt, those of one target together."""
-        seen: dict[Attempt, tuple[Run, ...]] = {}
-        for name in dict.fromkeys(each.target for each in attempts):
-            mine = [each for each in attempts if each.target == name]
-            ran = run_many(
-                self._laboratory,
-                build(self._recipe.target(name).flavour),
-                target=name,
-                proofs=[each.content for each in mine],
-                runs=runs,
-            )
-            seen |= dict(zip(mine, ran, strict=True))
-        return tuple(seen[each] for each in attempts)
+        return run_attempts(self._laboratory, self._recipe, attempts, build, runs=runs)
 
     def _build_all(self) -> None:
         """Every build that is needed, side by side; what fails only with the patch is its fault."""
