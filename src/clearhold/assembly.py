@@ -94,8 +94,10 @@ from clearhold.parties.signing_in import PartySignIn
 from clearhold.parties.verification import VerificationService
 from clearhold.parties.wishes import WishService
 from clearhold.patches import service as patches_service
+from clearhold.patches.backporting import LaboratoryPorter
 from clearhold.patches.flows import Judging
 from clearhold.patches.judge import LaboratoryJudge
+from clearhold.patches.porting import PORT, Porting
 from clearhold.patches.service import PatchService
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import TaskEngine, attempt_of
@@ -111,7 +113,7 @@ from clearhold.scanning import queue as scan_queue
 from clearhold.scanning.limits import Limits
 from clearhold.scanning.live import LiveScanning
 from clearhold.scanning.service import ScanningService
-from clearhold.settings import Settings
+from clearhold.settings import MOST_BACKPORTS, Settings
 from clearhold.store.database import migrate, open_engine
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation import affecting
@@ -294,10 +296,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     engine.register(affecting.RUN, lambda ids: affected.run(FindingId(ids["finding"])))
     engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
     patches = PatchService(sessions, vault, material, signing_key=evidence_key)
-    engine.register(
-        patches_service.JUDGE,
-        Judging(sessions, vault, material, LaboratoryJudge(laboratory)).judge,
-    )
+    _judge_and_port(engine, settings, sessions, vault, material, laboratory=laboratory)
     issuer = Issuer(
         name=settings.publisher,
         namespace=settings.public_url,
@@ -549,6 +548,25 @@ def _validation(
             builds=settings.affected_builds,
         ),
     )
+
+
+def _judge_and_port(
+    engine: TaskEngine,
+    settings: Settings,
+    sessions: Sessions,
+    vault: Vault,
+    material: CaseMaterial,
+    *,
+    laboratory: Laboratory,
+) -> None:
+    """Candidate fixes are judged, and accepted ones brought to other versions, on this machine."""
+    judge = LaboratoryJudge(laboratory)
+    most = settings.backport_versions
+    judging = Judging(sessions, vault, material, judge, onward=most > 0)
+    engine.register(patches_service.JUDGE, judging.judge)
+    lists = RegistryReleases(settings.cache_directory)
+    porter = LaboratoryPorter(laboratory, judge, lists, most=most or MOST_BACKPORTS)
+    engine.register(PORT, Porting(sessions, vault, material, porter).run)
 
 
 def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:

@@ -14,6 +14,7 @@ from clearhold.ports.sandbox import Tier
 
 PREFIX = "CLEARHOLD_"
 MOST_BUILDS = 200
+MOST_BACKPORTS = 24
 LARGEST_QUANTUM = 65536
 LEAST_CONTEXT = 4096
 
@@ -57,6 +58,8 @@ class Settings:
         empty for none.
     affected_builds: how many releases are built at most to tell which of them a proof that
         reproduced shows its flaw on; 0 to never do that by itself.
+    backport_versions: to how many other versions of a package an accepted fix is brought by itself,
+        each judged there; 0 to bring none unless somebody of the case names it.
     validation_spool: the directory through which validation workers are asked; empty while the hub
         validates on its own machine. The workers are enrolled in `workers` in the key directory.
     model_url, model_name: the base address of a language model that searches under leases, by
@@ -99,6 +102,7 @@ class Settings:
     known_second: str = ""
     recipes: str = ""
     affected_builds: int = 24
+    backport_versions: int = 6
     validation_spool: str = ""
     model_url: str = ""
     model_name: str = ""
@@ -171,6 +175,11 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
         0 <= settings.affected_builds <= MOST_BUILDS,
         f"CLEARHOLD_AFFECTED_BUILDS must be from 0 to {MOST_BUILDS}.",
         "Set it to 0 to replay no proofs over releases.",
+    )
+    yield (
+        0 <= settings.backport_versions <= MOST_BACKPORTS,
+        f"CLEARHOLD_BACKPORT_VERSIONS must be from 0 to {MOST_BACKPORTS}.",
+        "Set it to 0 to bring no fix to other versions by itself.",
     )
     yield (
         settings.heavy_slots >= 1,

@@ -97,6 +97,9 @@ GET  /patches/{patch}/evidence                       n + + d d n n n n n d
 GET  /patches/{patch}/wheel                          n + + d d n n n n n d
 POST /patches/{patch}/adoption                       n + + d d n n n n n d
 POST /patches/{patch}/repeat                         n + + d d n n n n n d
+POST /patches/{patch}/backports                      n + + d d n n n n n d
+GET  /patches/{patch}/backports/{version}/diff       n + + d d n n n n n d
+GET  /patches/{patch}/backports/{version}/evidence   n + + d d n n n n n d
 POST /validation/{finding}/repeat                    + + + d d n n n n n d
 GET  /ledger/leaves/{seq}/proof                      n + + n n n n n n n n
 GET  /inventories/{inventory}                        d d d y n d d d d d d

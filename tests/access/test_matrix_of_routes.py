@@ -206,6 +206,7 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "campaign": ABSENT,
         "lead": ABSENT,
         "number": "0",
+        "version": "1.0",
     } | live_systems(stage)
 
 
@@ -255,6 +256,7 @@ def wish(stage: Stage, route: str, case: str) -> Any:
             "diff": base64.b64encode(b"--- a/q\n+++ b/q\n@@ -1 +1 @@\n-a\n+b\n").decode(),
             "origin": "maintainer",
         },
+        "POST /patches/{patch}/backports": {"versions": ["1.1"]},
         "POST /advisories": DRAFT | {"case": case},
         "POST /advisories/{advisory}/draft": DRAFT,
         "POST /advisories/{advisory}/publication": {"reason": "r"},

@@ -56,6 +56,7 @@ def test_the_database_lies_in_the_data_directory_unless_it_is_named() -> None:
         ("CLEARHOLD_HEAVY_SLOTS", "0"),
         ("CLEARHOLD_AFFECTED_BUILDS", "-1"),
         ("CLEARHOLD_AFFECTED_BUILDS", "201"),
+        ("CLEARHOLD_BACKPORT_VERSIONS", "25"),
         ("CLEARHOLD_LEAST_TIER", "strong"),
         ("CLEARHOLD_LEAST_TIER", "none"),
         ("CLEARHOLD_LEAST_TIER_CODE", "none"),

@@ -68,6 +68,7 @@ class Place:
             log_interval=3,  # a story lasts minutes, and its last act waits for an instant
             log_quantum=64,
             affected_builds=0,  # minutes of building that no act waits for
+            backport_versions=0,  # the same
             scan_answers=100,
             scan_told=100,  # whoever tells the story again asks again about what is leased
         )
@@ -84,6 +85,7 @@ class Place:
             f"{PREFIX}EXECUTOR": settings.executor,
             f"{PREFIX}LEAST_TIER_CODE": Tier.NAMESPACES_CGROUP.name.lower(),
             f"{PREFIX}AFFECTED_BUILDS": str(settings.affected_builds),
+            f"{PREFIX}BACKPORT_VERSIONS": str(settings.backport_versions),
         }
 
     @contextlib.contextmanager

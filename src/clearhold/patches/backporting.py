@@ -7,36 +7,113 @@ because its original was.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Final
+
+import msgspec
 
 from clearhold.cases.material import CaseProof
 from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
+from clearhold.kernel.purl import Purl
+from clearhold.kernel.versions import scheme_for
 from clearhold.patches.fitting import fit
 from clearhold.patches.judge import LaboratoryJudge
-from clearhold.patches.judging import Candidate, Judgement
+from clearhold.patches.judging import Candidate
+from clearhold.patches.porting import Ported
+from clearhold.ports.releases import ReleaseLists
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.diff import Diff, read_diff
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Recipe, Side, SideSource
+from clearhold.validation.releases import Listed, published_releases
 from clearhold.validation.reproduce import reproduce
 
 _RUNS = 2
+_NUMBERS: Final = re.compile(r"(?:\d+[:!])?v?(\d+)(?:\.(\d+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Backport:
-    """What became of a fix on one version.
+class LaboratoryPorter:
+    """`patches.porting.Porter` in a laboratory of this machine.
 
-    `outcome` is fits, adapted, already_fixed, not_affected, does_not_fit or not_built; `diff` is
-    what was judged there, empty when nothing was, and `judgement` its own verdict.
+    `judge` is the one whose verdicts count, `lists` knows which releases are published, and `most`
+    is how many versions there are when nobody names any.
     """
 
-    version: str
-    outcome: str
-    words: str
-    diff: bytes = field(default=b"", repr=False)
-    judgement: Judgement | None = None
+    def __init__(
+        self,
+        laboratory: Laboratory,
+        judge: LaboratoryJudge,
+        lists: ReleaseLists | None,
+        *,
+        most: int,
+    ) -> None:
+        self._laboratory = laboratory
+        self._judge = judge
+        self._lists = lists
+        self._most = most
+
+    def versions(self, candidate: Candidate) -> tuple[str, ...]:
+        """The newest versions of the lines of releases around the vulnerable one."""
+        recipe = self._judge.recipe_for(candidate)
+        if recipe is None:
+            return ()
+        releases, _ = published_releases(recipe, self._lists)
+        fixed = recipe.sides.get(Side.FIXED)
+        return tips(
+            Purl.parse(recipe.package).type,
+            [each.version for each in releases],
+            known=recipe.side(Side.VULNERABLE).version,
+            fixed="" if fixed is None else fixed.version,
+        )[: self._most]
+
+    def port(self, candidate: Candidate, version: str) -> Ported:
+        """Bring a fix to one version. Raises what the laboratory and the registry raise."""
+        recipe = self._judge.recipe_for(candidate)
+        if recipe is None:
+            return Ported(version, "not_built", "There is no recipe by which it could be built.")
+        releases, _ = published_releases(recipe, self._lists)
+        release = next((each for each in releases if each.version == version), None)
+        if release is None:
+            return Ported(
+                version, "not_published", f"No release {version} is published for its recipe."
+            )
+        side = release.pinned(self._laboratory) if isinstance(release, Listed) else release
+        there = replace(recipe, sides={Side.VULNERABLE: side})
+        return _one(
+            self._laboratory, there, read_diff(candidate.diff), candidate.proofs, self._judge
+        )
+
+
+def tips(kind: str, versions: Sequence[str], *, known: str, fixed: str) -> tuple[str, ...]:
+    """The newest release of each line, major ones and minor ones by turns, the nearest first.
+
+    A line is a major version, and a minor one within the major one that is known; `kind` is the
+    package URL's type. Releases from `fixed` on have their fix, the known one its own verdict.
+    """
+    scheme = scheme_for(kind)
+    open_ = [
+        each
+        for each in sorted(versions, key=scheme.key)
+        if not fixed or scheme.compare(each, fixed) < 0
+    ]
+    own = _line(known)
+    newest: dict[tuple[str, ...], str] = {}
+    for each in open_:
+        line = _line(each)
+        newest[line if line[0] == own[0] else line[:1]] = each
+    order = {each: number for number, each in enumerate(open_)}
+    middle = order.get(known, len(open_))
+    near = sorted(
+        (each for each in newest.values() if each != known),
+        key=lambda each: abs(order[each] - middle),
+    )
+    minor = [each for each in near if _line(each)[0] == own[0]]
+    major = [each for each in near if each not in minor]
+    # By turns, so that neither many major versions nor many minor ones leave the others out.
+    return tuple(each for pair in zip_longest(major, minor) for each in pair if each is not None)
 
 
 def backport(
@@ -47,8 +124,8 @@ def backport(
     proofs: Sequence[CaseProof],
     releases: Sequence[SideSource] = (),
     search_s: int,
-    on_version: Callable[[Backport], None] | None = None,
-) -> tuple[Backport, ...]:
+    on_version: Callable[[Ported], None] | None = None,
+) -> tuple[Ported, ...]:
     """Bring `diff` to each of `releases`, or to both sides of the recipe.
 
     Raises `InvalidError` or `TooLargeError` for a diff that cannot be taken; what a single version
@@ -62,7 +139,7 @@ def backport(
         try:
             made = _one(laboratory, there, change, proofs, judge)
         except ClearholdError as error:
-            made = Backport(
+            made = Ported(
                 release.version, "not_built", f"{error.message} {error.next_step}".strip()
             )
         done.append(made)
@@ -77,22 +154,44 @@ def _one(
     change: Diff,
     proofs: Sequence[CaseProof],
     judge: LaboratoryJudge,
-) -> Backport:
-    version = there.side(Side.VULNERABLE).version
+) -> Ported:
+    release = there.side(Side.VULNERABLE)
+    version = release.version
     working = [proof for proof in proofs if _works(laboratory, there, proof)]
     fits = fit(laboratory, there, Side.VULNERABLE, change)
+    if not working and (dumb := _unanswering(laboratory, there, proofs)):
+        return Ported(
+            version,
+            "not_built",
+            f"Nothing can be said of {version}: the benign input of {dumb} does not run there as it"
+            f" should. {fits.words}",
+        )
     if not working:
         outcome = "already_fixed" if fits.already else "not_affected"
-        return Backport(version, outcome, f"No proof works on {version}. {fits.words}")
+        return Ported(version, outcome, f"No proof works on {version}. {fits.words}")
     if not fits.way:
-        return Backport(version, "does_not_fit", fits.words)
+        return Ported(version, "does_not_fit", fits.words)
     adapted = change.canonical if fits.exact else fits.diff
     try:
         read_diff(adapted)
     except (InvalidError, TooLargeError) as error:
-        return Backport(version, "does_not_fit", f"{fits.words} {error.message}")
+        return Ported(version, "does_not_fit", f"{fits.words} {error.message}")
     judgement, _ = judge.judge_by(there, Candidate(adapted, tuple(working), ()))
-    return Backport(version, "fits" if fits.exact else "adapted", fits.words, adapted, judgement)
+    facts = {**judgement.facts, "release": msgspec.to_builtins(release)}
+    judgement = msgspec.structs.replace(judgement, facts=facts)
+    return Ported(version, "fits" if fits.exact else "adapted", fits.words, adapted, judgement)
+
+
+def _unanswering(laboratory: Laboratory, there: Recipe, proofs: Sequence[CaseProof]) -> str:
+    """A target that does not answer its own benign input, so that a silent proof says nothing."""
+    for name in sorted({proof.target for proof in proofs}):
+        if name not in there.targets:
+            return name
+        build = laboratory.build(there, Side.VULNERABLE, flavour=there.target(name).flavour)
+        (control,) = reproduce(laboratory, build, target=name, proof=there.control(name), runs=1)
+        if control.kind is not RunKind.CLEAN:
+            return name
+    return ""
 
 
 def _works(laboratory: Laboratory, there: Recipe, proof: CaseProof) -> bool:
@@ -101,3 +200,9 @@ def _works(laboratory: Laboratory, there: Recipe, proof: CaseProof) -> bool:
     build = laboratory.build(there, Side.VULNERABLE, flavour=there.target(proof.target).flavour)
     runs = reproduce(laboratory, build, target=proof.target, proof=proof.proof, runs=_RUNS)
     return any(run.kind is RunKind.VIOLATION for run in runs)
+
+
+def _line(version: str) -> tuple[str, ...]:
+    """The major and minor number of a version."""
+    found = _NUMBERS.match(version)
+    return (found[1], found[2] or "0") if found else (version, "")

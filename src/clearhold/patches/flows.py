@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clearhold.cases import progress
 from clearhold.cases import records as cases
 from clearhold.cases.material import CaseMaterial
 from clearhold.kernel.errors import ClearholdError, machine_error
@@ -15,11 +14,11 @@ from clearhold.kernel.events import Event
 from clearhold.kernel.ids import PatchId
 from clearhold.patches import records
 from clearhold.patches.judging import Candidate, Delivery, Judgement, PatchJudge
+from clearhold.patches.porting import locked, porting_task
 from clearhold.patches.records import ENVIRONMENT_FAILURE, PatchRecord, State, final
 from clearhold.patches.service import (
     READER,
     STANDS_BEHIND,
-    found,
     judging_task,
     stand_behind,
     tell,
@@ -32,15 +31,22 @@ from clearhold.vault.service import Vault
 
 
 class Judging:
-    """Runs the queued task `patches.judge`."""
+    """Runs the queued task `patches.judge`; with `onward`, what is accepted goes to other versions."""
 
     def __init__(
-        self, sessions: Sessions, vault: Vault, material: CaseMaterial, judge: PatchJudge
+        self,
+        sessions: Sessions,
+        vault: Vault,
+        material: CaseMaterial,
+        judge: PatchJudge,
+        *,
+        onward: bool = False,
     ) -> None:
         self._sessions = sessions
         self._vault = vault
         self._material = material
         self._judge = judge
+        self._onward = onward
 
     def judge(self, arguments: Mapping[str, str]) -> None:
         """Judge the candidate `arguments["patch"]`, unless it is decided."""
@@ -48,7 +54,7 @@ class Judging:
         while (candidate := self._collect(patch)) is not None:
             judgement, delivery = self._judged(candidate)
             with self._sessions.transaction() as unit:
-                known = _held(unit, patch)
+                known = locked(unit, patch)
                 judged_by = {each.finding for each in candidate.proofs}
                 if final(known):
                     return
@@ -65,7 +71,7 @@ class Judging:
     def _collect(self, patch: PatchId) -> Candidate | None:
         """Everything the judge needs, or None when the candidate is decided."""
         with self._sessions.transaction() as unit:
-            known = _held(unit, patch)
+            known = locked(unit, patch)
             if final(known):
                 return None
             records.change(unit, patch, state=State.JUDGING)
@@ -132,12 +138,7 @@ class Judging:
             everyone = cases.participants(unit, known.case)
             if any(p.party == known.party and p.role in STANDS_BEHIND for p in everyone):
                 stand_behind(unit, known, party=known.party, by=READER)
+            if self._onward:
+                unit.enqueue(porting_task(known.id, lines=True))
         key = f"{known.id}:{to_microseconds(unit.now)}"  # one verdict can follow another
         unit.publish(Event("patch.judged", key, {"case": known.case, "patch": known.id}))
-
-
-def _held(unit: UnitOfWork, patch: PatchId) -> PatchRecord:
-    # The case is locked first, as everywhere, so that no two who lock both wait for each other.
-    known = found(records.read(unit, patch))
-    progress.current(unit, known.case)
-    return found(records.held(unit, patch))

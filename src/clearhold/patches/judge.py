@@ -47,8 +47,7 @@ class LaboratoryJudge:
 
         Raises what the laboratory raises when the environment fails on the unpatched source.
         """
-        packages = {str(Purl.parse(proof.package).package) for proof in candidate.proofs}
-        recipe = self._recipe_for(packages.pop(), candidate) if len(packages) == 1 else None
+        recipe = self.recipe_for(candidate)
         if recipe is None:
             reason = "There is no recipe by which the package could be built and its proofs run."
             return Judgement(State.UNDECIDED, "no_recipe", reason), None
@@ -92,10 +91,14 @@ class LaboratoryJudge:
         trial.facts["wheel_sha256"] = made.sha256
         return Delivery(Manifest(recipe.package, version, made.filename, probe), made.wheel)
 
-    def _recipe_for(self, package: str, candidate: Candidate) -> Recipe | None:
+    def recipe_for(self, candidate: Candidate) -> Recipe | None:
+        """The recipe that a candidate's proofs are for; None when there is none for all of them."""
+        packages = {str(Purl.parse(proof.package).package) for proof in candidate.proofs}
+        if len(packages) != 1:
+            return None
         versions = {Purl.parse(proof.package).version or "" for proof in candidate.proofs}
         return self._laboratory.recipes.find(
-            package,
+            packages.pop(),
             version=versions.pop() if len(versions) == 1 else "",
             targets={proof.target for proof in candidate.proofs},
         )

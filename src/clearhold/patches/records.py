@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
 from clearhold.cases.records import visible_cases
+from clearhold.kernel.errors import NotFoundError
 from clearhold.kernel.ids import ArtifactId, CaseId, CompartmentId, PartyId, PatchId
 from clearhold.patches.tables import patch
 from clearhold.store.unit_of_work import UnitOfWork
@@ -43,7 +44,7 @@ _DECIDED: Final = frozenset({State.ACCEPTED, State.REFUSED, State.UNDECIDED})
 
 @dataclass(frozen=True, slots=True)
 class PatchRecord:
-    """A candidate as stored; note and verdict are sealed, diff, wheel and delivery artefacts."""
+    """A candidate as stored; `sealed_` members are sealed, diff, wheel and delivery artefacts."""
 
     id: PatchId
     case: CaseId
@@ -55,6 +56,7 @@ class PatchRecord:
     diff: ArtifactId
     sealed_note: bytes
     sealed_verdict: bytes | None
+    sealed_backports: bytes | None
     wheel: ArtifactId | None
     delivery: ArtifactId | None
     submitted_at: datetime
@@ -151,6 +153,13 @@ def by_key(unit: UnitOfWork, party: PartyId, key: str) -> PatchRecord | None:
     return None if row is None else _record(row)
 
 
+def found(patch: PatchRecord | None) -> PatchRecord:
+    """The candidate, or the one answer for those that are not there or not the caller's."""
+    if patch is None:
+        raise NotFoundError("There is no such fix.", next_step="See `clearhold patch list`.")
+    return patch
+
+
 def adopted(unit: UnitOfWork, case: CaseId) -> PatchRecord | None:
     """The candidate that a case's vendor or coordinator stands behind: the last adopted."""
     row = unit.connection.execute(
@@ -174,6 +183,7 @@ def _record(row: Row[Any]) -> PatchRecord:
         diff=ArtifactId(row.diff),
         sealed_note=bytes(row.sealed_note),
         sealed_verdict=None if row.sealed_verdict is None else bytes(row.sealed_verdict),
+        sealed_backports=None if row.sealed_backports is None else bytes(row.sealed_backports),
         wheel=None if row.wheel is None else ArtifactId(row.wheel),
         delivery=None if row.delivery is None else ArtifactId(row.delivery),
         submitted_at=row.submitted_at,

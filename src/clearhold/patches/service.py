@@ -8,6 +8,7 @@ fix from anyone else must be adopted by one of them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -28,18 +29,19 @@ from clearhold.kernel.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
-    TooLargeError,
 )
 from clearhold.kernel.ids import CaseId, PartyId, PatchId, new_id
 from clearhold.parties import records as parties
-from clearhold.patches import attestation, records
+from clearhold.patches import attestation, porting, records
+from clearhold.patches.asking import check, check_versions
 from clearhold.patches.judging import (
     Delivery,
     Judgement,
     Manifest,
     ProofOutcome,
 )
-from clearhold.patches.records import Origin, PatchRecord, State
+from clearhold.patches.porting import Book, Ported
+from clearhold.patches.records import Origin, PatchRecord, State, found
 from clearhold.ports.engine import AGAIN_AFTER, Task
 from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
@@ -48,8 +50,6 @@ from clearhold.wire import dsse
 
 JUDGE: Final = "patches.judge"
 READER: Final = "service:patches"
-LARGEST_DIFF: Final = 1024 * 1024
-LONGEST_NOTE: Final = 20_000
 
 STANDS_BEHIND: Final = frozenset({Role.VENDOR, Role.COORDINATOR})
 
@@ -60,6 +60,8 @@ class PatchView:
 
     `judgement` is None until decided; outcomes of proofs that the viewer may not read carry no
     finding and no observation. `deliverable` says that a package ready to install was made.
+    `backports` tells what became of it on other versions, to who may read the case's content,
+    `backports_left` which are still to be asked, and `backports_waiting` what that waits for.
     """
 
     id: PatchId
@@ -73,6 +75,9 @@ class PatchView:
     decided_at: datetime | None
     adopted_at: datetime | None
     deliverable: bool
+    backports: tuple[Ported, ...] = ()
+    backports_left: tuple[str, ...] = ()
+    backports_waiting: str = ""
 
 
 class PatchService:
@@ -102,7 +107,7 @@ class PatchService:
         for a closed case or a key used for something else.
         """
         actor.need(Permission.PATCHES_SUBMIT)
-        _check(diff, note, key)
+        check(diff, note, key)
         key = self._vault.request_key(actor.party, key)
         request = self._digest(case, diff, origin, note)
         with self._sessions.transaction() as unit:
@@ -177,26 +182,97 @@ class PatchService:
         with self._sessions.transaction() as unit:
             known = found(records.seen(unit, actor, patch))
             whole = self._judgement(unit, known, reader=actor.principal)
-            shown = None if whole is None else _for_reader(unit, actor, known, whole)
-            if shown is None or "recipe_sha256" not in shown.facts:
-                raise ConflictError(
-                    "There is no evidence of a judgement that you may read.",
-                    next_step="Read the fix's verdict and reason.",
-                )
-            may_read = {each.finding for each in shown.proofs if each.finding}
-            proofs = [
-                proof
-                for proof in self._material.proofs_of_case(unit, known.case, reader=READER)
-                if str(proof.finding) in may_read
-            ]
-            said = attestation.statement(
-                shown,
-                package=proofs[0].package if proofs else "",
-                diff=self._vault.fetch(unit, known.diff, reader=actor.principal),
-                proofs=proofs,
+            diff = self._vault.fetch(unit, known.diff, reader=actor.principal)
+            return self._attested(unit, actor, known, whole, diff)
+
+    def backport(self, actor: Actor, patch: PatchId, versions: Sequence[str]) -> PatchView:
+        """Have an accepted fix brought to these versions, or without any to the newest of each line.
+
+        For vendors and coordinators of the case. A version that was asked before and came to no
+        verdict is asked again. Raises `InvalidError`, and `ConflictError` for others and for a fix
+        that was not accepted.
+        """
+        actor.need(Permission.PATCHES_SUBMIT)
+        check_versions(versions)
+        with self._sessions.transaction() as unit:
+            known = self._accepted(unit, actor, patch)
+            porting.name_versions(unit, self._vault, known, versions)
+            asked = str(to_microseconds(unit.now))
+            unit.enqueue(porting.porting_task(patch, lines=not versions, asked=asked))
+            tell(unit, known, "patches:candidate:ask-backport", by=actor.principal)
+            return self._show(unit, actor, found(records.held(unit, patch)))
+
+    def backported(self, actor: Actor, patch: PatchId, version: str) -> bytes:
+        """The diff that was judged on another version. Raises `NotFoundError` when none was."""
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            return self._ported(unit, actor, known, version).diff
+
+    def backport_evidence(self, actor: Actor, patch: PatchId, version: str) -> bytes:
+        """The signed evidence of the judgement on another version, as `evidence` gives it."""
+        actor.need(Permission.PATCHES_READ)
+        with self._sessions.transaction() as unit:
+            known = found(records.seen(unit, actor, patch))
+            made = self._ported(unit, actor, known, version)
+            return self._attested(unit, actor, known, made.judgement, made.diff)
+
+    def _attested(
+        self,
+        unit: UnitOfWork,
+        actor: Actor,
+        known: PatchRecord,
+        whole: Judgement | None,
+        diff: bytes,
+    ) -> bytes:
+        shown = None if whole is None else _for_reader(unit, actor, known, whole)
+        if shown is None or "recipe_sha256" not in shown.facts:
+            raise ConflictError(
+                "There is no evidence of a judgement that you may read.",
+                next_step="Read the fix's verdict and reason.",
             )
-            tell(unit, known, "patches:candidate:attest", by=actor.principal)
-            return dsse.sign(said, dsse.IN_TOTO, self._signing_key)
+        may_read = {each.finding for each in shown.proofs if each.finding}
+        proofs = [
+            proof
+            for proof in self._material.proofs_of_case(unit, known.case, reader=READER)
+            if str(proof.finding) in may_read
+        ]
+        said = attestation.statement(
+            shown, package=proofs[0].package if proofs else "", diff=diff, proofs=proofs
+        )
+        tell(unit, known, "patches:candidate:attest", by=actor.principal)
+        return dsse.sign(said, dsse.IN_TOTO, self._signing_key)
+
+    def _book(self, unit: UnitOfWork, actor: Actor, known: PatchRecord) -> Book:
+        """Where a fix was brought, for who may read the case's content; else nothing."""
+        if not sees(unit, actor, known.compartment, tier=Tier.CONTENT):
+            return Book()
+        return porting.read_book(unit, self._vault, known, reader=actor.principal)
+
+    def _ported(self, unit: UnitOfWork, actor: Actor, known: PatchRecord, version: str) -> Ported:
+        for each in self._book(unit, actor, known).done:
+            if each.version == version and each.diff:
+                return each
+        raise NotFoundError(
+            "No diff of this fix was judged on that version.",
+            next_step="See `clearhold patch show`.",
+        )
+
+    def _accepted(self, unit: UnitOfWork, actor: Actor, patch: PatchId) -> PatchRecord:
+        """An accepted candidate, locked, that the actor stands behind fixes of."""
+        known = found(records.seen(unit, actor, patch))
+        _, mine = entered(unit, actor, known.case, tier=Tier.CONTENT)
+        known = found(records.held(unit, patch))
+        if mine.role not in STANDS_BEHIND:
+            raise ConflictError(
+                "Only a vendor or coordinator of the case may do this.",
+                next_step="Ask one of them in the case.",
+            )
+        if known.state is not State.ACCEPTED:
+            raise ConflictError(
+                f"The fix is {known.state}, not accepted.", next_step="Look at its verdict."
+            )
+        return known
 
     def wheel(self, actor: Actor, patch: PatchId) -> tuple[str, bytes]:
         """The name and content of the package made of an accepted fix.
@@ -223,18 +299,7 @@ class PatchService:
         """
         actor.need(Permission.PATCHES_SUBMIT)
         with self._sessions.transaction() as unit:
-            known = found(records.seen(unit, actor, patch))
-            _, mine = entered(unit, actor, known.case, tier=Tier.CONTENT)
-            known = found(records.held(unit, patch))
-            if mine.role not in STANDS_BEHIND:
-                raise ConflictError(
-                    "Only a vendor or coordinator of the case adopts a fix.",
-                    next_step="Ask one of them in the case.",
-                )
-            if known.state is not State.ACCEPTED:
-                raise ConflictError(
-                    f"The fix is {known.state}, not accepted.", next_step="Look at its verdict."
-                )
+            known = self._accepted(unit, actor, patch)
             if not self._covers(unit, known, reader=READER):
                 raise ConflictError(
                     "A proof has joined the case that the fix was not judged by.",
@@ -304,6 +369,7 @@ class PatchService:
                 unit, case.compartment, place=_note_place(identity), content=note.encode()
             ),
             sealed_verdict=None,
+            sealed_backports=None,
             wheel=None,
             delivery=None,
             submitted_at=unit.now,
@@ -321,6 +387,7 @@ class PatchService:
             sealed=known.sealed_note,
             reader=actor.principal,
         )
+        book = self._book(unit, actor, known)
         return PatchView(
             id=known.id,
             case=known.case,
@@ -333,6 +400,16 @@ class PatchService:
             decided_at=known.decided_at,
             adopted_at=known.adopted_at,
             deliverable=known.wheel is not None,
+            backports=tuple(
+                each
+                if each.judgement is None
+                else msgspec.structs.replace(
+                    each, judgement=_for_reader(unit, actor, known, each.judgement)
+                )
+                for each in book.done
+            ),
+            backports_left=book.left,
+            backports_waiting=book.waiting,
         )
 
     def _digest(self, case: CaseId, diff: bytes, origin: Origin, note: str) -> bytes:
@@ -363,13 +440,6 @@ def judging_task(patch: PatchId, *, attempt: int = 0) -> Task:
     return Task(JUDGE, f"{JUDGE}:{patch}", {"patch": patch, "attempt": str(attempt)}, "heavy")
 
 
-def found(patch: PatchRecord | None) -> PatchRecord:
-    """The candidate, or the one answer for those that are not there or not the caller's."""
-    if patch is None:
-        raise NotFoundError("There is no such fix.", next_step="See `clearhold patch list`.")
-    return patch
-
-
 def stand_behind(unit: UnitOfWork, patch: PatchRecord, *, party: PartyId, by: str) -> None:
     """Adopt an accepted candidate for a party, whose case has a fix ready by that."""
     records.change(unit, patch.id, adopted_by=party, adopted_at=unit.now)
@@ -379,25 +449,6 @@ def stand_behind(unit: UnitOfWork, patch: PatchRecord, *, party: PartyId, by: st
 
 def _note_place(patch: PatchId) -> tuple[str, str, str]:
     return ("patch", "sealed_note", patch)
-
-
-def _check(diff: bytes, note: str, key: str) -> None:
-    if not diff.strip():
-        raise InvalidError("The diff is empty.", next_step="Send a unified diff.")
-    if len(diff) > LARGEST_DIFF:
-        raise TooLargeError(
-            f"The diff has {len(diff)} bytes; at most {LARGEST_DIFF} are taken.",
-            next_step="Send the change to the flaw alone.",
-        )
-    if len(note) > LONGEST_NOTE:
-        raise TooLargeError(
-            f"A note has at most {LONGEST_NOTE} characters.", next_step="Shorten it."
-        )
-    if not 1 <= len(key) <= 200 or not key.isprintable():
-        raise InvalidError(
-            "An idempotency key is 1 to 200 printable characters.",
-            next_step="Send a fresh UUID in the header Idempotency-Key.",
-        )
 
 
 def _for_reader(unit: UnitOfWork, actor: Actor, patch: PatchRecord, whole: Judgement) -> Judgement:

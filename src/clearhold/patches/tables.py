@@ -21,6 +21,7 @@ patch: Final = Table(
     Column("diff", Words, ForeignKey("artifact.id"), nullable=False),
     Column("sealed_note", Binary, nullable=False),
     Column("sealed_verdict", Binary),
+    Column("sealed_backports", Binary),
     Column("wheel", Words, ForeignKey("artifact.id")),
     Column("delivery", Words, ForeignKey("artifact.id")),
     Column("submitted_at", Instant, nullable=False),

@@ -90,10 +90,10 @@ def _like(recipe: Recipe, version: str, origins: tuple[str, ...]) -> Listed | No
     """
     side = recipe.sides.get(Side.FIXED) or recipe.side(Side.VULNERABLE)
     offered = {_part(each): each for each in reversed(origins)}
-    project = _project(origins[0]) if origins else ""
+    project = project_of(origins[0]) if origins else ""
     replaced, sources = 0, []
     for source in side.sources:
-        if _project(source.origin) != project:
+        if project_of(source.origin) != project:
             sources.append(source)
             continue
         if _part(source.origin) not in offered:
@@ -103,7 +103,7 @@ def _like(recipe: Recipe, version: str, origins: tuple[str, ...]) -> Listed | No
     return Listed(version, tuple(sources), side.series) if replaced else None
 
 
-def _project(origin: str) -> str:
+def project_of(origin: str) -> str:
     """The registry and project that an origin names, without the version."""
     kind, _, locator = origin.partition(":")
     mark = {"pypi": "==", "npm": "@", "debian": "="}.get(kind)

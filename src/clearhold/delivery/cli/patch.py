@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from pathlib import Path
+from urllib.parse import quote
 
 import typer
 
@@ -12,6 +13,8 @@ from clearhold.delivery.cli import patch_local
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import SEALED_TO, JsonOption, hub, show, told
 from clearhold.patches.records import Origin
+
+_VERSION = typer.Option("", help="Of the judgement on this other version.")
 
 app = typer.Typer(help="Submit fixes and read what became of them.", no_args_is_help=True)
 
@@ -74,11 +77,36 @@ def wheel(patch: str, to: Path, sealed_to: str | None = SEALED_TO) -> None:
     typer.echo(f"{len(content)} bytes in {to}")
 
 
+@app.command("port")
+@told
+def port(
+    patch: str,
+    versions: list[str] = typer.Argument(None, help="None for the newest of each line."),  # noqa: B008
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Have the hub bring an accepted fix to other versions and judge it on each: see `show`."""
+    show(hub().post(f"/patches/{patch}/backports", {"versions": versions or []}), as_json=as_json)
+
+
+@app.command("ported")
+@told
+def ported(patch: str, version: str, to: Path, sealed_to: str | None = SEALED_TO) -> None:
+    """Save the diff of a fix that was judged on another version."""
+    place = f"/api/v1/patches/{patch}/backports/{quote(version, safe='')}/diff"
+    content = hub().download(place, sealed_to=sealed_to)
+    to.write_bytes(content)
+    typer.echo(f"{len(content)} bytes in {to}")
+
+
 @app.command("evidence")
 @told
-def evidence(patch: str, to: Path, sealed_to: str | None = SEALED_TO) -> None:
+def evidence(
+    patch: str, to: Path, version: str = _VERSION, sealed_to: str | None = SEALED_TO
+) -> None:
     """Save the signed evidence of a fix's judgement, which `patch replay` runs again."""
-    content = hub().download(f"/api/v1/patches/{patch}/evidence", sealed_to=sealed_to)
+    part = f"/backports/{quote(version, safe='')}" if version else ""
+    content = hub().download(f"/api/v1/patches/{patch}{part}/evidence", sealed_to=sealed_to)
     to.write_bytes(content)
     typer.echo(f"{len(content)} bytes in {to}")
 

@@ -20,9 +20,10 @@ from clearhold.delivery.cli.validate import public_key, with_cache
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import FindingId
 from clearhold.patches import attestation, replaying
-from clearhold.patches.backporting import Backport, backport
+from clearhold.patches.backporting import backport
 from clearhold.patches.judge import DEFAULT_SEARCH_S, LaboratoryJudge
 from clearhold.patches.judging import Candidate, Judgement
+from clearhold.patches.porting import Ported
 from clearhold.patches.records import State
 from clearhold.settings import from_environment
 from clearhold.validation.recipe import Recipe, Side
@@ -168,7 +169,7 @@ def told_of(judgement: Judgement, *, whole: bool) -> dict[str, Any]:
     return shown
 
 
-def _row(number: int, made: Backport, *, whole: bool) -> dict[str, Any]:
+def _row(number: int, made: Ported, *, whole: bool) -> dict[str, Any]:
     judged = None if made.judgement is None else told_of(made.judgement, whole=whole)
     if judged is not None and not whole:
         judged = {name: judged[name] for name in ("state", "kind", "reason", "tests")}

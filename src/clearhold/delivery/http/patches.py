@@ -55,6 +55,25 @@ class JudgementBody(BaseModel):
     facts: dict[str, Any]
 
 
+class BackportBody(BaseModel):
+    """What became of a fix on another version; its diff and evidence are fetched by themselves."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    version: str
+    outcome: str
+    words: str
+    judgement: JudgementBody | None
+
+
+class Versions(BaseModel):
+    """Versions that a fix is to be brought to; none for the newest of each line of releases."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    versions: list[str] = []
+
+
 class PatchBody(BaseModel):
     """A candidate as its viewers see it."""
 
@@ -71,6 +90,9 @@ class PatchBody(BaseModel):
     decided_at: datetime | None
     adopted_at: datetime | None
     deliverable: bool
+    backports: list[BackportBody]
+    backports_left: list[str]
+    backports_waiting: str
 
 
 def view(patch: PatchView) -> PatchBody:
@@ -133,6 +155,30 @@ def wheel(hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str) -> Resp
         media_type="application/octet-stream",
         headers={"Content-Disposition": f'attachment; filename="{named[0]}"'},
     )
+
+
+@router.post("/{patch}/backports", status_code=202, **requires(Permission.PATCHES_SUBMIT))
+def backport(hub: HubDep, actor: ActorDep, patch: str, wanted: Versions) -> PatchBody:
+    """Have an accepted fix brought to other versions of the package, and judged on each."""
+    return view(hub.patches.backport(actor, PatchId(patch), wanted.versions))
+
+
+@router.get("/{patch}/backports/{version}/diff", **requires(Permission.PATCHES_READ))
+def backported(
+    hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str, version: str
+) -> Response:
+    """The diff that was judged on another version."""
+    content = sealing(lambda: hub.patches.backported(actor, PatchId(patch), version))
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/{patch}/backports/{version}/evidence", **requires(Permission.PATCHES_READ))
+def backport_evidence(
+    hub: HubDep, actor: ActorDep, sealing: SealingDep, patch: str, version: str
+) -> Response:
+    """The signed evidence of the judgement on another version."""
+    content = sealing(lambda: hub.patches.backport_evidence(actor, PatchId(patch), version))
+    return Response(content, media_type="application/octet-stream")
 
 
 @router.post("/{patch}/repeat", status_code=202, **requires(Permission.PATCHES_SUBMIT))

@@ -13,8 +13,8 @@ from clearhold.assembly import Hub
 from clearhold.delivery.http import patches
 from clearhold.delivery.http.patches import NewPatch, PatchBody
 from clearhold.delivery.mcp.tool import UNTRUSTED, Arguments, Id, IdempotencyKey, Tool
+from clearhold.patches.asking import LONGEST_NOTE
 from clearhold.patches.records import Origin
-from clearhold.patches.service import LONGEST_NOTE
 
 
 class SubmitArguments(Arguments):
