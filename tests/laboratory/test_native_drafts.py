@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from clearhold.kernel.errors import InvalidError
 from clearhold.validation import drafting
 from clearhold.validation.builder import BuildFailedError, Laboratory
 from clearhold.validation.drafting import (
@@ -18,6 +21,7 @@ from clearhold.validation.drafting import (
     native,
     native_build,
     native_drivers,
+    native_programs,
 )
 from clearhold.validation.drafting.trial import built_one_way
 from clearhold.validation.recipe import Recipe, parse
@@ -70,8 +74,11 @@ def test_the_proof_goes_to_harnesses_and_to_what_headers_declare(tree: Path) -> 
     names = list(dict.fromkeys(each.argv[0] for each in parts.targets))
     assert names == [
         f"/build/{each}"
-        for each in ("fuzz-one", "x-feed-data", "x-parse-bytes", "x-parse-text", "x-load-file")
-    ]
+        for each in (
+            *("fuzz-one", "x-feed-data", "x-parse-bytes", "x-parse-text", "x-load-file"),
+            "x-parse-bytes-then-x-feed-data",
+        )
+    ] + ["/bin/sh"]
     assert {each.oracle for each in parts.targets} == {"hang", "address", "leak", "assertion"}
     texts = {name: content.decode() for name, content in parts.files.items()}
     assert "x_doc *result = x_parse_bytes(text, length);" in texts["x_parse_bytes.c"]
@@ -79,6 +86,9 @@ def test_the_proof_goes_to_harnesses_and_to_what_headers_declare(tree: Path) -> 
     assert "x_doc *subject = x_new();" in texts["x_feed_data.c"]
     assert "x_feed_data(subject, text, length);" in texts["x_feed_data.c"]
     assert "x_load_file(file)" in texts["x_load_file.c"]
+    story = texts["x_parse_bytes_then_x_feed_data.c"]
+    assert "x_feed_data(result, word, strlen(word));" in story
+    assert story.index("x_feed_data(") < story.index("x_free(result)")
     assert "text[length] = 0;" in texts["x_parse_text.c"]
 
 
@@ -104,6 +114,81 @@ def test_units_are_compiled_before_a_project_is_built_as_it_says(tree: Path) -> 
     assert "MAJOR[A-Za-z0-9_]*@/1/g" in units.body
 
 
+def test_a_program_is_given_the_proof_with_the_options_that_are_told(tree: Path) -> None:
+    parts = _offers(tree, words="`program -L pict2e FILE` crashes")
+    for name, line in (
+        ("units", "drive run-program \"$SRC\"/'program.c'"),
+        ("cmake", "take program"),
+    ):
+        called = {each.argv[3:]: each for each in parts[name].targets if "run-" in each.name}
+        assert set(called) == {
+            ("/build/run-program", "-L", "pict2e", "/in/proof"),
+            ("/build/run-program", "/in/proof"),
+            ("/build/run-program",),
+        }
+        kept = parts[name].only(called["/build/run-program",].name)
+        assert kept.script.decode().endswith(f"\n{line}\n")
+        assert set(kept.files) == {"program.sh"}
+
+
+@pytest.mark.parametrize(
+    ("program", "ended"),
+    [
+        ("exit 0", 0),
+        ("exit 3", 0),
+        ("exit 77", 77),
+        ("exit 127", 127),
+        ("kill -SEGV $$", -signal.SIGSEGV),
+        ('read -r line && [ "$line" = proof ] && exit 77', 77),
+    ],
+)
+def test_a_refusal_is_a_good_end_and_a_death_is_none(
+    tmp_path: Path, program: str, ended: int
+) -> None:
+    runner, proof = tmp_path / "program.sh", tmp_path / "proof"
+    runner.write_text(native_programs.RUNNING)
+    proof.write_text("proof\n")
+    done = subprocess.run(
+        ["/bin/sh", str(runner), str(proof), "/bin/sh", "-c", program], cwd=tmp_path, check=False
+    )
+    assert done.returncode == ended
+
+
+def test_a_command_line_that_is_given_is_the_only_one_that_is_tried(tree: Path) -> None:
+    offers = native.offered(
+        "x", "1.0-1", tree, oracle="hang", words="", proof=b"", command="program -t '@@' @@"
+    )
+    parts = dict(offers)["units"]
+    assert {each.argv[3:] for each in parts.targets} == {
+        ("/build/run-program", "-t", "/in/proof", "/in/proof")
+    }
+    assert parts.certain
+    with pytest.raises(InvalidError, match="cannot be read"):
+        list(native.offered("x", "1", tree, oracle="hang", words="", proof=b"", command="'"))
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ({"configure.ac": "AC_INIT(x)"}, ["autoreconf"]),
+        ({"configure.ac": "AC_INIT(x)", "configure": "config.status"}, ["configure"]),
+        ({"meson.build": "project('x')"}, ["meson"]),
+        ({"unix/Makefile": "generic:\n\ttrue\n", "Makefile.x": "all:"}, ["make"]),
+        ({"README": "nothing"}, []),
+    ],
+)
+def test_a_project_is_built_as_its_files_say(
+    tmp_path: Path, files: dict[str, str], names: list[str]
+) -> None:
+    for place, content in files.items():
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(content)
+    ways = native_build.ways(tmp_path, "1.0")
+    assert [way.name for way in ways] == names
+    if names == ["make"]:
+        assert "make -f 'unix/Makefile' generic CC=" in ways[0].body
+
+
 class _Builds:
     """A laboratory in which some ways of building fail."""
 
@@ -119,12 +204,15 @@ class _Builds:
 @pytest.mark.parametrize(
     ("failing", "kept", "said"),
     [
-        (set(), b"ar rc", []),
-        ({b"ar rc"}, b"cmake -S", []),
+        (set(), b"for unit in", []),
+        ({b"for unit in"}, b"cmake -S", []),
         (
-            {b"ar rc", b"cmake -S"},
+            {b"for unit in", b"cmake -S"},
             b"otherwise",
-            ["building by units fails: no x.h", "building by cmake fails: no x.h"],
+            [
+                "building by units fails: no x.h",
+                "building by cmake fails: no x.h; it needs cmake, make",
+            ],
         ),
     ],
 )

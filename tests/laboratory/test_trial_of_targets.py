@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from clearhold.validation.builder import Laboratory
-from clearhold.validation.drafting import trial
-from clearhold.validation.drafting.trial import Trial, best_of, tried
+from clearhold.validation.builder import BuildFailedError, Laboratory
+from clearhold.validation.drafting import Parts, scripted, trial
+from clearhold.validation.drafting.survey import Entry, Survey
+from clearhold.validation.drafting.trial import Trial, best_of, built_one_way, tried
 from clearhold.validation.recipe import Recipe
 
 LABORATORY = cast("Laboratory", SimpleNamespace(workers=1))
@@ -64,3 +65,42 @@ def test_trials_end_with_the_first_that_tells_the_sides_apart(shown: set[str]) -
 
 def test_nothing_tried_is_nothing_kept() -> None:
     assert best_of(cast("list[Trial]", [])) is None
+
+
+def test_no_other_way_of_building_is_begun_after_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise BuildFailedError("It fails.", next_step="", stage="build", log="no x.h")
+
+    laboratory = cast("Laboratory", SimpleNamespace(build=fails))
+    target = SimpleNamespace(flavour="plain")
+    ticks = itertools.count(0.0, 10.0)
+    parts = built_one_way(
+        laboratory,
+        lambda _: cast("Recipe", SimpleNamespace(targets={"way": target})),
+        [(name, Parts(b"", [])) for name in ("units", "cmake", "make")],
+        otherwise=Parts(b"by hand", []),
+        patience_s=15.0,
+        clock=lambda: next(ticks),
+    )
+    assert parts.missing == [
+        "building by units fails: no x.h",
+        "building by cmake fails: no x.h",
+        "building by make was not tried after 15 seconds",
+    ]
+
+
+def test_releases_that_define_the_same_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry("trim", "trim")
+    sides = [Survey([entry], {"index.js.trim": (digest, [])}) for digest in ("a", "a", "a", "b")]
+    answers = iter(sides)
+    monkeypatch.setattr(scripted, "survey", lambda *_, **__: next(answers))
+    laboratory = cast("Laboratory", SimpleNamespace(build=lambda *_, **__: None))
+    material = scripted.Material(("trim",), b"", node=True)
+    same, other = (
+        scripted.surveyed(laboratory, material, lambda _: cast("Recipe", None), "")[1]
+        for _ in range(2)
+    )
+    assert [each for each in same if "--vulnerable" in each]
+    assert not other

@@ -37,8 +37,14 @@ _RECORD = typer.Option(None, help="The OSV or CVE record; left out, the hub's ca
 _VULNERABLE = typer.Option("", help="The vulnerable release, if not the last before the fix.")
 _FIXED = typer.Option("", help="The fixed release, if not the one the record names.")
 _PROOF = typer.Option(None, help="A proof: it is tried on both sides, and gets a verdict.")
+_RUN = typer.Option(
+    "", help="Of a Debian package, the command line that takes the proof: 'unzip -t @@'."
+)
 _BUILD = typer.Option(default=True, help="Build both sides in the sandbox and run the control.")
 _KINDS: Final = ("npm", "pypi", "deb")
+_SEEN: Final = {RunKind.VIOLATION, RunKind.INCONCLUSIVE}
+_NO_WAY: Final = "not_validated(no_recipe)"
+"""Where the proof was only guessed to go, that nothing was seen says nothing of the proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ def new(
     vulnerable: str = _VULNERABLE,
     fixed: str = _FIXED,
     proof: Path | None = _PROOF,
+    run: str = _RUN,
     *,
     build: bool = _BUILD,
     as_json: bool = JsonOption,
@@ -82,6 +89,7 @@ def new(
     content = None if proof is None else read_input(proof)
     settings = from_environment()
     laboratory = open_laboratory(settings)
+    shown: dict[str, Any] = {}
     flaw = _known(purl, cve, record, asked=purl.type != "deb" and not fixed)
     with tempfile.TemporaryDirectory() as scratch:
         fetched = Fetched(settings, Path(scratch))
@@ -90,7 +98,7 @@ def new(
             sides = found.sides
             flaw = replace(flaw, words=f"{flaw.words}\n{found.words}")
             oracle = drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type)
-            parts = native.parts(purl.name, found.tree, oracle=oracle)
+            parts = by_hand = native.parts(purl.name, found.tree, oracle=oracle)
             if build and content is not None:
                 words = f"{flaw.words}\n{found.changes}"
                 made = _recipe_of(purl, cve, flaw, sides)
@@ -101,8 +109,10 @@ def new(
                     oracle=oracle,
                     words=words,
                     proof=content,
+                    command=run,
                 )
-                parts = built_one_way(laboratory, made, offers, otherwise=parts)
+                parts = built_one_way(laboratory, made, offers, otherwise=by_hand)
+                shown = _unbuilt(parts) if parts is by_hand else {}
         else:
             oracle = drafting.oracle_for(flaw.weaknesses, flaw.words, kind=purl.type)
             releases = Releases(fetched, purl, cve, laboratory.toolchain())
@@ -116,8 +126,7 @@ def new(
             else:
                 parts = scripted.unbuilt(material, oracle)
     drafted = _drafted_of(purl, cve, flaw, sides)
-    shown: dict[str, Any] = {}
-    if content is not None and build:
+    if content is not None and build and not shown:
         parts, shown = _proved(laboratory, parts, drafted, content)
     draft = drafted(parts)
     problems = _tried(laboratory, draft) if build else []
@@ -159,22 +168,37 @@ def _proved(
     everything = parse("draft", drafted(parts).files)
     trials = tried(laboratory, everything, proof, [each.name for each in parts.targets])
     best = best_of(trials)
+    ways = dict(Counter(str(each.vulnerable.kind) for each in trials))
     if best is None:
-        return parts, {"verdict": "not_validated(no_recipe)", "ways_tried": {}}
+        return parts, {"verdict": _NO_WAY, "ways_tried": ways}
     kept = parts.only(best.target)
-    if not best.telling and len(trials) < len(parts.targets):
-        left = len(parts.targets) - len(trials)
-        kept.missing.append(f"{left} more ways were not tried within {PATIENCE_S:.0f} seconds")
+    if not best.telling:
+        kept.missing.append(parts.otherwise)
+        if left := len(parts.targets) - len(trials):
+            kept.missing.append(f"{left} more ways were not tried within {PATIENCE_S:.0f} seconds")
     recipe = parse("draft", drafted(kept).files)
-    done = examine(laboratory, recipe, target=best.target, proof=proof)
-    return kept, {
-        "ways_tried": dict(Counter(str(each.vulnerable.kind) for each in trials)),
+    shown = {
+        "ways_tried": ways,
         "target": recipe.target(best.target).summary,
         "oracle": recipe.target(best.target).oracle,
+    }
+    if best.vulnerable.kind not in _SEEN and not parts.certain:
+        reason = f"None of {len(trials)} ways of giving the proof to the package showed a flaw."
+        return kept, {**shown, "verdict": _NO_WAY, "level": 0, "reason": reason}
+    done = examine(laboratory, recipe, target=best.target, proof=proof)
+    return kept, {
+        **shown,
         "verdict": done.verdict.label,
         "level": done.verdict.level,
         "reason": done.verdict.reason,
     }
+
+
+def _unbuilt(parts: Parts) -> dict[str, Any]:
+    """What is said of a proof for which nothing could be built."""
+    parts.missing.append("build.sh: build the package as its own documentation says")
+    reason = "No way of building the package gave anything that takes the proof."
+    return {"ways_tried": {}, "verdict": _NO_WAY, "level": 0, "reason": reason}
 
 
 def _write(draft: Draft, directory: Path) -> None:

@@ -60,7 +60,8 @@ class Parts:
 
     `files` are drivers and the like by name, `drivers` shared ones, `needs` commands of the build
     beyond compilers, `build_s` the seconds that it may take. `scripts` are those that make one target
-    alone, where `script` is for trying all of them.
+    alone, where `script` is for trying all of them. `otherwise` says what a person can do when none of
+    the targets shows the flaw, `certain` that they are no guess: the proof or the user named them.
     """
 
     script: bytes
@@ -71,6 +72,8 @@ class Parts:
     missing: list[str] = field(default_factory=list)
     scripts: dict[str, bytes] = field(default_factory=dict)
     build_s: int = 120
+    otherwise: str = "no way told the two sides apart: write the driver by hand"
+    certain: bool = False
 
     def only(self, target: str) -> Parts:
         """The same with one target alone."""

@@ -1,7 +1,7 @@
 """The parts of a draft for a package in C or C++: a script that compiles it and its drivers.
 
 With a proof, what it goes to is found by trying: first the project's own fuzz harnesses, then what
-its headers declare to take a text, a buffer or a file.
+its headers declare to take a text, a buffer or a file, then its programs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from clearhold.validation.drafting import native_build, native_drivers, proofs
+from clearhold.validation.drafting import (
+    native_build,
+    native_drivers,
+    native_programs,
+    proofs,
+)
 from clearhold.validation.drafting.draft import (
     FLAVOURS,
     MARK,
@@ -21,6 +26,10 @@ from clearhold.validation.drafting.draft import (
 
 _MOST_UNITS: Final = 60
 _BUILD_S: Final = 600
+_OTHERWISE: Final = (
+    "no way told the two sides apart: name the program and its options with --run 'PROGRAM @@', or "
+    "change the driver and the target's argv in recipe.yaml"
+)
 _SEEN_BY_ADDRESS: Final = ("address", "leak", "assertion")
 
 
@@ -43,16 +52,34 @@ def parts(name: str, tree: Path, *, oracle: str) -> Parts:
 
 
 def offered(
-    name: str, version: str, tree: Path, *, oracle: str, words: str, proof: bytes
+    name: str,
+    version: str,
+    tree: Path,
+    *,
+    oracle: str,
+    words: str,
+    proof: bytes,
+    command: str = "",
 ) -> Iterator[tuple[str, Parts]]:
     """For each way of building, its name and parts with a target for each way of giving the proof.
 
-    `words` are the record's and the fix's: a function that they name comes first.
+    `words` are the record's and the fix's: a function or a program that they name comes first.
+    `command` is the one command line to try, if any; raises `InvalidError` when it cannot be read.
     """
-    drivers = [*native_drivers.harnesses(tree), *native_drivers.calls(name, tree, words)]
+    sources = native_build.programs_of(tree)
+    drivers = (
+        native_programs.as_told(command, sources)
+        if command
+        else [
+            *native_drivers.harnesses(tree),
+            *native_drivers.calls(name, tree, words),
+            *native_programs.programs(name, sources, tree, words),
+        ]
+    )
     benign = proofs.benign(proofs.read(proof))
     for way in native_build.ways(tree, version) if drivers else ():
         made = Parts(way.tried(drivers), [], needs=way.needs, build_s=_BUILD_S)
+        made.otherwise, made.certain = _OTHERWISE, bool(command)
         for judge in dict.fromkeys((oracle, *_SEEN_BY_ADDRESS)):
             for driver in drivers:
                 target = f"{driver.name}-{judge}"
@@ -60,7 +87,7 @@ def offered(
                     DraftedTarget(
                         target,
                         driver.summary,
-                        (f"/build/{driver.name}", "/in/proof"),
+                        driver.argv or (f"/build/{driver.name}", "/in/proof"),
                         judge,
                         FLAVOURS.get(judge, "plain"),
                         benign,

@@ -7,12 +7,12 @@ that failed. Only drivers that are still to be tried may be left out.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clearhold.validation.drafting import native_drivers
 from clearhold.validation.drafting.draft import quoted, text_of
 from clearhold.validation.drafting.native_drivers import Driver
 
@@ -23,7 +23,7 @@ NOT_BUILT: Final = re.compile(
 )
 _MOST_UNITS: Final = 120
 _MOST_INCLUDES: Final = 40
-_MAIN: Final = re.compile(r"(?m)^[^\s/*#].*\bmain\s*\(")
+_MAIN: Final = re.compile(r"(?m)^(?:[^\s/*#].*\b)?main\s*\(")
 
 _HEAD: Final = """\
 #!/bin/sh
@@ -56,10 +56,32 @@ done
 ./configure --disable-shared --enable-static --disable-dependency-tracking >&2
 make -j2 ACLOCAL=: AUTOCONF=: AUTOMAKE=: AUTOHEADER=: MAKEINFO=: >&2
 """
+_AUTORECONF: Final = """\
+cd {place}
+autoreconf -fi >&2
+./configure --disable-shared --enable-static --disable-dependency-tracking >&2
+make -j2 MAKEINFO=: >&2
+"""
+_MESON: Final = """\
+meson setup --buildtype=plain --default-library=static --wrap-mode=nodownload \
+  "$WORK/made" {place} >&2
+ninja -C "$WORK/made" -j2 >&2
+"""
+_MAKE: Final = """\
+cd {place}
+# By the compiler's name, so that the flags of the project's own file stay.
+make {arguments}CC="$CC $CFLAGS -w" CXX="$CXX $CXXFLAGS -w" >&2
+"""
 _DRIVE: Final = """\
 cd "$SRC"
 libraries=$(find "$WORK" "$SRC" -name '*.a')
-[ -n "$libraries" ] || {{ echo "the build made no library" >&2; exit 1; }}
+if [ -z "$libraries" ]; then
+  objects=$(find "$WORK" "$SRC" -name '*.o' | sort | while read -r each; do
+    nm "$each" 2>/dev/null | grep -q ' T main$' || echo "$each"
+  done)
+  [ -z "$objects" ] || ar rc "$WORK/libproject.a" $objects
+  [ -z "$objects" ] || libraries=$WORK/libproject.a
+fi
 made=$(find "$WORK" -name '*.h' -printf '-I%h\\n-I%h/..\\n' | sort -u)
 drive() {{
   name=$1; shift; objects=
@@ -71,32 +93,51 @@ drive() {{
     esac
     objects="$objects $object"
   done
-  "$CXX" $CXXFLAGS $objects -Wl,--start-group $libraries -Wl,--end-group -lm -lpthread \\
+  "$CXX" $CXXFLAGS $objects -Wl,--start-group $libraries -Wl,--end-group -lm -lpthread -ldl \\
     -o "$OUT/$name"
+}}
+take() {{
+  found=$(find "$WORK" "$SRC" -type f -name "$1" -perm -u+x | while read -r each; do
+    [ "$(head -c 4 "$each" | tail -c 3)" != ELF ] || echo "$each"
+  done | head -n 1)
+  [ -n "$found" ] && cp "$found" "$OUT/run-$1"
 }}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way of building: its name, the commands it needs, and what makes the library."""
+    """One way of building: its name, the commands it needs, and what makes the library.
+
+    `links` says that programs are linked here, of their source; else the project has made them.
+    """
 
     name: str
     needs: tuple[str, ...]
     body: str
     includes: str
+    links: bool = False
 
     def tried(self, drivers: Sequence[Driver]) -> bytes:
         """The script that compiles what it can of drivers that are to be tried."""
-        lines = [
-            f'{native_drivers.compiling(each)} || echo "left out: {each.name}" >&2'
-            for each in drivers
-        ]
-        return self._script(lines)
+        lines = {
+            self._made(each): f'{self._made(each)} || echo "left out: {each.name}" >&2'
+            for each in reversed(drivers)
+        }
+        return self._script(list(lines.values())[::-1])
 
     def kept(self, driver: Driver) -> bytes:
         """The script that compiles one driver, and fails when that does."""
-        return self._script([native_drivers.compiling(driver)])
+        return self._script([self._made(driver)])
+
+    def _made(self, driver: Driver) -> str:
+        """The line that makes a driver, or takes a program that the project has made."""
+        if driver.program and not self.links:
+            return f"take {shlex.quote(driver.program)}"
+        if not driver.sources:
+            return f"false  # {driver.name} is made by the project's own build alone"
+        made = f"run-{driver.program}" if driver.program else driver.name
+        return f"drive {shlex.quote(made)} {' '.join(driver.sources)}"
 
     def _script(self, lines: Sequence[str]) -> bytes:
         drive = _DRIVE.format(includes=self.includes)
@@ -111,9 +152,40 @@ def ways(tree: Path, version: str) -> list[Way]:
         found.append(units)
     if place := _shallowest(tree, "CMakeLists.txt", r"(?i)\bproject\s*\("):
         found.append(Way("cmake", ("cmake", "make"), _CMAKE.format(place=place), includes))
-    if place := _shallowest(tree, "configure", r"config\.status|Makefile"):
+    if place := _shallowest(tree, "configure", r"config\.status"):
         found.append(Way("configure", ("make",), _CONFIGURE.format(place=place), includes))
+    elif place := _shallowest(tree, "configure.ac", "AC_INIT") or _shallowest(
+        tree, "configure.in", "AC_INIT"
+    ):
+        needs = ("autoconf", "automake", "libtoolize", "make")
+        found.append(Way("autoreconf", needs, _AUTORECONF.format(place=place), includes))
+    if place := _shallowest(tree, "meson.build", r"\bproject\s*\("):
+        found.append(Way("meson", ("meson", "ninja"), _MESON.format(place=place), includes))
+    if not any(way.name in {"cmake", "configure", "autoreconf", "meson"} for way in found):
+        found += _by_make(tree, includes)
     return found
+
+
+def _by_make(tree: Path, includes: str) -> list[Way]:
+    """Plain make, by the first file of that kind that there is at the top or below `unix`."""
+    names = (
+        *("Makefile", "makefile", "GNUmakefile", "Makefile.linux", "Makefile.Linux"),
+        *("makefile.unix", "Makefile.unix", "unix/Makefile", "src/Makefile"),
+    )
+    file = next((each for each in names if text_of(tree / each)), "")
+    if not file:
+        return []
+    place, _, name = file.rpartition("/")
+    if place == "unix":
+        place, name = "", file
+    arguments = "" if name in names[:3] else f"-f {quoted(name)} "
+    rules = set(re.findall(r"(?m)^([A-Za-z][\w-]*)\s*:(?!=)", text_of(tree / file)))
+    if arguments:
+        # Where a file is for one kind of system, what it makes by itself may be advice alone.
+        known = [each for each in ("generic", "linux", "unix") if each in rules]
+        arguments += "".join(f"{each} " for each in known[:1])
+    body = _MAKE.format(place=f'"$SRC"/{quoted(place or ".")}', arguments=arguments)
+    return [Way("make", ("make",), body, includes)]
 
 
 def units_of(tree: Path) -> list[str]:
@@ -128,6 +200,18 @@ def units_of(tree: Path) -> list[str]:
         for inside, path in paths.items()
         if not NOT_BUILT.search(inside) and not _MAIN.search(text_of(path))
     ]
+
+
+def programs_of(tree: Path) -> list[str]:
+    """Sources that have a `main` and are no tests or examples, by path in the tree."""
+    found = []
+    for path in sorted(tree.rglob("*")):
+        inside = path.relative_to(tree).as_posix()
+        where = re.sub(r"(?:^|/)(?:tools?|contrib)/", "/", inside)
+        source = path.suffix in {".c", ".cc", ".cpp", ".cxx"} and not NOT_BUILT.search(where)
+        if source and _MAIN.search(text_of(path)):
+            found.append(inside)
+    return found
 
 
 def _include_places(tree: Path) -> list[str]:
@@ -179,7 +263,7 @@ def _by_units(tree: Path, version: str, includes: str) -> Way | None:
         return None
     listed = " \\\n  ".join(map(quoted, units))
     body = _UNITS.format(generated=generated, units=listed, includes=includes)
-    return Way("units", tuple(dict.fromkeys(needs)), body, includes)
+    return Way("units", tuple(dict.fromkeys(needs)), body, includes, links=True)
 
 
 def _templates(tree: Path) -> list[Path]:

@@ -28,6 +28,15 @@ _UNLIKELY: Final = re.compile(
     r"delete|free|write|save|register|insert|append|compare|equals?|get|dump|encode)(?:_|$)|"
     r"Set|Add|Print|Write|Save|Find|Replace|Has[A-Z]|Is[A-Z]|Error|Log|Dump|Encode|Delete|Create"
 )
+_MOST_STORIES: Final = 8
+_FINISHES: Final = re.compile(r"complete|finish|final|flush|(?:_end|End)$")
+_CHANGES: Final = re.compile(
+    r"_(?:set|unset|add|put|remove|del|insert|append|clear)|Set|Add|Remove"
+)
+_SEPARATORS: Final = r'''" \t\r\n=;,:[]{}()<>\"'"'''
+_BASIC: Final = frozenset(
+    {"int", "char", "long", "short", "unsigned", "double", "float", "void", "size_t", "bool"}
+)
 _RELEASES: Final = re.compile(
     r"free|delete|destroy|close|unref|release|dispose|cleanup", re.IGNORECASE
 )
@@ -86,7 +95,7 @@ int main(int count, char **arguments) {{
   if (text == NULL) return 1;
   memcpy(text, given, length);
 {ended}{before}  {call};
-{after}  free(text);
+{then}{after}  free(text);
   return 0;
 }}
 """
@@ -96,13 +105,17 @@ int main(int count, char **arguments) {{
 class Driver:
     """A program that gives the project a proof.
 
-    `sources` are words of a shell script, `files` what the recipe holds of them.
+    `sources` are words of a shell script, `files` what the recipe holds of them. `program` is the
+    package's own program that it runs, if it does, and `argv` how it is called, if otherwise than by
+    the proof's name alone.
     """
 
     name: str
     summary: str
     sources: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    program: str = ""
+    argv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +162,49 @@ def calls(name: str, tree: Path, words: str) -> list[Driver]:
         score += 4 * bool(re.search(rf"\b{re.escape(function.name)}\b", words))
         ranked.append((-score, place, function, text))
     drivers: dict[str, Driver] = {}
+    makers: dict[str, _Function] = {}
     for negative, _, function, text in sorted(ranked, key=lambda each: each[:2]):
         if negative > 0 or function.name in drivers:
             continue
-        file = f"{function.name}.c"
-        drivers[function.name] = Driver(
-            re.sub(r"[^a-z0-9]+", "-", function.name.lower()).strip("-"),
-            f"the proof goes to {function.name}()",
-            (f'"$RECIPE/{file}"',),
-            {file: text.encode()},
+        makers.setdefault(_plain(function.result), function)
+        drivers[function.name] = _driver(
+            function.name, f"the proof goes to {function.name}()", text
         )
-    return list(drivers.values())[:_MOST_CALLS]
+    return [
+        *list(drivers.values())[:_MOST_CALLS],
+        *_stories(functions, makers, words)[:_MOST_STORIES],
+    ]
 
 
-def compiling(driver: Driver) -> str:
-    """The line of a script that compiles a driver by its function `drive`."""
-    return f"drive {driver.name} {' '.join(driver.sources)}"
+def _driver(name: str, summary: str, text: str) -> Driver:
+    file = f"{name}.c"
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return Driver(plain, summary, (f'"$RECIPE/{file}"',), {file: text.encode()})
+
+
+def _stories(
+    functions: Sequence[_Function], makers: Mapping[str, _Function], words: str
+) -> list[Driver]:
+    """Drivers that do something with what a call made of the proof, those that `words` name first."""
+    found: dict[str, tuple[bool, int, Driver]] = {}
+    for place, then in enumerate(functions):
+        taken = _plain(then.parameters[0][0]) if then.parameters else ""
+        maker = makers.get(taken)
+        named = bool(re.search(rf"\b{re.escape(then.name)}\b", words))
+        if maker is None or maker.name == then.name or not taken.endswith("*"):
+            continue
+        if _RELEASES.search(then.name) or (_CHANGES.search(then.name) and not named):
+            continue
+        text = _call(maker, functions, then)
+        if text is not None:
+            told = f"the proof goes to {maker.name}(), what that made to {then.name}()"
+            driver = _driver(f"{maker.name}_then_{then.name}", told, text)
+            found.setdefault(driver.name, (not named, place, driver))
+    return [driver for _, _, driver in sorted(found.values(), key=lambda each: each[:2])]
+
+
+def _plain(type_: str) -> str:
+    return type_.replace("const ", "")
 
 
 def _declared(name: str, tree: Path) -> Iterator[_Function]:
@@ -222,10 +262,9 @@ def _functions(text: str, header: str) -> Iterator[_Function]:
 
 def _parameter(text: str) -> tuple[str, str]:
     words = re.findall(r"\w+|\*|\[|\.\.\.", text)
-    if len(words) > 1 and re.fullmatch(r"\w+", words[-1]) and words[-2:-1] != ["const"]:
-        basic = {"int", "char", "long", "short", "unsigned", "double", "float", "void", "size_t"}
-        if words[-1] not in basic:
-            return " ".join(words[:-1]), words[-1]
+    named = len(words) > 1 and re.fullmatch(r"\w+", words[-1]) and words[-2] != "const"
+    if named and words[-1] not in _BASIC:
+        return " ".join(words[:-1]), words[-1]
     return " ".join(words), ""
 
 
@@ -251,9 +290,12 @@ def _is_bytes(kind: str) -> bool:
 
 
 def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
-    function: _Function, functions: Sequence[_Function]
+    function: _Function, functions: Sequence[_Function], then: _Function | None = None
 ) -> str | None:
-    """A driver that calls `function`; None when it takes nothing that a proof could be."""
+    """A driver that calls `function`; None when it takes nothing that a proof could be.
+
+    With `then`, that is called with what the first call made.
+    """
     arguments: list[str] = []
     kind = before = after = ""
     parameters = function.parameters
@@ -277,14 +319,15 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
         elif not kind and re.fullmatch(r"FILE \*", type_):
             kind = "file"
             arguments.append("file")
-        elif place == 0 and type_.endswith("*") and "const" not in type_ and not _is_bytes(type_):
-            maker = _maker(type_, functions)
-            if maker is None:
-                return None
-            before = f"  {type_.replace(' *', ' *')}subject = {maker.name}({_nothing(maker)});\n"
+        elif place == 0 and (maker := _maker(type_, functions)):
+            space = "" if type_.endswith("*") else " "
+            before = f"  {type_}{space}subject = {maker.name}({_nothing(maker)});\n"
+            after = "".join(f"  {each}(subject);\n" for each in _finishing(type_, functions))
             released = _release(type_, functions)
-            after = f"  {released.name}(subject);\n" if released else ""
+            after += f"  {released.name}(subject);\n" if released else ""
             arguments.append("subject")
+        elif place == 0 and type_.endswith("*") and "const" not in type_ and not _is_bytes(type_):
+            return None
         elif type_.endswith(("*", "[")):
             arguments.append("NULL")
         elif type_ == "...":
@@ -299,6 +342,9 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
         released = _release(function.result, functions)
         if released:
             after = f"  if (result != NULL) {released.name}(result);\n{after}"
+    following = "" if then is None else _with_result(then)
+    if following is None:
+        return None
     return _CALL_MAIN.format(
         function=function.name,
         header=function.header,
@@ -307,12 +353,54 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
         ended="" if kind == "buffer" else "  text[length] = 0;\n",
         before=before,
         call=call,
+        then=following,
         after=after + ("  fclose(file);\n" if kind == "file" else ""),
     )
 
 
+def _with_result(then: _Function) -> str | None:
+    """The lines that call `then` with the result of another; None when it wants what there is not.
+
+    A text is each word of the proof in turn.
+    """
+    arguments = ["result"]
+    for type_, _ in then.parameters[1:]:
+        if "const" in type_ and "char" in type_.lower() and _is_bytes(type_):
+            arguments.append("word")
+        elif re.fullmatch(r"FILE \*", type_):
+            arguments.append("stdout")
+        elif _is_bytes(type_):
+            return None
+        elif arguments[-1] == "word" and _is_length(type_):
+            arguments.append("strlen(word)")
+        elif type_ != "...":
+            arguments.append("NULL" if type_.endswith(("*", "[")) else "0")
+    call = f"{then.name}({', '.join(arguments)});"
+    if "word" not in arguments:
+        return f"  if (result != NULL) {call}\n"
+    return (
+        f"  const char *ends = {_SEPARATORS};\n"
+        "  if (result != NULL) {\n"
+        "    for (char *word = strtok(given, ends); word != NULL; word = strtok(NULL, ends))\n"
+        f"      {call}\n  }}\n"
+    )
+
+
+def _finishing(type_: str, functions: Sequence[_Function]) -> list[str]:
+    """What ends the work of an object without releasing it."""
+    return [
+        each.name
+        for each in functions
+        if [kind for kind, _ in each.parameters] == [type_]
+        and _FINISHES.search(each.name)
+        and not _RELEASES.search(each.name)
+    ][:1]
+
+
 def _maker(type_: str, functions: Sequence[_Function]) -> _Function | None:
-    """What makes an object of a type without being given another."""
+    """What makes an object of a type without being given another; None for types that are no such."""
+    if "const" in type_ or _is_bytes(type_) or set(re.findall(r"\w+", type_)) <= _BASIC:
+        return None
     makers = [
         each
         for each in functions

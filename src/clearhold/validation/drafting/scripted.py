@@ -15,7 +15,7 @@ from clearhold.validation.drafting import proofs
 from clearhold.validation.drafting.candidates import MOST_TRIED, Plan, open_plan, plans
 from clearhold.validation.drafting.draft import FLAVOURS, DraftedTarget, Parts
 from clearhold.validation.drafting.proofs import Told
-from clearhold.validation.drafting.survey import Ranked, ranked, survey
+from clearhold.validation.drafting.survey import Ranked, changed, ranked, survey
 from clearhold.validation.oracles import oracle
 from clearhold.validation.recipe import Flavour, Recipe, Side
 
@@ -23,6 +23,10 @@ _NODE: Final = ("/usr/bin/node", "/recipe/call.cjs", "/in/proof")
 # Without site-packages: a recipe holds all that its package needs, whatever else a machine has.
 _PYTHON: Final = ("/usr/bin/python3", "-s", "-S", "/recipe/call.py", "/in/proof")
 _MOST_ORACLES: Final = 3
+_OTHERWISE: Final = (
+    "no way told the two sides apart: let the proof name its call (docs/recipes.md), or write the plan's "
+    "JSON and the target's oracle by hand"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,11 @@ def surveyed(
         for problem in told.problems
         if not told.entries or problem.split(":")[0] in material.names
     ]
+    if found[0].entries and not changed(found[0], found[1]):
+        problems.append(
+            "both releases define the same, so the fix may have come before: name an older release with "
+            "--vulnerable"
+        )
     return ranked(found[0], found[1], words), problems
 
 
@@ -130,6 +139,8 @@ def offered(
             (replace(plan, name=f"way-{at}"), judge) for at, (plan, judge) in enumerate(targets)
         ]
         found = parts(material, named, benign=proofs.benign(told))
+        inner = proofs.within(told) if told.form == "growing" else told
+        found.otherwise, found.certain = _OTHERWISE, inner.form == "call"
     found.missing += problems
     if not entries:
         found.missing.append("nothing that can be called was found on both sides")

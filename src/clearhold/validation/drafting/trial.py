@@ -16,6 +16,8 @@ from clearhold.validation.reproduce import Run, reproduce
 
 PATIENCE_S: Final = 300.0
 """For how long targets are tried, in seconds of wall time, unless one told the sides apart before."""
+BUILDING_S: Final = 900.0
+"""After so many seconds of wall time no other way of building is begun; one has its own limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,20 @@ def built_one_way(
     offers: Iterable[tuple[str, Parts]],
     *,
     otherwise: Parts,
+    patience_s: float = BUILDING_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Parts:
     """The first of the named offers that both sides are built of, else `otherwise` and why not.
 
-    An offer whose commands this machine lacks is passed over. Raises what a sandbox that cannot
+    No other is begun after `patience_s` by `clock`, in seconds. Raises what a sandbox that cannot
     build at all raises.
     """
-    problems = []
+    problems: list[str] = []
+    until = clock() + patience_s
     for name, parts in offers:
+        if problems and clock() >= until:
+            problems.append(f"building by {name} was not tried after {patience_s:.0f} seconds")
+            continue
         recipe = made(parts)
         try:
             for side in (Side.VULNERABLE, Side.FIXED):
@@ -63,7 +71,8 @@ def built_one_way(
                     laboratory.build(recipe, side, flavour=flavour)
         except BuildFailedError as error:
             last = error.log.strip().splitlines()[-1:] or [error.message]
-            problems.append(f"building by {name} fails: {last[0][:200]}")
+            needed = f"; it needs {', '.join(parts.needs)}" if parts.needs else ""
+            problems.append(f"building by {name} fails: {last[0][:200]}{needed}")
             continue
         return parts
     otherwise.missing += problems or ["nothing was found that a proof could be given to"]
@@ -71,10 +80,15 @@ def built_one_way(
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The trial that shows most: telling, else a violation on both sides, else the first."""
+    """The trial that shows most: telling, else a violation, else what stayed open, else the first."""
+    kinds = (RunKind.VIOLATION, RunKind.INCONCLUSIVE, RunKind.CLEAN)
     return min(
         trials,
-        key=lambda each: (not each.telling, each.vulnerable.kind is not RunKind.VIOLATION),
+        key=lambda each: (
+            not each.telling,
+            kinds.index(each.vulnerable.kind) if each.vulnerable.kind in kinds else len(kinds),
+            each.vulnerable.other,
+        ),
         default=None,
     )
 
