@@ -60,7 +60,7 @@ from clearhold.cases.readers import CaseReaders
 from clearhold.cases.sealed import SealedCaseService
 from clearhold.cases.service import CaseService
 from clearhold.catalogue.service import CatalogueService
-from clearhold.discovery import service as discovery_service
+from clearhold.discovery import campaigns
 from clearhold.discovery.agents.keeping import AgentKeeping
 from clearhold.discovery.agents.reporting import AgentReports
 from clearhold.discovery.leads import LeadService
@@ -273,9 +273,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         agents=agents,
         models=FindingModels(sessions, vault, findings, validation),
     )
-    engine.register(
-        discovery_service.REPORT, AgentReports(sessions, discovery, agents, findings).report
-    )
+    engine.register(campaigns.REPORT, AgentReports(sessions, discovery, agents, findings).report)
     engine.register("on:finding.matched", reactions.on_matched)
     reviews = ReviewService(sessions, vault, findings)
     engine.register(
@@ -294,7 +292,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         lambda ids: validation.root_cause(FindingId(ids["finding"])),
     )
     engine.register(affecting.RUN, lambda ids: affected.run(FindingId(ids["finding"])))
-    engine.register(discovery_service.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
+    engine.register(campaigns.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
     patches = PatchService(sessions, vault, material, signing_key=evidence_key)
     _judge_and_port(engine, settings, sessions, vault, material, laboratory=laboratory)
     issuer = Issuer(

@@ -18,6 +18,7 @@ from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.http import discovery as routes
+from clearhold.discovery.campaigns import RUN
 from clearhold.discovery.engine import (
     Crash,
     Ending,
@@ -31,7 +32,7 @@ from clearhold.discovery.engine import (
 )
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
 from clearhold.discovery.fuzzing import FuzzingEngine
-from clearhold.discovery.service import RUN, DiscoveryService
+from clearhold.discovery.service import DiscoveryService
 from clearhold.discovery.static.analysers import ruff
 from clearhold.discovery.static.engine_static import SOURCE, StaticEngine
 from clearhold.discovery.tables import campaign

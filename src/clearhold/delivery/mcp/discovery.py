@@ -29,7 +29,7 @@ from clearhold.delivery.mcp.tool import (
     NoArguments,
     Tool,
 )
-from clearhold.discovery.service import LONGEST_BUDGET_S
+from clearhold.discovery.campaigns import LONGEST_BUDGET_S
 
 
 class BeginArguments(Arguments):

@@ -12,9 +12,10 @@ import msgspec
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.discovery.agents.keeping import AgentKeeping
+from clearhold.discovery.campaigns import CampaignView
 from clearhold.discovery.engine import Standing
 from clearhold.discovery.keeping import READER
-from clearhold.discovery.service import CampaignView, DiscoveryService
+from clearhold.discovery.service import DiscoveryService
 from clearhold.findings.intake import Format
 from clearhold.findings.report import cleaned_log, one_line
 from clearhold.findings.service import FindingService

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,6 +92,14 @@ class FindingModels:
             return ()
         told = facts.get("trace") or ()
         return tuple(each for each in told if isinstance(each, str))
+
+
+def model_of(
+    models: FindingModels | None, actor: Actor, options: Mapping[str, str]
+) -> FindingModel | None:
+    """The finding that variants are looked for of, if options name one and the actor may read it."""
+    finding = options.get("finding")
+    return None if finding is None or models is None else models.of(actor, FindingId(finding))
 
 
 def acting_for(unit: UnitOfWork, party: PartyId, *, reader: str) -> Actor:
