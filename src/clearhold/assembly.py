@@ -67,6 +67,7 @@ from clearhold.discovery.leads import LeadService
 from clearhold.discovery.searcher import LaboratorySearcher, all_engines
 from clearhold.discovery.service import DiscoveryService
 from clearhold.discovery.variants.flawed import FindingModels
+from clearhold.discovery.watching import LOOK, Watching
 from clearhold.findings.known import service as known_service
 from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.findings.proposals import ProposalService
@@ -177,6 +178,7 @@ class Hub:
     validation: ValidationService
     affected: AffectedVersions
     discovery: DiscoveryService
+    watching: Watching
     leads: LeadService
     inventories: InventoryService
     inventory_sharing: InventorySharing
@@ -262,18 +264,16 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
     validation, affected = _validation(
         settings, sessions, vault, findings, laboratory, key=evidence_key
     )
-    agents = AgentKeeping(sessions, vault, tokens_per_day=settings.model_tokens)
-    discovery = DiscoveryService(
+    discovery, watching = _discovery(
+        settings,
         sessions,
         vault,
-        scanning,
-        searcher=LaboratorySearcher(
-            laboratory, all_engines(open_model(settings), context=settings.model_context)
-        ),
-        agents=agents,
-        models=FindingModels(sessions, vault, findings, validation),
+        scanning=scanning,
+        findings=findings,
+        validation=validation,
+        laboratory=laboratory,
+        engine=engine,
     )
-    engine.register(campaigns.REPORT, AgentReports(sessions, discovery, agents, findings).report)
     engine.register("on:finding.matched", reactions.on_matched)
     reviews = ReviewService(sessions, vault, findings)
     engine.register(
@@ -292,7 +292,6 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         lambda ids: validation.root_cause(FindingId(ids["finding"])),
     )
     engine.register(affecting.RUN, lambda ids: affected.run(FindingId(ids["finding"])))
-    engine.register(campaigns.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
     patches = PatchService(sessions, vault, material, signing_key=evidence_key)
     _judge_and_port(engine, settings, sessions, vault, material, laboratory=laboratory)
     issuer = Issuer(
@@ -388,6 +387,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         validation=validation,
         affected=affected,
         discovery=discovery,
+        watching=watching,
         leads=LeadService(sessions, vault, findings),
         inventories=inventories,
         inventory_sharing=inventory_sharing,
@@ -397,6 +397,38 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         feeds=Feeds(sessions, issuer),
         remediation=RemediationService(sessions, vault, advisories=advisories),
     )
+
+
+def _discovery(
+    settings: Settings,
+    sessions: Sessions,
+    vault: Vault,
+    *,
+    scanning: ScanningService,
+    findings: FindingService,
+    validation: ValidationService,
+    laboratory: Laboratory,
+    engine: TaskEngine,
+) -> tuple[DiscoveryService, Watching]:
+    agents = AgentKeeping(sessions, vault, tokens_per_day=settings.model_tokens)
+    searcher = LaboratorySearcher(
+        laboratory,
+        all_engines(open_model(settings), context=settings.model_context),
+        lists=RegistryReleases(settings.cache_directory),
+    )
+    discovery = DiscoveryService(
+        sessions,
+        vault,
+        scanning,
+        searcher=searcher,
+        agents=agents,
+        models=FindingModels(sessions, vault, findings, validation),
+    )
+    watching = Watching(sessions, vault, scanning, discovery, releases=searcher)
+    engine.register(LOOK, watching.look)
+    engine.register(campaigns.REPORT, AgentReports(sessions, discovery, agents, findings).report)
+    engine.register(campaigns.RUN, lambda ids: discovery.run(DiscoveryId(ids["campaign"])))
+    return discovery, watching
 
 
 def _known(

@@ -69,6 +69,8 @@ GET  /discovery/campaigns/{campaign}                 n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/crashes/{number} n d d d d d d d d n d
 GET  /discovery/campaigns/{campaign}/corpus          n d d d d d d d d n d
 POST /discovery/campaigns/{campaign}/stop            n d d d d d d d d n d
+POST /discovery/campaigns/{campaign}/watch           n d d d d d d d d n d
+POST /discovery/watches/{watch}/stop                 n d d d d d d d d n d
 GET  /discovery/leads/{lead}                         n d d d d d d d d n d
 POST /discovery/leads/{lead}/dismissal               n d d d d d d d d n d
 POST /discovery/leads/{lead}/reopening               n d d d d d d d d n d
@@ -144,6 +146,7 @@ GET  /scanning/live/leases     y d d d d d d d d n d
 GET  /scanning/live/stops      n n n y n n n n n n n
 GET  /scanning/live/notices    y n n n n n n n n n n
 GET  /discovery/campaigns      n d d d d d d d d n d
+GET  /discovery/watches        n d d d d d d d d n d
 GET  /discovery/leads          n d d d d d d d d n d
 GET  /remediation/actions      d n d n n n n d d d d
 GET  /ledger/leaves            y y y y y y y y y y y

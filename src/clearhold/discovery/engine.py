@@ -18,7 +18,7 @@ from clearhold.kernel.errors import InvalidError
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.examination import Examination
-from clearhold.validation.recipe import Recipe
+from clearhold.validation.recipe import Recipe, SideSource
 from clearhold.validation.verdict import VerdictKind
 
 LOG_TAIL: Final = 4000
@@ -62,7 +62,8 @@ class Plan:
     """What to search: a package with its version, a target, a seed, seconds, by which engine.
 
     `options` are the engine's own, checked by it; `target` is a recipe's, or what the engine calls
-    what it looks at.
+    what it looks at. `source` is what is searched in place of the recipe's own version, when the
+    package has come out anew since.
     """
 
     package: str
@@ -71,6 +72,7 @@ class Plan:
     budget_s: int
     engine: str = "libfuzzer"
     options: Mapping[str, str] = field(default_factory=dict)
+    source: SideSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from clearhold.discovery.campaigns import (
 from clearhold.discovery.engine import (
     Crash,
     Ending,
+    Engine,
     Kind,
     Plan,
     Searched,
@@ -36,7 +37,7 @@ from clearhold.kernel.errors import (
     ConflictError,
     InvalidError,
 )
-from clearhold.kernel.ids import DiscoveryId, LeaseId
+from clearhold.kernel.ids import DiscoveryId, LeaseId, PartyId
 from clearhold.kernel.purl import Purl
 from clearhold.ports.engine import Task
 from clearhold.scanning.service import ScanningService
@@ -142,6 +143,39 @@ class DiscoveryService:
     def open_for(self, unit: UnitOfWork, identity: DiscoveryId, *, reader: str) -> CampaignView:
         """A campaign with what it met, released to `reader`, a service. Raises `NotFoundError`."""
         return self._campaigns.view(unit, found(records.one(unit, identity)), reader)
+
+    def own(self, unit: UnitOfWork, actor: Actor, identity: DiscoveryId) -> CampaignView:
+        """A campaign of the actor's own party. Raises `NotFoundError`."""
+        known = seen(unit, actor, identity)
+        if known.party != actor.party:
+            raise no_campaign()
+        return self._campaigns.view(unit, known, actor.principal)
+
+    def engine_of(self, plan: Plan) -> Engine:
+        """The engine that a plan is for."""
+        return self._searcher.engine(plan.engine)
+
+    def again(
+        self,
+        unit: UnitOfWork,
+        party: PartyId,
+        plan: Plan,
+        *,
+        lease: LeaseId,
+        fence: int,
+        key: str,
+        by: str,
+    ) -> DiscoveryId:
+        """Queue a search that a party asked for in advance, once for each key.
+
+        Raises as `begin` does when the lease does not cover it or too much was searched today.
+        """
+        known = records.by_key(unit, party, key)
+        if known is not None:
+            return known.id
+        return self._campaigns.queue(
+            unit, party, plan, self.engine_of(plan), lease=lease, fence=fence, key=key, by=by
+        )
 
     def crash(self, actor: Actor, identity: DiscoveryId, number: int) -> Crash:
         """The crash of that number, from 1, of a campaign the actor may see. Raises `NotFoundError`."""

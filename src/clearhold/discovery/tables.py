@@ -56,3 +56,23 @@ campaign_corpus: Final = Table(
     Column("kept_at", Instant, nullable=False),
     **STRICT,
 )
+campaign_watch: Final = Table(
+    "campaign_watch",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("party", Words, ForeignKey("party.id"), nullable=False),
+    Column("campaign", Words, ForeignKey("campaign.id"), nullable=False, index=True),
+    Column("lease", Words, ForeignKey("scan_lease.id"), nullable=False),
+    Column("fence", Whole, nullable=False),
+    Column("compartment", Words, ForeignKey("compartment.id"), nullable=False, index=True),
+    Column("budget_s", Whole, nullable=False),
+    Column("left_s", Whole, nullable=False),
+    Column("looks", Whole, nullable=False),
+    Column("sealed_state", Binary, nullable=False),
+    Column("last_campaign", Words, ForeignKey("campaign.id")),
+    Column("ending", Words, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("looked_at", Instant),
+    Column("ended_at", Instant),
+    **STRICT,
+)

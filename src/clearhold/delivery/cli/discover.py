@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearhold.delivery.cli import discover_leads
+from clearhold.delivery.cli import discover_leads, discover_watch
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.client import HubClient
 from clearhold.kernel.errors import ClearholdError, InvalidError
@@ -19,6 +19,8 @@ from clearhold.kernel.errors import ClearholdError, InvalidError
 app = typer.Typer(help="Search under a lease, in the hub's sandbox.", no_args_is_help=True)
 app.command("leads")(discover_leads.leads)
 app.command("variants")(discover_leads.variants)
+for _command in (discover_watch.watch, discover_watch.watches, discover_watch.unwatch):
+    app.command(_command.__name__)(_command)
 app.add_typer(discover_leads.app, name="lead")
 
 _ENDED = {"found", "nothing_found", "stopped", "failed"}

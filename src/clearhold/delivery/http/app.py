@@ -37,6 +37,7 @@ from clearhold.delivery.http import (
     sealed,
     standing,
     validation,
+    watches,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
 from clearhold.delivery.web import pages
@@ -62,6 +63,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     validation.router,
     discovery.router,
     leads.router,
+    watches.router,
     sealed.router,  # before the cases, one of which would otherwise be called "sealed"
     cases.router,
     patches.router,

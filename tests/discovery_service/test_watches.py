@@ -1,0 +1,218 @@
+"""A watch searches again what comes out anew, under its lease and within its budget, and ends by itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from test_campaigns import NOTHING, PACKAGE, VERSION, Field
+from test_campaigns import ground as ground  # noqa: PLC0414  # a fixture of that module
+
+from clearhold.catalogue.model import Technique
+from clearhold.discovery.watching import EVERY, LOOK, Watching, WatchView
+from clearhold.kernel.errors import (
+    ClearholdError,
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
+from clearhold.kernel.ids import DiscoveryId, WatchId
+from clearhold.scanning.model import Lease, Mode, Versions, make_scope
+from clearhold.validation.recipe import SideSource, Source
+
+
+@dataclass
+class Registry:
+    """What is published, or why that cannot be told."""
+
+    version: str = VERSION
+    problem: ClearholdError | None = None
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def newer(self, package: str, target: str, *, after: str) -> SideSource | None:
+        self.asked.append((package, target, after))
+        if self.problem is not None:
+            raise self.problem
+        source = Source(f"pypi:ujson=={self.version}:a.tar.gz", "a" * 64)
+        return None if self.version == after else SideSource(self.version, (source,))
+
+
+class Bench:
+    """One lab's campaign, watched."""
+
+    def __init__(self, ground: Field, clock: Any) -> None:
+        self.ground, self.clock, self.registry = ground, clock, Registry()
+        hub = ground.hub
+        self.watching = Watching(
+            hub.sessions, hub.vault, hub.scanning, ground.service, releases=self.registry
+        )
+        ground.engine.register(LOOK, self.watching.look)
+        ground.searcher.answer = NOTHING
+        self.lease = self.over_versions()
+        self.campaign = ground.begin(self.lease)
+        ground.engine.run_due()
+
+    def over_versions(self) -> Lease:
+        scope = make_scope(
+            PACKAGE,
+            versions=Versions(start="5.1.0", before="6.0"),
+            paths=(),
+            technique=Technique.FUZZING,
+        )
+        return self.ground.hub.scanning.claim(
+            self.ground.lab,
+            scope,
+            mode=Mode.EXCLUSIVE,
+            window=timedelta(hours=8),
+            budget_s=600,
+            key="over-versions",
+        ).lease
+
+    def ask(self, total_s: int = 600, **changes: Any) -> WatchId:
+        given = {"lease": self.lease.id, "fence": self.lease.fence, "total_s": total_s} | changes
+        actor = given.pop("actor", self.ground.lab)
+        return self.watching.ask(actor, self.campaign, **given)
+
+    def later(self) -> WatchView:
+        """What is seen of the watch after the next look, the lease having been renewed."""
+        hub = self.ground.hub
+        with contextlib.suppress(ConflictError):
+            hub.scanning.heartbeat(self.ground.lab, self.lease.id, fence=self.lease.fence)
+        self.clock.advance(EVERY)
+        self.ground.engine.run_due()
+        (view,) = self.watching.list(self.ground.lab)
+        return view
+
+    def searched(self) -> list[str]:
+        return [plan.package for plan in self.ground.searcher.asked]
+
+
+@pytest.fixture
+def bench(ground: Field, clock: Any) -> Bench:
+    return Bench(ground, clock)
+
+
+def test_a_newer_version_is_searched_once_as_the_campaign_was(bench: Bench) -> None:
+    bench.ask()
+    bench.ground.engine.run_due()
+    assert bench.searched() == [f"{PACKAGE}@{VERSION}"]
+    bench.registry.version = "5.2.0"
+    view = bench.later()
+    assert bench.searched()[1:] == [f"{PACKAGE}@5.2.0"]
+    again = bench.ground.searcher.asked[-1]
+    first = bench.ground.searcher.asked[0]
+    assert again.source is not None
+    assert again.source.version == "5.2.0"
+    assert (again.target, again.engine, again.budget_s) == (first.target, first.engine, 60)
+    assert again.seed != first.seed
+    assert (view.state.version, view.watch.left_s, view.watch.ending) == ("5.2.0", 540, "")
+    assert view.watch.last_campaign is not None
+    found = bench.ground.service.get(bench.ground.lab, view.watch.last_campaign)
+    assert found.campaign.state == "nothing_found"
+    assert bench.later().watch.looks == 3
+    assert len(bench.searched()) == 2
+    assert bench.registry.asked[-1] == (f"{PACKAGE}@{VERSION}", "encode", "5.2.0")
+
+
+def test_it_ends_with_its_lease_and_looks_no_more(bench: Bench) -> None:
+    bench.ask()
+    bench.ground.engine.run_due()
+    asked = len(bench.registry.asked)
+    bench.ground.hub.scanning.release(bench.ground.lab, bench.lease.id, fence=bench.lease.fence)
+    bench.registry.version = "5.2.0"
+    assert bench.later().watch.ending == "lease"
+    assert len(bench.registry.asked) == asked
+    assert len(bench.searched()) == 1
+    assert bench.ground.engine.run_due() == 0
+
+
+def test_it_ends_when_its_seconds_are_used_up(bench: Bench) -> None:
+    bench.ask(total_s=60)
+    bench.registry.version = "5.2.0"
+    assert bench.later().watch.ending == "budget"
+    bench.registry.version = "5.3.0"
+    bench.later()
+    assert len(bench.searched()) == 2
+
+
+def test_its_party_can_end_it(bench: Bench) -> None:
+    identity = bench.ask()
+    bench.watching.stop(bench.ground.lab, identity)
+    bench.registry.version = "5.2.0"
+    view = bench.later()
+    assert (view.watch.ending, view.watch.looks) == ("stopped", 0)
+    assert len(bench.searched()) == 1
+
+
+@pytest.mark.parametrize("version", ["6.1.0", "no version"])
+def test_a_version_that_the_lease_does_not_cover_is_passed_over(bench: Bench, version: str) -> None:
+    bench.ask()
+    bench.registry.version = version
+    view = bench.later()
+    assert view.state.version == version
+    assert "was not searched" in view.state.note
+    assert (len(bench.searched()), view.watch.ending) == (1, "")
+
+
+def test_a_registry_that_is_away_is_asked_again(bench: Bench) -> None:
+    bench.ask()
+    bench.registry.problem = UnavailableError("The list is away.", next_step="Wait.")
+    assert bench.later().state.note == "The list is away."
+    bench.registry.problem, bench.registry.version = None, "5.2.0"
+    bench.later()
+    assert len(bench.searched()) == 2
+
+
+def test_a_look_that_is_made_twice_searches_once(bench: Bench) -> None:
+    identity = bench.ask()
+    bench.registry.version = "5.2.0"
+    bench.later()
+    bench.watching.look({"watch": identity, "look": "0"})
+    bench.watching.look({"watch": identity, "look": "1"})
+    bench.ground.engine.run_due()
+    assert len(bench.searched()) == 2
+
+
+def test_asking_twice_is_one_watch(bench: Bench) -> None:
+    assert bench.ask() == bench.ask()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda bench: {"fence": bench.lease.fence + 1}, ConflictError),
+        (lambda _: {"total_s": 59}, InvalidError),
+        (lambda _: {"total_s": 1 << 30}, InvalidError),
+        (lambda bench: {"actor": bench.ground.other}, NotFoundError),
+    ],
+    ids=["lease", "less than one search", "too long", "another party"],
+)
+def test_what_may_not_be_watched_is_refused(
+    bench: Bench, change: Callable[[Bench], dict[str, Any]], error: type[ClearholdError]
+) -> None:
+    with pytest.raises(error):
+        bench.ask(**change(bench))
+    assert bench.watching.list(bench.ground.lab) == ()
+
+
+def test_nothing_is_watched_without_a_live_lease(bench: Bench) -> None:
+    bench.ground.hub.scanning.release(bench.ground.lab, bench.lease.id, fence=bench.lease.fence)
+    with pytest.raises(ConflictError):
+        bench.ask()
+    with pytest.raises(NotFoundError):
+        bench.watching.ask(
+            bench.ground.lab, DiscoveryId("absent"), lease=bench.lease.id, fence=1, total_s=60
+        )
+
+
+def test_others_see_no_watch(bench: Bench) -> None:
+    identity = bench.ask()
+    assert bench.watching.list(bench.ground.other) == ()
+    for call in (bench.watching.get, bench.watching.stop):
+        with pytest.raises(NotFoundError):
+            call(bench.ground.other, identity)
