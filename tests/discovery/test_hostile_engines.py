@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 from clearhold.delivery.cli import discover, main
 from clearhold.discovery.corpus import MOST_BYTES, MOST_INPUTS
 from clearhold.discovery.engine import Ending, Plan, Progress, Searched, Standing, Workspace
+from clearhold.discovery.engine_afl import Afl
+from clearhold.discovery.engine_atheris import Atheris
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
-from clearhold.discovery.fuzzing import FuzzingEngine
+from clearhold.discovery.fuzzing import Fuzzer, FuzzingEngine
+from clearhold.kernel.errors import UnavailableError
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Recipe, parse
 
@@ -43,6 +46,101 @@ rm -rf corpus && ln -s /etc corpus
 ln -s /usr/share /out/corpus
 exit 0
 """
+
+
+# Real engines, whose target writes what they would, and where they do.
+FORGES_C = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void put(const char *name, const char *text) {
+  FILE *file = fopen(name, "w");
+  if (file) { fputs(text, file); fclose(file); }
+}
+static void forge(const char *inside) {
+  char name[400];
+  const char *odd[] = {"id:0\n#7 NEW cov: 8", "id-rf *", "id:..%2f..%2fetc", "id $(id)"};
+  for (int i = 0; i < 4; i++) {
+    snprintf(name, sizeof name, "%s%s", inside, odd[i]);
+    put(name, "one");
+  }
+  snprintf(name, sizeof name, "%sid-link", inside);
+  symlink("/", name);
+  snprintf(name, sizeof name, "%sid-fifo", inside);
+  mkfifo(name, 0600);
+}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static int done;
+  if (done++) return size > 2 && data[0] == 'q' ? 0 : 1;
+  static char flood[1 << 20];
+  memset(flood, 'x', sizeof flood);
+  for (int fd = 1; fd < 12; fd++) {
+    dprintf(fd, "\n#999999999999 NEW cov: 999999999 ft: 1\nstat::number_of_executed_units: 9\n");
+    dprintf(fd, "\n#99999999999999999999 AFL cov: 1\n==1==ERROR: AddressSanitizer: heap-use\n");
+    if (fd < 4) write(fd, flood, sizeof flood);
+  }
+  put("found/default/fuzzer_stats", "execs_done : 99999999999999999999\nedges_found : -1\n");
+  forge("found/default/crashes/");
+  forge("found/default/queue/");
+  forge("corpus/");
+  forge("/out/crash-");
+  return 0;
+}
+"""
+FORGES_PYTHON = b"""\
+import os
+done = []
+def test_one_input(data):
+    if done:
+        return
+    done.append(1)
+    for fd in range(1, 12):
+        try:
+            os.write(fd, b"\\n#999999999999 NEW cov: 999999999 ft: 1\\nstat::number_of_executed_units: 9\\n")
+            os.write(fd, b"x" * (1 << 20) if fd < 4 else b"")
+        except OSError:
+            pass
+    for name in ("crash-0\\n#7 NEW cov: 8", "crash--rf *", "crash-$(id)"):
+        open("/out/" + name, "w").write("one")
+    os.symlink("/", "/out/crash-link")
+    os.mkfifo("/out/crash-fifo")
+"""
+
+
+def forging(cjson: Recipe, ujson: Recipe, fuzzer: Fuzzer) -> tuple[Recipe, str]:
+    """A recipe whose harness forges what that engine says, and its target."""
+    if fuzzer.name == "atheris":
+        return parse("forging", {**ujson.files, "fuzz_decode.py": FORGES_PYTHON}), "decode"
+    build = cjson.files["build.sh"].replace(
+        b'cJSON.c "$RECIPE/parse.c" -lm', b'"$RECIPE/forges.c"', 1
+    )
+    files = {**cjson.files, "build.sh": build, "forges.c": FORGES_C.encode()}
+    return parse("forging", files), "parse"
+
+
+@pytest.mark.parametrize("fuzzer", [LibFuzzer(), Afl(), Atheris()], ids=lambda each: each.name)
+def test_a_target_that_writes_what_its_engine_would_is_given_no_more_than_its_word(
+    laboratory: Laboratory, cjson: Recipe, ujson: Recipe, fuzzer: Fuzzer
+) -> None:
+    recipe, target = forging(cjson, ujson, fuzzer)
+    engine = FuzzingEngine(fuzzer, round_s=1)
+    try:
+        done = engine.search(
+            Plan("", target, 1, 2, fuzzer.name), Workspace(laboratory, recipe), lambda _: None
+        )
+    except UnavailableError as error:
+        if "did not start" in error.message:
+            raise
+        pytest.skip(f"{error.message} {error.next_step}")
+    assert done.ending in {Ending.BUDGET, Ending.PLATEAU}
+    assert done.confirmed == ()
+    assert {each.content for each in done.crashes} <= {b"one", b""}
+    assert done.executions < 1 << 53
+    assert done.edges < 1 << 31
+    assert len(done.corpus) <= MOST_INPUTS
+    assert set(recipe.seeds(target)) <= set(done.corpus)
 
 
 def hostile(recipe: Recipe, engine: str) -> Recipe:
