@@ -353,6 +353,7 @@ LOCAL_COMMANDS = """
 serve
 worker
 doctor
+discover harness
 model serve
 advisory check
 ledger check

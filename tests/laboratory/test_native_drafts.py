@@ -85,6 +85,7 @@ def test_the_proof_goes_to_harnesses_and_to_what_headers_declare(tree: Path) -> 
     assert "if (result != NULL) x_free(result);" in texts["x_parse_bytes.c"]
     assert "x_doc *subject = x_new();" in texts["x_feed_data.c"]
     assert "x_feed_data(subject, text, length);" in texts["x_feed_data.c"]
+    assert "FILE *file = tmpfile();" in texts["x_load_file.c"]
     assert "x_load_file(file)" in texts["x_load_file.c"]
     story = texts["x_parse_bytes_then_x_feed_data.c"]
     assert "x_feed_data(result, word, strlen(word));" in story
@@ -100,7 +101,7 @@ def test_a_kept_target_brings_its_own_files_and_must_be_built(tree: Path) -> Non
     assert "x_parse_text.c" in recipe.files
     assert "x_parse_bytes.c" not in recipe.files
     script = recipe.files["build.sh"].decode()
-    assert script.endswith('drive x-parse-text "$RECIPE/x_parse_text.c"\n')
+    assert script.endswith('drive x-parse-text "$RECIPE/x_parse_text.c" "$RECIPE/standalone.c"\n')
     assert "left out" not in script
     harness = everything.only("fuzz-one-address")
     assert set(harness.files) == {"standalone.c"}

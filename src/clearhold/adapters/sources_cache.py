@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,14 @@ class CachedSources:
         Path(fresh.name).replace(pin)
         return digest
 
+    def keep(self, file: Path) -> str:
+        """Keep a copy of a file that no origin gives, and its SHA-256 (hex)."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".incoming-", dir=self._directory) as incoming:
+            arrived = Path(incoming) / "file"
+            shutil.copyfile(file, arrived)
+            return self._settled(arrived)
+
     def _brought(self, origin: str, *, size_cap: int, pinned: str = "") -> str:
         """Fetch from an origin and keep what came, which must have the hash `pinned` if one is."""
         kind, _, locator = origin.partition(":")
@@ -80,6 +89,10 @@ class CachedSources:
                     f"{origin} gave a file with SHA-256 {actual}, not the pinned {pinned}.",
                     next_step="Do not use it; find out whether the origin or the pin is wrong.",
                 )
-            arrived.chmod(0o444)
-            arrived.replace(self._directory / actual)
-        return actual
+            return self._settled(arrived)
+
+    def _settled(self, arrived: Path) -> str:
+        digest = file_sha256(arrived)
+        arrived.chmod(0o444)
+        arrived.replace(self._directory / digest)
+        return digest

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from clearhold.delivery.cli import discover_leads, discover_watch
+from clearhold.delivery.cli.discover_harness import harness
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.client import HubClient
 from clearhold.kernel.errors import ClearholdError, InvalidError
@@ -21,6 +22,7 @@ app.command("leads")(discover_leads.leads)
 app.command("variants")(discover_leads.variants)
 for _command in (discover_watch.watch, discover_watch.watches, discover_watch.unwatch):
     app.command(_command.__name__)(_command)
+app.command("harness")(harness)
 app.add_typer(discover_leads.app, name="lead")
 
 _ENDED = {"found", "nothing_found", "stopped", "failed"}

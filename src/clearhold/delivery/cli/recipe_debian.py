@@ -66,6 +66,37 @@ def sides_of_debian(
     )
 
 
+def release_of_debian(fetched: Fetched, purl: Purl) -> tuple[Drafted, Path]:
+    """One version of a source package with all its patches, the newest when none is named, and its tree.
+
+    Raises `NotFoundError` when no configured archive has it.
+    """
+    published = _published(fetched, purl)
+    version = purl.version or next(reversed(published), "")
+    if version not in published:
+        raise _not_published(version, published, "Name one of those, or none.")
+    drafted, trees = _drafted(fetched, published, version)
+    return drafted, trees[""]
+
+
+def _drafted(
+    fetched: Fetched, published: Mapping[str, tuple[str, ...]], version: str
+) -> tuple[Drafted, dict[str, Path]]:
+    archives, trees = _archives(fetched, published[version])
+    packaging = trees.get("debian")
+    series = _SERIES if packaging and (packaging / "patches" / "series").is_file() else ""
+    return Drafted(version, archives, series), trees
+
+
+def _not_published(
+    version: str, published: Mapping[str, tuple[str, ...]], next_step: str
+) -> NotFoundError:
+    return NotFoundError(
+        f"No archive has version {version[:60]!a}; there are {', '.join(published)}.",
+        next_step=next_step,
+    )
+
+
 def _published(fetched: Fetched, purl: Purl) -> dict[str, tuple[str, ...]]:
     """Origins of the archives of every version in the configured archives, oldest first."""
     found = RegistryReleases(fetched.cache).releases(str(purl))
@@ -119,16 +150,10 @@ def _of_versions(
 ) -> DebianSides:
     for version in (low, high):
         if version not in published:
-            raise NotFoundError(
-                f"No archive has version {version[:60]!a}; there are {', '.join(published)}.",
-                next_step="Give both --vulnerable and --fixed.",
-            )
+            raise _not_published(version, published, "Give both --vulnerable and --fixed.")
     sides, trees = {}, {}
     for side, version in (("vulnerable", low), ("fixed", high)):
-        archives, trees[side] = _archives(fetched, published[version])
-        packaging = trees[side].get("debian")
-        series = _SERIES if packaging and (packaging / "patches" / "series").is_file() else ""
-        sides[side] = Drafted(version, archives, series)
+        sides[side], trees[side] = _drafted(fetched, published, version)
     changed = trees["fixed"].get("debian")
     told = drafting.entries_of(changed, cve) if changed else ""
     new = _new_patches(trees["vulnerable"].get("debian"), changed)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 from pathlib import Path
 
-from clearhold.adapters.origins import all_origins
-from clearhold.adapters.sources_cache import file_sha256
+from clearhold.adapters.origins import KEPT, all_origins
+from clearhold.adapters.sources_cache import CachedSources, file_sha256
 from clearhold.ports.sources import DEFAULT_SIZE_CAP
 from clearhold.settings import Settings
 from clearhold.validation.archive import unpack
@@ -20,17 +20,24 @@ class Fetched:
         self.cache = settings.cache_directory
         self.cache.mkdir(parents=True, exist_ok=True)
         self._origins = all_origins(self.cache)
-        self._scratch = scratch
+        self.scratch = scratch
         self._number = 0
 
     def archive(self, origin: str, into: str = "") -> tuple[Pinned, Path]:
         """What is pinned, and the unpacked tree."""
         self._number += 1
-        file = self._scratch / f"archive-{self._number}"
+        file = self.scratch / f"archive-{self._number}"
         kind, _, locator = origin.partition(":")
         with (self.cache / "fetching.lock").open("w") as held:
             # Package managers lock what they work in, and laboratories fetch there too.
             fcntl.flock(held, fcntl.LOCK_EX)
             self._origins[kind].fetch(locator, file, size_cap=DEFAULT_SIZE_CAP)
-        digest = file_sha256(file)
-        return Pinned(origin, digest, into), unpack(file, digest, self._scratch / "trees")
+        return self._unpacked(origin, file, file_sha256(file), into)
+
+    def kept(self, file: Path, name: str) -> tuple[Pinned, Path]:
+        """What is pinned of an archive that nobody published, which this cache then holds."""
+        digest = CachedSources(self.cache / "sources", origins={}).keep(file)
+        return self._unpacked(f"{KEPT}:{name}", file, digest, "")
+
+    def _unpacked(self, origin: str, file: Path, digest: str, into: str) -> tuple[Pinned, Path]:
+        return Pinned(origin, digest, into), unpack(file, digest, self.scratch / "trees")

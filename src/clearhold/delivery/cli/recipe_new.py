@@ -130,7 +130,7 @@ def new(
         parts, shown = _proved(laboratory, parts, drafted, content)
     draft = drafted(parts)
     problems = _tried(laboratory, draft) if build else []
-    _write(draft, directory)
+    draft.write(directory)
     show(
         {
             "directory": str(directory),
@@ -199,13 +199,6 @@ def _unbuilt(parts: Parts) -> dict[str, Any]:
     parts.missing.append("build.sh: build the package as its own documentation says")
     reason = "No way of building the package gave anything that takes the proof."
     return {"ways_tried": {}, "verdict": _NO_WAY, "level": 0, "reason": reason}
-
-
-def _write(draft: Draft, directory: Path) -> None:
-    directory.mkdir(parents=True)
-    for name, content in draft.files.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(content)
 
 
 def _known(purl: Purl, cve: str, record: Path | None, *, asked: bool) -> _Flaw:

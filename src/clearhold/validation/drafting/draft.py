@@ -38,10 +38,24 @@ class Drafted:
 
 
 @dataclass(frozen=True, slots=True)
+class Fuzzed:
+    """How a drafted target is searched: by a program of the fuzz build, or a file of the recipe.
+
+    `modules` are those that are watched when it is a `python` file; `seeds` are benign inputs besides
+    the control.
+    """
+
+    binary: str = ""
+    python: str = ""
+    modules: tuple[str, ...] = ()
+    seeds: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DraftedTarget:
     """One way of giving the package a proof: what `recipe.yaml` says of it, and a benign input.
 
-    `files` are those of the recipe that no other target needs.
+    `files` are those of the recipe that no other target needs; `fuzz` is there when it can be searched.
     """
 
     name: str
@@ -52,6 +66,7 @@ class DraftedTarget:
     benign: bytes
     host: Literal["python", "native", "node"] = "native"
     files: tuple[str, ...] = ()
+    fuzz: Fuzzed | None = None
 
 
 @dataclass(slots=True)
@@ -99,6 +114,13 @@ class Draft:
     def lines(self) -> int:
         """How many lines were drafted."""
         return sum(content.count(b"\n") for content in self.files.values())
+
+    def write(self, directory: Path) -> None:
+        """Write the files into a directory that is made for them."""
+        directory.mkdir(parents=True)
+        for name, content in self.files.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(content)
 
 
 def text_of(file: Path) -> str:

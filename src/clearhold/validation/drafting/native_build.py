@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from clearhold.validation.drafting.draft import quoted, text_of
-from clearhold.validation.drafting.native_drivers import Driver
+from clearhold.validation.drafting.native_drivers import STANDALONE, Driver
 
 NOT_BUILT: Final = re.compile(
     r"(?:^|/)(?:tests?|testsuite|examples?|bench\w*|fuzz\w*|docs?|tools?|perf|demos?|contrib|win32|"
@@ -86,6 +86,8 @@ made=$(find "$WORK" -name '*.h' -printf '-I%h\\n-I%h/..\\n' | sort -u)
 drive() {{
   name=$1; shift; objects=
   for source in "$@"; do
+    # A fuzzer brings a main of its own.
+    [ "$FLAVOUR:${{source##*/}}" != fuzz:{standalone} ] || continue
     object=$WORK/$name-$(basename "$source").o
     case $source in
       *.c) "$CC" $CFLAGS -w {includes} $made -c "$source" -o "$object" || return 1 ;;
@@ -93,7 +95,7 @@ drive() {{
     esac
     objects="$objects $object"
   done
-  "$CXX" $CXXFLAGS $objects -Wl,--start-group $libraries -Wl,--end-group -lm -lpthread -ldl \\
+  "$CXX" $CXXFLAGS $LIB_FUZZING_ENGINE $objects -Wl,--start-group $libraries -Wl,--end-group -lm -lpthread -ldl \\
     -o "$OUT/$name"
 }}
 take() {{
@@ -126,9 +128,9 @@ class Way:
         }
         return self._script(list(lines.values())[::-1])
 
-    def kept(self, driver: Driver) -> bytes:
-        """The script that compiles one driver, and fails when that does."""
-        return self._script([self._made(driver)])
+    def kept(self, *drivers: Driver) -> bytes:
+        """The script that compiles these drivers, and fails when one of them does."""
+        return self._script([self._made(each) for each in drivers])
 
     def _made(self, driver: Driver) -> str:
         """The line that makes a driver, or takes a program that the project has made."""
@@ -140,7 +142,7 @@ class Way:
         return f"drive {shlex.quote(made)} {' '.join(driver.sources)}"
 
     def _script(self, lines: Sequence[str]) -> bytes:
-        drive = _DRIVE.format(includes=self.includes)
+        drive = _DRIVE.format(includes=self.includes, standalone=STANDALONE)
         return (_HEAD + self.body + drive + "\n".join(lines) + "\n").encode()
 
 

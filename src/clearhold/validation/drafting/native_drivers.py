@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from clearhold.validation.drafting.draft import quoted, text_of
 STANDALONE: Final = "standalone.c"
 _MOST_HARNESSES: Final = 12
 _MOST_CALLS: Final = 10
+_MOST_FUNCTIONS: Final = 5000
 _MOST_HEADERS: Final = 60
 _ENTRY: Final = re.compile(r"\bLLVMFuzzerTestOneInput\s*\(")
 _DECLARED: Final = re.compile(
@@ -72,8 +74,8 @@ int main(int count, char **arguments) {
   return 0;
 }
 """
-_CALL_MAIN: Final = """\
-/* Gives the proof to {function}(). */
+_CALL: Final = """\
+/* A fuzz harness: gives the proof to {function}(). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,23 +83,38 @@ _CALL_MAIN: Final = """\
 
 #include "{header}"
 
-#define MAXIMUM (4 * 1024 * 1024)
-#define UNUSABLE_PROOF 65
-
-int main(int count, char **arguments) {{
-  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
-  static char given[MAXIMUM + 1];
-  if (file == NULL) return UNUSABLE_PROOF;
-  size_t length = fread(given, 1, sizeof given, file);
-{file}  if (length > MAXIMUM) return UNUSABLE_PROOF;
-  /* Exactly as large as the proof, so that a read beyond it is seen. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {{
+  char *given = malloc(length + 1);
+  if (given == NULL) return 0;
+  memcpy(given, data, length);
+  given[length] = 0;
+{file}  /* Exactly as large as the proof, so that a read beyond it is seen. */
   char *text = malloc(length{more});
-  if (text == NULL) return 1;
+  if (text == NULL) return 0;
   memcpy(text, given, length);
 {ended}{before}  {call};
 {then}{after}  free(text);
+  free(given);
   return 0;
 }}
+"""
+_AS_FILE: Final = """\
+  FILE *file = tmpfile();
+  if (file == NULL) return 0;
+  fwrite(data, 1, length, file);
+  rewind(file);
+"""
+_ROOM: Final = """\
+  /* Room for what it gives back by pointers to numbers and pointers. */
+  static long long room[{most}][4];
+  memset(room, 0, sizeof room);
+"""
+_AS_NAME: Final = """\
+  static const char name[] = "/tmp/proof";
+  FILE *file = fopen(name, "wb");
+  if (file == NULL) return 0;
+  fwrite(data, 1, length, file);
+  fclose(file);
 """
 
 
@@ -147,12 +164,12 @@ def harnesses(tree: Path) -> list[Driver]:
     return found[:_MOST_HARNESSES]
 
 
-def calls(name: str, tree: Path, words: str) -> list[Driver]:
+def calls(name: str, tree: Path, words: str = "", *, most: int = _MOST_CALLS) -> list[Driver]:
     """Drivers that call what public headers declare to take a text, a buffer, a file or its name.
 
     `words` is what the fix and the record say; a function they name is the likelier one.
     """
-    functions = list(_declared(name, tree))
+    functions = list(itertools.islice(_declared(name, tree), _MOST_FUNCTIONS))
     ranked = []
     for place, function in enumerate(functions):
         text = _call(function, functions)
@@ -171,7 +188,7 @@ def calls(name: str, tree: Path, words: str) -> list[Driver]:
             function.name, f"the proof goes to {function.name}()", text
         )
     return [
-        *list(drivers.values())[:_MOST_CALLS],
+        *list(drivers.values())[:most],
         *_stories(functions, makers, words)[:_MOST_STORIES],
     ]
 
@@ -179,7 +196,12 @@ def calls(name: str, tree: Path, words: str) -> list[Driver]:
 def _driver(name: str, summary: str, text: str) -> Driver:
     file = f"{name}.c"
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return Driver(plain, summary, (f'"$RECIPE/{file}"',), {file: text.encode()})
+    return Driver(
+        plain,
+        summary,
+        (f'"$RECIPE/{file}"', f'"$RECIPE/{STANDALONE}"'),
+        {file: text.encode(), STANDALONE: _HARNESS_MAIN.encode()},
+    )
 
 
 def _stories(
@@ -289,6 +311,14 @@ def _is_bytes(kind: str) -> bool:
     )
 
 
+def _is_slot(kind: str) -> bool:
+    """Whether a pointer is to a number or to a pointer that the function may write."""
+    if "const *" in kind or not kind.endswith("*"):
+        return False
+    pointed = kind.removesuffix("*").rstrip()
+    return pointed.endswith("*") or ("const" not in pointed and _is_length(pointed))
+
+
 def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
     function: _Function, functions: Sequence[_Function], then: _Function | None = None
 ) -> str | None:
@@ -309,7 +339,7 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
             and re.search(r"file_?name|path|fname|^file$", name, re.IGNORECASE)
         ):
             kind = "name"
-            arguments.append("arguments[1]")
+            arguments.append("name")
         elif not kind and _is_bytes(type_) and "const" in type_ and _is_length(follows):
             kind = "buffer"
             arguments.append("text")
@@ -328,6 +358,8 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
             arguments.append("subject")
         elif place == 0 and type_.endswith("*") and "const" not in type_ and not _is_bytes(type_):
             return None
+        elif _is_slot(type_):
+            arguments.append(f"(void *)room[{place}]")
         elif type_.endswith(("*", "[")):
             arguments.append("NULL")
         elif type_ == "...":
@@ -336,6 +368,8 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
             arguments.append("0")
     if not kind:
         return None
+    if any("room[" in each for each in arguments):
+        before = _ROOM.format(most=len(parameters)) + before
     call = f"{function.name}({', '.join(arguments)})"
     if function.result.endswith("*") and re.search(r"\w", function.result.replace("const", "")):
         call = f"{function.result}result = {call}"
@@ -345,10 +379,10 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
     following = "" if then is None else _with_result(then)
     if following is None:
         return None
-    return _CALL_MAIN.format(
+    return _CALL.format(
         function=function.name,
         header=function.header,
-        file="  rewind(file);\n" if kind == "file" else "  fclose(file);\n",
+        file={"file": _AS_FILE, "name": _AS_NAME}.get(kind, ""),
         more=" ? length : 1" if kind == "buffer" else " + 1",
         ended="" if kind == "buffer" else "  text[length] = 0;\n",
         before=before,

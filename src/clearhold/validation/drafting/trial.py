@@ -127,8 +127,8 @@ def _tried(laboratory: Laboratory, recipe: Recipe, proof: bytes, name: str) -> T
     flavour = recipe.target(name).flavour
 
     def once(build: Build, content: bytes) -> Run:
-        alone = replace(build, recipe=_alone(recipe, name))
-        (run,) = reproduce(laboratory, alone, target=name, proof=content, runs=1)
+        lone = replace(build, recipe=alone(recipe, name))
+        (run,) = reproduce(laboratory, lone, target=name, proof=content, runs=1)
         return run
 
     vulnerable = laboratory.build(recipe, Side.VULNERABLE, flavour=flavour)
@@ -142,7 +142,7 @@ def _tried(laboratory: Laboratory, recipe: Recipe, proof: bytes, name: str) -> T
     return Trial(name, shown, gone, benign)
 
 
-def _alone(recipe: Recipe, name: str) -> Recipe:
+def alone(recipe: Recipe, name: str) -> Recipe:
     """The recipe without what other targets alone need: each file costs every run a mount."""
     needed = {
         target: {each.removeprefix("/recipe/") for each in (*about.argv, about.control)}

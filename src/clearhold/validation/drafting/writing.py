@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clearhold.validation.drafting.draft import Draft, Drafted, DraftedTarget, Parts, scalar
+from clearhold.validation.drafting.draft import (
+    Draft,
+    Drafted,
+    DraftedTarget,
+    Fuzzed,
+    Parts,
+    scalar,
+)
 
 
 def write(
@@ -15,7 +22,10 @@ def write(
     summary: str,
     sides: Mapping[str, Drafted],
 ) -> Draft:
-    """The draft of a recipe for the package `purl`, of the parts that its kind gives."""
+    """The draft of a recipe for the package `purl`, of the parts that its kind gives.
+
+    `cve` is the public flaw that it is drafted for; empty for none.
+    """
     head = ["schema: 1", f"package: {purl}", f"summary: {scalar(summary)}"]
     lines = [*head, *_sides(sides), *_build(parts)]
     lines += [f"drivers: [{', '.join(parts.drivers)}]"] if parts.drivers else []
@@ -25,6 +35,8 @@ def write(
         control = f"seeds/{target.name}/benign"
         lines += _target(target, control, cve)
         draft.files[control] = target.benign
+        for number, seed in enumerate(target.fuzz.seeds if target.fuzz else (), start=1):
+            draft.files[f"seeds/{target.name}/{number:02}"] = seed
     lines += ["protected: [test/, tests/, debian/]"]
     lines += [f"limits: {{build_s: {parts.build_s}, run_s: 10, memory_mb: 1024}}"]
     draft.files["recipe.yaml"] = ("\n".join(lines) + "\n").encode()
@@ -50,6 +62,8 @@ def _sides(sides: Mapping[str, Drafted]) -> list[str]:
 def _build(parts: Parts) -> list[str]:
     flavours = dict.fromkeys(target.flavour for target in parts.targets)
     flavours = flavours or {"plain": None}
+    if any(target.fuzz and target.fuzz.binary for target in parts.targets):
+        flavours |= {"fuzz": None}
     if any(target.oracle == "exhaustion" for target in parts.targets):
         flavours |= {"plain": None}
     lines = ["build:", "  script: build.sh", f"  flavours: [{', '.join(flavours)}]"]
@@ -65,5 +79,13 @@ def _target(target: DraftedTarget, control: str, cve: str) -> list[str]:
         f"    oracle: {target.oracle}",
         f"    host: {target.host}",
         f"    control: {control}",
-        f"    cves: [{cve}]",
+        *([f"    cves: [{cve}]"] if cve else []),
+        *([_fuzz(target.name, target.fuzz)] if target.fuzz else []),
     ]
+
+
+def _fuzz(name: str, fuzz: Fuzzed) -> str:
+    how = f"binary: {scalar(fuzz.binary)}"
+    if fuzz.python:
+        how = f"python: {scalar(fuzz.python)}, modules: [{', '.join(map(scalar, fuzz.modules))}]"
+    return f"    fuzz: {{{how}, seeds: seeds/{name}, maximum_bytes: 4096}}"

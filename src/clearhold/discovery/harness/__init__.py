@@ -1,0 +1,1 @@
+"""Drafts of fuzz harnesses for packages that nobody has written one for."""

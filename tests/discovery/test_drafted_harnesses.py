@@ -1,0 +1,179 @@
+"""Harnesses are drafted from headers and from what can be called, and only those that work are offered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clearhold.delivery.cli.discover_harness import _draft, _harnesses
+from clearhold.delivery.cli.harness_source import Subject, subject_of
+from clearhold.delivery.cli.recipe_fetching import Fetched
+from clearhold.discovery.engine import Workspace
+from clearhold.discovery.engine_libfuzzer import fuzz
+from clearhold.discovery.fuzzing import judge
+from clearhold.discovery.harness.draft import Box, Harnesses, best, examples_of
+from clearhold.discovery.harness.trial import Trial
+from clearhold.kernel.errors import InvalidError, UnavailableError
+from clearhold.settings import Settings
+from clearhold.validation.builder import Laboratory
+from clearhold.validation.drafting import native_drivers
+from clearhold.validation.recipe import Flavour, Recipe, Side, parse
+from reproduction_bench import CACHE
+
+HEADER = """\
+#include <stddef.h>
+int toy_parse(const char *text, size_t length, size_t *taken);
+int toy_load_null(const char *text, const char *must_be_given);
+int toy_read_nothing(const char *text);
+int toy_decode_absent(const char *text);
+"""
+CODE = """\
+#include "toy.h"
+#include <string.h>
+int toy_parse(const char *text, size_t length, size_t *taken) {
+  char kept[4] = {0};
+  size_t at = 0, depth = 0;
+  for (; at < length; at++) {
+    if (text[at] == '[') kept[depth++ & (depth > 9 ? 63 : 3)] = 1;
+    else if (text[at] == ']' && depth) depth--;
+    else if (text[at] == '"') while (++at < length && text[at] != '"') kept[0] ^= text[at];
+  }
+  *taken = at;
+  return kept[0];
+}
+int toy_load_null(const char *text, const char *must_be_given) {
+  return strcmp(text, must_be_given);
+}
+int toy_read_nothing(const char *text) { return text != 0; }
+"""
+PACKAGE = '''\
+"""A package that reads pairs."""
+
+
+class Refused(Exception):
+    """What it declares."""
+
+
+def parse(text):
+    """Pairs of a text."""
+    pairs = {}
+    for line in text.split(";"):
+        if "=" in line:
+            name, value = line.split("=")[:2]
+            if value.startswith("("):
+                value = value[1:].split(")")[1]
+            pairs[name] = value
+        elif line.strip():
+            raise Refused(line)
+    return pairs
+
+
+def add(number):
+    """No text."""
+    return number + 1
+'''
+
+
+def subject(laboratory: Laboratory, tree: Path, scratch: Path, package: str) -> Subject:
+    scratch.mkdir()
+    fetched = Fetched(Settings(cache_directory=CACHE), scratch)
+    return subject_of(laboratory, fetched, str(tree), package)
+
+
+def drafted(laboratory: Laboratory, found: Subject) -> tuple[Harnesses, Recipe]:
+    try:
+        harnesses = _harnesses(laboratory, found, Box(seconds=2))
+    except UnavailableError as error:
+        pytest.skip(f"{error.message} {error.next_step}")
+    return harnesses, parse("toy", _draft(found, harnesses.parts).files)
+
+
+def test_of_a_library_what_builds_is_sound_and_leads_somewhere_is_offered(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    tree = tmp_path / "toy"
+    (tree / "tests").mkdir(parents=True)
+    (tree / "toy.h").write_text(HEADER)
+    (tree / "toy.c").write_text(CODE)
+    (tree / "tests" / "pair.txt").write_text('["a"]')
+    found = subject(laboratory, tree, tmp_path / "scratch", "pkg:generic/toy@1.0")
+    harnesses, recipe = drafted(laboratory, found)
+    assert [each.target for each in harnesses.offered] == ["toy-parse"]
+    assert harnesses.left_out["toy-load-null"].startswith("it fails on a benign input")
+    assert harnesses.left_out["toy-read-nothing"].startswith("searching reaches no more")
+    assert harnesses.left_out["toy-decode-absent"] == "it does not compile or link"
+    assert recipe.package == "pkg:generic/toy"
+    assert b'["a"]' in recipe.seeds("toy-parse").values()
+    # What is written is searched like any recipe, and what it meets is the target's own.
+    build = laboratory.build(recipe, Side.VULNERABLE, flavour=Flavour.FUZZ)
+    met = fuzz(laboratory, build, "toy-parse", seed=time.time_ns() % 2**31 + 1, budget_s=60)
+    assert met.crash is not None, met.log
+    crash = judge(Workspace(laboratory, recipe), "toy-parse", met.crash)
+    assert (crash.standing, crash.signature[-1]) == ("confirmed", "toy_parse")
+
+
+def test_of_a_python_package_what_takes_the_input_is_offered(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    tree = tmp_path / "toy"
+    (tree / "toy").mkdir(parents=True)
+    (tree / "toy" / "__init__.py").write_text(PACKAGE)
+    (tree / "pyproject.toml").write_text("")
+    found = subject(laboratory, tree, tmp_path / "scratch", "pkg:pypi/toy@1.0")
+    harnesses, recipe = drafted(laboratory, found)
+    if not harnesses.offered and "no atheris" in str(harnesses.left_out).lower():
+        pytest.skip(str(harnesses.left_out))
+    assert [each.target for each in harnesses.offered] == ["toy-parse"], harnesses.left_out
+    assert "toy-add" not in recipe.targets
+    workspace = Workspace(laboratory, recipe)
+    mistake = judge(workspace, "toy-parse", b"a=(b")
+    assert mistake.standing == "confirmed"
+    assert mistake.signature == ("raised", "IndexError", "parse")
+    assert judge(workspace, "toy-parse", b"refused").standing == "unconfirmed"
+
+
+def test_what_reaches_most_comes_first() -> None:
+    done = [
+        Trial("few", edges=3),
+        Trial("fails", why_not="it fails"),
+        Trial("meets", edges=90, met="a fault"),
+        Trial("many", edges=40),
+    ]
+    assert [each.target for each in best(done)] == ["meets", "many", "few"]
+
+
+def test_examples_are_small_files_of_tests_that_are_no_code(tmp_path: Path) -> None:
+    for name, content in {
+        "tests/a.json": b"{}",
+        "tests/large.json": b"a" * 5000,
+        "tests/main.c": b"int a;",
+        "lib/b.json": b"[]",
+        "examples/empty": b"",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "tests" / "link").symlink_to("/etc/hostname")
+    assert examples_of(tmp_path) == (b"{}",)
+
+
+def test_hostile_headers_are_read_in_bounded_time(tmp_path: Path) -> None:
+    for number in range(20):
+        many = "".join(f"int f{number}_{each}_parse(const char *a);\n" for each in range(20_000))
+        (tmp_path / f"{number}.h").write_text(many + "int x(" + "int a, " * 100_000 + ");")
+    drivers = native_drivers.calls("x", tmp_path)
+    assert len(drivers) == len({each.name for each in drivers}) > 0
+
+
+@pytest.mark.parametrize("package", ["pkg:npm/a@1", "pkg:generic/a"])
+def test_what_cannot_be_drafted_is_refused(
+    laboratory: Laboratory, tmp_path: Path, package: str
+) -> None:
+    (tmp_path / "a.h").write_text(HEADER)
+    fetched = Fetched(Settings(cache_directory=CACHE), tmp_path)
+    source = package if "npm" in package else str(tmp_path)
+    with pytest.raises(InvalidError):
+        subject_of(laboratory, fetched, source, package)
+    assert replace(Box(), seconds=1).seconds == 1
