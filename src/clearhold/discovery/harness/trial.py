@@ -24,7 +24,17 @@ from clearhold.validation.recipe import Recipe, Side
 from clearhold.validation.reproduce import Run, run_many
 
 BENIGN: Final = b"a\n"
-MOST_SEEDS: Final = 6
+FORMS: Final = (
+    b'<a b="c">d<e/></a>\n',
+    b'{"a": [1, -2.5e3, "b", null, true]}\n',
+    b"[a]\nb = 1\nc: d\n",
+    b'a,"b",c\n1,2,3\n',
+    b"https://a.example:80/b/c?d=e#f",
+    b"2001-02-03T04:05:06+07:00",
+    b"# a\n\n* b **c** [d](e)\n",
+)
+"""Inputs in common forms, tried as seeds beside a project's own examples; none is anybody's file."""
+MOST_SEEDS: Final = 8
 SEARCH_S: Final = 4
 _SEED: Final = 1
 _LEAST_NEW: Final = 3
@@ -35,7 +45,7 @@ class Trial:
     """What came of one harness.
 
     `edges` and `executions` are those of the short search, `new` how many inputs it found that reach
-    more than the benign ones, `seeds` the project's examples that the harness takes, `met` what the
+    more than the benign ones, `seeds` the inputs besides that it takes clean, `met` what the
     laboratory confirmed of a crash, or empty. `why_not` says why it is not offered, or is empty.
     """
 
@@ -78,12 +88,13 @@ def searched(
     """
     recipe = alone(recipe, target)
     build = laboratory.build(recipe, Side.VULNERABLE, flavour=recipe.target(target).flavour)
-    ran = run_many(laboratory, build, target=target, proofs=list(examples), runs=1)
+    inputs = (*examples, *FORMS)
+    ran = run_many(laboratory, build, target=target, proofs=inputs, runs=1)
     kinds = [run.kind for (run,) in ran]
-    seeds = [each for each, kind in zip(examples, kinds, strict=True) if kind is RunKind.CLEAN][
-        :MOST_SEEDS
-    ]
-    if kinds.count(RunKind.VIOLATION) * 2 > max(len(kinds), 1):
+    clean = [each for each, kind in zip(inputs, kinds, strict=True) if kind is RunKind.CLEAN]
+    own = [each for each in clean if each not in FORMS][: MOST_SEEDS // 2]
+    seeds = [*own, *(each for each in clean if each in FORMS)][:MOST_SEEDS]
+    if kinds[: len(examples)].count(RunKind.VIOLATION) * 2 > max(len(examples), 1):
         return Trial(target, why_not="it fails on most of the project's own examples")
     workspace = Workspace(laboratory, recipe)
     fuzzer = LibFuzzer() if _is_native(recipe, target) else Atheris()
