@@ -20,6 +20,7 @@ from clearhold.validation.reproduce import Run, printed_by, run_many
 MOST_TEST_INPUTS: Final = 16
 _LARGEST_INPUT: Final = 8 * 1024
 _EXCERPT: Final = 400
+_FEWEST_DOUBTS: Final = 2
 _MOST_SCANNED: Final = 4000
 _TESTS: Final = ("test/", "tests/", "t/", "examples/", "example/", "samples/")
 _NOTHING: Final = (b"", b"None", b"null", b"undefined", b"{}", b"[]", b"False", b"false")
@@ -167,6 +168,11 @@ def differences(
         ]
         found.append(_changed(case, printed[0], printed[1]))
     return tuple(found)
+
+
+def doubtful(differing: int, known: int) -> bool:
+    """Whether so many of the inputs near benign ones are answered otherwise that a fix may do too much."""
+    return differing >= _FEWEST_DOUBTS and differing * 3 >= known
 
 
 def _differs(old: Answer, new: Run) -> bool:

@@ -55,6 +55,7 @@ class Trial:
         self._baselines = baselines
         self._diff: Diff | None = None
         self._added_tests: Diff | None = None
+        self._doubt = ""
         self.patch: bytes = b""
         self.proofs: tuple[Attempt, ...] = ()
         self.outcomes: tuple[ProofOutcome, ...] = ()
@@ -101,6 +102,8 @@ class Trial:
         self._judge_search(found)
         self._try_regression()
         self._demand_reach()
+        if self._doubt:
+            raise Undecided("not_shown", self._doubt)
         searched = sum(hunt.tries for hunt in found.values())
         return (
             f"It stops all {len(self.outcomes)} proofs of the case, {len(variants)} variants of them"
@@ -309,10 +312,8 @@ class Trial:
             if target.oracle not in {"hang", "complexity"} and own:
                 made = mutants(self._seed(), own, most=MOST_BENIGN_MUTANTS)
                 near += [behaviour.Case(name, each, "inputs near the benign ones") for each in made]
-        first, again = (
-            behaviour.answers(self._laboratory, self._pristine_for, near) for _ in range(2)
-        )
-        known = behaviour.steady(first, again)
+        one, two = (behaviour.answers(self._laboratory, self._pristine_for, near) for _ in range(2))
+        known = behaviour.steady(one, two)
         after = behaviour.answers(self._laboratory, self._patched_for, list(known))
         differing = behaviour.differences(
             self._laboratory, known, after, (self._pristine_for, self._patched_for)
@@ -330,6 +331,14 @@ class Trial:
             self.facts["behaviour"]["verdict"] = (
                 "harmless as far as seen: benign inputs are answered as before, and"
                 f" {len(differing)} of {len(known)} inputs near them are not"
+            )
+            first = differing[0]
+            self.facts["behaviour"] |= {"near_before": first.before, "near_after": first.after}
+        if behaviour.doubtful(len(differing), len(known)):
+            self._doubt = (
+                f"It stops the case's proofs, but {len(differing)} of {len(known)} inputs near the"
+                " benign ones are answered otherwise, which may be all that it does to them. Send"
+                " the fix of the flaw alone, or say to the recipe which of these are benign."
             )
 
     def _pristine_for(self, target: str) -> Build:
