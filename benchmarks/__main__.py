@@ -15,6 +15,7 @@ from benchmarks import (
     known_check,
     leases,
     ledger,
+    model_statistics,
     public_known,
     sandbox,
     secrecy,
@@ -41,6 +42,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "root-cause": root_cause,
     "sandbox": sandbox.run,
     "secrecy": secrecy.run,
+    "statistics": model_statistics.run,
     "validation": validation.run,
 }
 

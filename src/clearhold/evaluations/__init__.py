@@ -1,0 +1,1 @@
+"""Testing a developer's models under an agreement, before release, by the developer's own will."""
