@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightgbm  # type: ignore[import-not-found]
-import numpy as np  # type: ignore[import-not-found]
+import numpy as np
 
 from benchmarks.dedup_truth.pools import Project, project, rows
 from benchmarks.dedup_truth.truth import FOLDS, Issue, archive, fold_of, load

@@ -68,6 +68,8 @@ from clearhold.discovery.searcher import LaboratorySearcher, all_engines
 from clearhold.discovery.service import DiscoveryService
 from clearhold.discovery.variants.flawed import FindingModels
 from clearhold.discovery.watching import LOOK, Watching
+from clearhold.evaluations import desk as model_desk
+from clearhold.evaluations.desk import ModelDesk
 from clearhold.findings.known import service as known_service
 from clearhold.findings.known.service import KnownService, Quotas
 from clearhold.findings.proposals import ProposalService
@@ -187,6 +189,7 @@ class Hub:
     publisher: Publisher
     feeds: Feeds
     remediation: RemediationService
+    models: ModelDesk
 
     def authenticate(self, presented: str) -> Actor:
         """Who holds a token. Raises `UnauthenticatedError`."""
@@ -396,6 +399,7 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         publisher=publisher,
         feeds=Feeds(sessions, issuer),
         remediation=RemediationService(sessions, vault, advisories=advisories),
+        models=model_desk.make(sessions, vault),
     )
 
 

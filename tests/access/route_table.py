@@ -18,7 +18,7 @@ The columns are relations to one case and what hangs on it:
   n  answered like what does not exist, byte for byte         d  refused whatever the object
   a  asked for a second person's approval, whether it exists or not
 
-Nobody in the scene has a campaign, a lead or an action: those rows show who is refused and who is told that
+Nobody in the scene has a campaign, a lead, an action or a model that is tested: those rows show who is refused and who is told that
 there is no such thing. A leaf of operator 2 is one of its own inventory.
 """
 
@@ -75,6 +75,13 @@ GET  /discovery/leads/{lead}                         n d d d d d d d d n d
 POST /discovery/leads/{lead}/dismissal               n d d d d d d d d n d
 POST /discovery/leads/{lead}/reopening               n d d d d d d d d n d
 POST /discovery/leads/{lead}/proof                   n d d d d d d d d n d
+GET  /evaluations/agreements/{agreement}             n d d d d d d d d n d
+POST /evaluations/agreements/{agreement}/signature   n d d d d d d d d n d
+POST /evaluations/agreements/{agreement}/state       n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}           n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/acts      n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/release   n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/consents  n d d d d d d d d n d
 GET  /cases/{case}                                   y y y y y n n n n n d
 POST /cases/{case}/participants                      d + d d d n n d d d d
 POST /cases/{case}/participants/end                  d + d d d n n d d d d
@@ -148,6 +155,8 @@ GET  /scanning/live/notices    y n n n n n n n n n n
 GET  /discovery/campaigns      n d d d d d d d d n d
 GET  /discovery/watches        n d d d d d d d d n d
 GET  /discovery/leads          n d d d d d d d d n d
+GET  /evaluations/agreements   n d d d d d d d d n d
+GET  /evaluations/engagements  n d d d d d d d d n d
 GET  /remediation/actions      d n d n n n n d d d d
 GET  /ledger/leaves            y y y y y y y y y y y
 GET  /agreements/signed        y n y y y n n y y y y
@@ -221,6 +230,8 @@ POST /inventories
 GET  /inventories/sharing
 POST /inventories/sharing
 POST /remediation/receipts
+POST /evaluations/agreements
+POST /evaluations/engagements
 """
 
 # What belongs to one person. The columns are:
@@ -400,5 +411,6 @@ admin migrate
 admin found
 admin known rotate
 admin known-half make
+model agreement draft
 admin known-half serve
 """

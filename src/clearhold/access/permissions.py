@@ -51,6 +51,9 @@ class Permission(StrEnum):
     CATALOGUE_WRITE = "catalogue:target:write"
     DISCOVERY_READ = "discovery:campaign:read"
     DISCOVERY_RUN = "discovery:campaign:run"
+    EVALUATIONS_AGREE = "evaluations:agreement:sign"
+    EVALUATIONS_READ = "evaluations:engagement:read"
+    EVALUATIONS_RUN = "evaluations:engagement:run"
     FINDINGS_JUDGE = "findings:match:judge"
     FINDINGS_QUEUE = "findings:queue:read"
     FINDINGS_READ = "findings:finding:read"
@@ -120,6 +123,13 @@ _FINDERS: Final = _EVERYBODY | {
     Permission.VALIDATION_REPEAT,
 }
 
+_TESTING: Final = frozenset(
+    {
+        Permission.EVALUATIONS_AGREE,
+        Permission.EVALUATIONS_READ,
+        Permission.EVALUATIONS_RUN,
+    }
+)
 _MENDERS: Final = _EVERYBODY | {
     Permission.FINDINGS_READ,
     Permission.LEDGER_LODGE,
@@ -130,12 +140,12 @@ _MENDERS: Final = _EVERYBODY | {
 }
 
 PERMISSIONS: Final[dict[PartyKind, frozenset[Permission]]] = {
-    PartyKind.LAB: _FINDERS,
+    PartyKind.LAB: _FINDERS | _TESTING,
     PartyKind.FINDER: _FINDERS,
     PartyKind.MAINTAINER: _MENDERS,
     PartyKind.VENDOR: _MENDERS,
-    PartyKind.EVALUATOR: _EVERYBODY,
-    PartyKind.GOVERNMENT: _EVERYBODY,
+    PartyKind.EVALUATOR: _EVERYBODY | _TESTING,
+    PartyKind.GOVERNMENT: _EVERYBODY | _TESTING,
     PartyKind.OPERATOR: _EVERYBODY
     | {
         Permission.INVENTORY_READ,
@@ -196,6 +206,8 @@ STEP_UP: Final = frozenset(
         Permission.CASES_READ,
         Permission.CASES_READ_IN,
         Permission.DISCOVERY_READ,
+        Permission.EVALUATIONS_AGREE,
+        Permission.EVALUATIONS_READ,
         Permission.FINDINGS_JUDGE,
         Permission.FINDINGS_READ,
         Permission.PARTIES_ACCEPT,

@@ -37,6 +37,8 @@ AdvisoryId = NewType("AdvisoryId", str)
 InventoryId = NewType("InventoryId", str)
 ActionId = NewType("ActionId", str)
 ReceiptId = NewType("ReceiptId", str)
+ModelAgreementId = NewType("ModelAgreementId", str)
+EngagementId = NewType("EngagementId", str)
 
 
 def new_id(now: datetime) -> str:

@@ -7,6 +7,7 @@ from clearhold.catalogue import tables as _catalogue
 from clearhold.discovery import lead_tables as _leads
 from clearhold.discovery import tables as _discovery
 from clearhold.discovery.agents import tables as _agents
+from clearhold.evaluations import tables as _evaluations
 from clearhold.findings import tables as _findings
 from clearhold.findings.known import tables as _known
 from clearhold.inventory import tables as _inventory
@@ -31,6 +32,7 @@ _ = (
     _catalogue,
     _coverage,
     _discovery,
+    _evaluations,
     _executors,
     _findings,
     _inventory,

@@ -1,4 +1,4 @@
-"""`clearhold model`: a small language model on this machine, to try with what asks models."""
+"""`clearhold model`: having models tested by agreement, and a small one to try things with."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import typer
 from clearhold.adapters.model_local import serving
 from clearhold.adapters.origins import all_origins
 from clearhold.adapters.sources_cache import CachedSources
+from clearhold.delivery.cli import model_agreement, model_engagement
 from clearhold.delivery.cli.output import told
 from clearhold.delivery.cli.serving import told_to_end
 from clearhold.discovery.agents.small_model import CONTEXT, NAME, small_model
 from clearhold.settings import from_environment
 
-app = typer.Typer(help="Language models.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Make it a group, though it has one command."""
+app = typer.Typer(
+    help="Have models tested before release, by agreement; serve a small one to try.",
+    no_args_is_help=True,
+)
+app.add_typer(model_agreement.app, name="agreement")
+app.add_typer(model_engagement.app, name="engagement")
 
 
 @app.command("serve")

@@ -27,6 +27,7 @@ from clearhold.delivery.http import (
     leads,
     ledger,
     live,
+    model_tests,
     parties,
     patches,
     problems,
@@ -70,6 +71,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     inventory.router,
     advisories.router,
     remediation.router,
+    model_tests.router,
 )
 
 _HEADERS: Final = {

@@ -1,0 +1,468 @@
+"""Engagements: one test of one model under an agreement, with a clock that only both sides change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from clearhold.access.grants import Grantee, Tier, read_in
+from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
+from clearhold.evaluations import agreements
+from clearhold.evaluations import engagement_records as records
+from clearhold.evaluations.agreement_records import StoredAgreement
+from clearhold.evaluations.agreements import ModelAgreements
+from clearhold.evaluations.clock import (
+    Clock,
+    ClockEvent,
+    Ended,
+    Extended,
+    Outage,
+    Paused,
+    ReleaseMoved,
+    Resumed,
+    Verified,
+    clock,
+)
+from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
+from clearhold.evaluations.model import BOTH, OVER, WHO, Act, EngagementState, Side, after
+from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from clearhold.kernel.ids import EngagementId, new_id
+from clearhold.parties.signatures import signed_by
+from clearhold.store.unit_of_work import Sessions, UnitOfWork
+from clearhold.vault.service import Vault
+from clearhold.wire import dsse
+from clearhold.wire import model_agreement as wire
+from clearhold.wire.model_agreement import Change, ModelAgreement
+
+MOST_LISTED: Final = 100
+LONGEST_NAME: Final = 200
+LONGEST_NOTE: Final = 20_000
+_PLACE: Final = "sealed_body"
+_MOVE_RELEASE: Final = "move-release"
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What is sealed of an engagement: the model, the variants to be tested, and why."""
+
+    model: str
+    variants: tuple[str, ...]
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A change that one side signed and the other has not: its terms, who signed, the envelope."""
+
+    change: Change
+    signed_by: Side
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EngagementView:
+    """An engagement as its two sides see it."""
+
+    stored: StoredEngagement
+    agreement: StoredAgreement
+    body: Body
+    clock: Clock
+    happened: tuple[StoredEvent, ...]
+    waiting: tuple[Waiting, ...]
+
+
+class Engagements:
+    """The register of engagements."""
+
+    def __init__(self, sessions: Sessions, vault: Vault, register: ModelAgreements) -> None:
+        self._sessions = sessions
+        self._vault = vault
+        self._register = register
+
+    def propose(
+        self,
+        actor: Actor,
+        agreement: str,
+        body: Body,
+        *,
+        length: timedelta,
+        release_at: datetime | None,
+        key: str,
+    ) -> EngagementView:
+        """Propose to test a model, or offer one to be tested, under an agreement in force.
+
+        `length` is at most the agreement's window. `release_at` is the developer's planned release
+        to others, None where there is none. The same `key` answers the same engagement again.
+        """
+        actor.need(Permission.EVALUATIONS_RUN)
+        _check_body(body)
+        with self._sessions.transaction() as unit:
+            stands = agreements.find(unit, actor, agreement, lock=True)
+            known = records.of_key(unit, stands.id, key)
+            if known is not None:
+                return self._view(unit, known, stands, reader=actor.principal)
+            if not stands.stands_at(unit.now):
+                raise ConflictError(
+                    "The agreement is not in force.",
+                    next_step="See `clearhold model agreement show` for how it stands.",
+                )
+            terms = self._register.terms(unit, stands, reader=actor.principal)
+            _check_against(body, terms, length, release_at, unit.now)
+            within = self._vault.open_compartment(unit)
+            for party in (stands.developer, stands.evaluator):
+                read_in(
+                    unit,
+                    within,
+                    Grantee(party),
+                    tier=Tier.EVERYTHING,
+                    reason="side-of-engagement",
+                    granted_by=actor.principal,
+                )
+            identity = EngagementId(new_id(unit.now))
+            new = StoredEngagement(
+                id=identity,
+                agreement=stands.id,
+                compartment=within,
+                sealed_body=self._vault.seal(
+                    unit,
+                    within,
+                    place=("engagement", _PLACE, identity),
+                    content=msgspec.json.encode(body),
+                ),
+                state=EngagementState.PROPOSED,
+                length_s=int(length.total_seconds()),
+                release_at=release_at,
+                credits_outages=terms.credits_outages,
+                proposed_at=unit.now,
+                changed_at=unit.now,
+                idempotency_key=key,
+            )
+            records.add(unit, new)
+            self._note(unit, actor, new, "propose", str(stands.side_of(actor.party)))
+            return self._view(unit, new, stands, reader=actor.principal)
+
+    def act(self, actor: Actor, identity: str, act: Act) -> EngagementView:
+        """Move an engagement on, for the actor's side. What both must sign is `consent`'s.
+
+        To accept takes the side that did not propose. Raises `ConflictError` for what is not
+        possible now and `DeniedError` for what is the other side's to do.
+        """
+        actor.need(Permission.EVALUATIONS_RUN)
+        with self._sessions.transaction() as unit:
+            stored, stands = self._held(unit, actor, identity)
+            side = _side(stands, actor)
+            if act in BOTH:
+                raise ConflictError(
+                    f"To {act} takes the signatures of both sides.",
+                    next_step="Sign it with `clearhold model engagement consent`.",
+                )
+            if act is Act.ACCEPT:
+                first = records.happened(unit, stored.id)[0]
+                allowed = first.side != side
+            else:
+                allowed = side in WHO.get(act, frozenset())
+            if not allowed:
+                raise DeniedError(
+                    f"To {act} is not for your side of this engagement.",
+                    next_step="The other side or the hub itself does it.",
+                )
+            ending = act in {Act.WITHDRAW, Act.DECLINE}
+            if not ending and not stands.stands_at(unit.now) and stored.state not in OVER:
+                raise ConflictError(
+                    "The agreement is not in force, so nothing goes on under it.",
+                    next_step="Either side may still end the engagement.",
+                )
+            moved = self._reach(unit, stored, act)
+            self._note(unit, actor, stored, act, side)
+            return self._view(unit, moved, stands, reader=actor.principal)
+
+    def move_release(self, actor: Actor, identity: str, to: datetime | None) -> EngagementView:
+        """Say that the planned release has moved, or is none any more: the developer's alone."""
+        actor.need(Permission.EVALUATIONS_RUN)
+        with self._sessions.transaction() as unit:
+            stored, stands = self._held(unit, actor, identity)
+            if _side(stands, actor) is not Side.DEVELOPER:
+                raise DeniedError("Only the developer moves its release.")
+            if stored.state in OVER:
+                raise ConflictError(f"The engagement is {stored.state}.")
+            self._note(unit, actor, stored, _MOVE_RELEASE, Side.DEVELOPER, until=to)
+            return self._view(unit, stored, stands, reader=actor.principal)
+
+    def consent(self, actor: Actor, identity: str, envelope: bytes) -> EngagementView:
+        """Sign a pause, a resumption, more time or the end of a hold; it counts once both have.
+
+        Both sign the same bytes. Raises `ConflictError` when the change is not possible now.
+        """
+        actor.need(Permission.EVALUATIONS_AGREE)
+        if len(envelope) > 2 * wire.LARGEST:
+            raise InvalidError("The signed change is too long to be one.")
+        with self._sessions.transaction() as unit:
+            stored, stands = self._held(unit, actor, identity)
+            side = _side(stands, actor)
+            payload, key = signed_by(
+                unit, actor.party, envelope, wire.CHANGE_TYPE, what="change of an engagement"
+            )
+            change = wire.read_change(payload)
+            digest = hashlib.sha256(payload).digest()
+            known = records.change_of_digest(unit, stored.id, digest)
+            if known is not None and known.signed_at is not None:
+                return self._view(unit, stored, stands, reader=actor.principal)
+            _check_change(change, stored, stands, unit.now)
+            signed = self._sign(unit, stored, known or _fresh(unit, stored, digest), side, envelope)
+            unit.record(
+                f"evaluations:change:{change.act}",
+                actor=actor.principal,
+                subject=stored.id,
+                compartment=stored.compartment,
+                detail={"change": digest.hex(), "side": side, "key": key},
+            )
+            if signed.signed_at is not None:
+                stored = self._effect(unit, actor, stored, change)
+            return self._view(unit, stored, stands, reader=actor.principal)
+
+    def get(self, actor: Actor, identity: str) -> EngagementView:
+        """One engagement of the actor's party. Raises `NotFoundError`."""
+        actor.need(Permission.EVALUATIONS_READ)
+        with self._sessions.transaction() as unit:
+            stored, stands = self._found(unit, actor, identity)
+            return self._view(unit, stored, stands, reader=actor.principal)
+
+    def list(self, actor: Actor, *, after: str | None = None) -> tuple[StoredEngagement, ...]:
+        """The engagements of the actor's party, so many at once, without what is sealed of them."""
+        actor.need(Permission.EVALUATIONS_READ)
+        with self._sessions.transaction() as unit:
+            return records.seen_by(unit, actor, after=after, limit=MOST_LISTED)
+
+    def _found(
+        self, unit: UnitOfWork, actor: Actor, identity: str, *, lock: bool = False
+    ) -> tuple[StoredEngagement, StoredAgreement]:
+        stored = records.one_seen_by(unit, actor, identity, lock=lock)
+        if stored is None:
+            raise _absent()
+        return _settled(unit, stored), agreements.find(unit, actor, stored.agreement)
+
+    def _held(
+        self, unit: UnitOfWork, actor: Actor, identity: str
+    ) -> tuple[StoredEngagement, StoredAgreement]:
+        stored, stands = self._found(unit, actor, identity, lock=True)
+        if stands.side_of(actor.party) is None:
+            raise _absent()
+        return stored, stands
+
+    def _reach(self, unit: UnitOfWork, stored: StoredEngagement, act: Act) -> StoredEngagement:
+        moved = replace(stored, state=after(stored.state, act), changed_at=unit.now)
+        records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
+        return moved
+
+    def _effect(
+        self, unit: UnitOfWork, actor: Actor, stored: StoredEngagement, change: Change
+    ) -> StoredEngagement:
+        """What both sides have signed takes place now."""
+        if change.act == "extend":
+            self._note(unit, actor, stored, "extend", "both", length_s=change.hours * 3600)
+            return stored
+        moved = self._reach(unit, stored, Act(change.act))
+        pausing = change.act == "pause"
+        self._note(
+            unit,
+            actor,
+            stored,
+            change.act,
+            "both",
+            until=change.until if pausing else None,
+            stops_clock=change.stops_clock if pausing else None,
+        )
+        return moved
+
+    def _sign(
+        self,
+        unit: UnitOfWork,
+        stored: StoredEngagement,
+        change: StoredChange,
+        side: Side,
+        envelope: bytes,
+    ) -> StoredChange:
+        """The change with one more signature; it counts from the second on."""
+        name = f"sealed_{side}_envelope"
+        if getattr(change, name) is not None:
+            return change
+        place = ("engagement_change", name, change.id)
+        sealed = self._vault.seal(unit, stored.compartment, place=place, content=envelope)
+        second = bool(change.sealed_developer_envelope or change.sealed_evaluator_envelope)
+        signed = replace(
+            change,
+            sealed_developer_envelope=sealed
+            if side is Side.DEVELOPER
+            else change.sealed_developer_envelope,
+            sealed_evaluator_envelope=sealed
+            if side is Side.EVALUATOR
+            else change.sealed_evaluator_envelope,
+            signed_at=unit.now if second else None,
+        )
+        if second:
+            records.sign_change(unit, change.id, **{name: sealed, "signed_at": unit.now})
+        else:
+            records.add_change(unit, signed)
+        return signed
+
+    def _note(
+        self,
+        unit: UnitOfWork,
+        actor: Actor,
+        stored: StoredEngagement,
+        act: str,
+        side: str,
+        *,
+        until: datetime | None = None,
+        length_s: int | None = None,
+        stops_clock: bool | None = None,
+    ) -> None:
+        number = records.next_number(unit, stored.id)
+        records.note(
+            unit,
+            StoredEvent(stored.id, number, act, side, unit.now, until, length_s, stops_clock, None),
+        )
+        unit.record(
+            f"evaluations:engagement:{act}",
+            actor=actor.principal,
+            subject=stored.id,
+            compartment=stored.compartment,
+            detail={"side": side, "number": str(number)},
+        )
+
+    def _view(
+        self,
+        unit: UnitOfWork,
+        stored: StoredEngagement,
+        stands: StoredAgreement,
+        *,
+        reader: str,
+    ) -> EngagementView:
+        body = self._vault.unseal(
+            unit,
+            stored.compartment,
+            place=("engagement", _PLACE, stored.id),
+            sealed=stored.sealed_body,
+            reader=reader,
+        )
+        happened = records.happened(unit, stored.id)
+        return EngagementView(
+            stored,
+            stands,
+            msgspec.json.decode(body, type=Body),
+            clock(stored.window, clock_events(happened), unit.now),
+            happened,
+            tuple(self._waiting(unit, stored, reader=reader)),
+        )
+
+    def _waiting(
+        self, unit: UnitOfWork, stored: StoredEngagement, *, reader: str
+    ) -> Iterator[Waiting]:
+        for each in records.waiting(unit, stored.id):
+            for side in Side:
+                name = f"sealed_{side}_envelope"
+                sealed = getattr(each, name)
+                if sealed is None:
+                    continue
+                envelope = self._vault.unseal(
+                    unit,
+                    stored.compartment,
+                    place=("engagement_change", name, each.id),
+                    sealed=sealed,
+                    reader=reader,
+                )
+                yield Waiting(wire.read_change(dsse.payload_of(envelope)), side, envelope)
+
+
+def _settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
+    """An engagement as it stands now: a pause whose time is over has ended by itself."""
+    if stored.state is not EngagementState.PAUSED:
+        return stored
+    stands = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
+    paused = stands.paused_until is not None
+    return stored if paused else replace(stored, state=EngagementState.TESTING)
+
+
+def clock_events(happened: Sequence[StoredEvent]) -> Iterator[ClockEvent]:
+    """What the clock has to know of what happened."""
+    for each in happened:
+        both = each.side == "both"
+        if each.act == Act.VERIFY_ACCESS:
+            yield Verified(each.at)
+        elif each.act == Act.PAUSE and each.until is not None:
+            yield Paused(each.at, each.until, stops_clock=bool(each.stops_clock), both_signed=both)
+        elif each.act == Act.RESUME:
+            yield Resumed(each.at, both_signed=both)
+        elif each.act == "extend" and each.length_s is not None:
+            yield Extended(each.at, timedelta(seconds=each.length_s), both_signed=both)
+        elif each.act == _MOVE_RELEASE and each.side == Side.DEVELOPER:
+            yield ReleaseMoved(each.at, each.until)
+        elif each.act == "outage" and each.until is not None:
+            yield Outage(each.at, each.until)
+        elif each.act in {Act.WITHDRAW, Act.DECLINE, Act.ANALYSE}:
+            yield Ended(each.at)
+
+
+def _fresh(unit: UnitOfWork, stored: StoredEngagement, digest: bytes) -> StoredChange:
+    return StoredChange(new_id(unit.now), stored.id, digest, None, None, unit.now, None)
+
+
+def _side(stands: StoredAgreement, actor: Actor) -> Side:
+    side = stands.side_of(actor.party)
+    if side is None:
+        raise _absent()
+    return side
+
+
+def _check_body(body: Body) -> None:
+    if not 0 < len(body.model) <= LONGEST_NAME or not body.model.isprintable():
+        raise InvalidError(f"A model's name is one line of 1 to {LONGEST_NAME} characters.")
+    if len(body.purpose) > LONGEST_NOTE:
+        raise InvalidError(f"A purpose has at most {LONGEST_NOTE} characters.")
+    if not body.variants or len(set(body.variants)) != len(body.variants):
+        raise InvalidError("An engagement names its variants, each once.")
+
+
+def _check_against(
+    body: Body,
+    terms: ModelAgreement,
+    length: timedelta,
+    release_at: datetime | None,
+    now: datetime,
+) -> None:
+    if not set(body.variants) <= {each.name for each in terms.variants}:
+        raise InvalidError("A variant is not in the agreement.")
+    if not timedelta(0) < length <= timedelta(days=terms.window_days):
+        raise InvalidError(f"Access lasts at most {terms.window_days} days by the agreement.")
+    if release_at is not None and release_at <= now:
+        raise InvalidError("The planned release lies ahead.")
+
+
+def _check_change(
+    change: Change, stored: StoredEngagement, stands: StoredAgreement, now: datetime
+) -> None:
+    """Raise unless a change could take place at this instant."""
+    if change.engagement != stored.id:
+        raise InvalidError("What was signed is another engagement.")
+    if not 8 <= len(change.nonce) <= 64 or len(change.reason) > LONGEST_NOTE:
+        raise InvalidError(f"A nonce has 8 to 64 characters, a reason at most {LONGEST_NOTE}.")
+    if not stands.stands_at(now):
+        raise ConflictError("The agreement is not in force, so nothing changes under it.")
+    if change.act == "extend":
+        if not 0 < change.hours <= 24 * 30:
+            raise InvalidError("An extension is of 1 hour to 30 days.")
+        if stored.state in OVER:
+            raise ConflictError(f"The engagement is {stored.state}.")
+        return
+    after(stored.state, Act(change.act))
+    if change.act == "pause" and (change.until is None or change.until <= now):
+        raise InvalidError("A pause ends at a time ahead.")
+
+
+def _absent() -> NotFoundError:
+    return NotFoundError("There is no such engagement.")

@@ -1,0 +1,325 @@
+"""Two sides agree, test by consent, and either ends it when it likes; nobody else learns of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agreeing import hold
+from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
+from clearhold.assembly import Hub
+from clearhold.evaluations.engagements import Body, EngagementView
+from clearhold.evaluations.model import Act, AgreementState, EngagementState, Side
+from clearhold.kernel.errors import (
+    ClearholdError,
+    ConflictError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+)
+from clearhold.wire import dsse
+from clearhold.wire import model_agreement as wire
+
+DAY = timedelta(days=1)
+
+
+class Desk:
+    """A lab, evaluators, and others who have no part in it."""
+
+    def __init__(self, hub: Hub, party_of: Callable[..., Actor]) -> None:
+        self.hub = hub
+        self.lab = party_of(PartyKind.LAB, "aurora")
+        self.testers = party_of(PartyKind.EVALUATOR, "institute")
+        self.strangers = [
+            party_of(PartyKind.LAB, "rival"),
+            party_of(PartyKind.EVALUATOR, "other-institute"),
+            party_of(PartyKind.GOVERNMENT, "ministry"),
+        ]
+        self.keys = {}
+        for actor in (self.lab, self.testers, *self.strangers):
+            self.keys[actor.party] = Ed25519PrivateKey.generate()
+            hold(hub.parties, actor, self.keys[actor.party])
+        self.count = 0
+
+    def now(self) -> datetime:
+        return self.hub.clock.now()
+
+    def terms(self, **changed: Any) -> wire.ModelAgreement:
+        self.count += 1
+        now = self.now()
+        stated: dict[str, Any] = {
+            "authority": "Executive Order 14409, section 3",
+            "credits_outages": False,
+            "departments": (),
+            "destruction": "everything but the report",
+            "developer": "aurora",
+            "draft_days": 5,
+            "evaluator": "institute",
+            "evaluators": (_evaluator(),),
+            "findings": "maintainer-first",
+            "handling": "on own machines",
+            "nonce": f"nonce-{self.count:04}",
+            "not_before": now - timedelta(minutes=1),
+            "redaction": "trade secrets",
+            "reply_days": 5,
+            "report_to": "parties",
+            "retention_days": 90,
+            "until": now + 180 * DAY,
+            "variants": (wire.Variant(commitment="", name="candidate", safeguards="release"),),
+            "voluntary": wire.VOLUNTARY,
+            "window_days": 20,
+        }
+        return wire.ModelAgreement(**(stated | changed))
+
+    def signed(self, actor: Actor, statement: wire.ModelAgreement | wire.Change) -> bytes:
+        kind = (
+            wire.AGREEMENT_TYPE if isinstance(statement, wire.ModelAgreement) else wire.CHANGE_TYPE
+        )
+        return dsse.sign(wire.write(statement), kind, self.keys[actor.party])
+
+    def agree(self, **changed: Any) -> str:
+        terms = self.terms(**changed)
+        register = self.hub.models.agreements
+        offered = register.offer(self.testers, self.signed(self.testers, terms)).stored
+        signed = register.sign(self.lab, offered.id, self.signed(self.lab, terms))
+        assert signed.stored.state is AgreementState.IN_FORCE
+        return signed.stored.id
+
+    def propose(self, agreement: str, **given: Any) -> EngagementView:
+        self.count += 1
+        asked: dict[str, Any] = {
+            "length": 10 * DAY,
+            "release_at": None,
+            "key": f"key-{self.count}",
+        } | given
+        body = Body("aurora-9", ("candidate",), "cyber tests before release")
+        return self.hub.models.engagements.propose(self.testers, agreement, body, **asked)
+
+    def act(self, actor: Actor, view: EngagementView, act: Act) -> EngagementView:
+        return self.hub.models.engagements.act(actor, view.stored.id, act)
+
+    def change(self, view: EngagementView, act: str, **changed: Any) -> wire.Change:
+        self.count += 1
+        stated: dict[str, Any] = {
+            "act": act,
+            "engagement": view.stored.id,
+            "hours": 0,
+            "nonce": f"change-{self.count:04}",
+            "reason": "",
+            "stops_clock": True,
+            "until": None,
+        }
+        return wire.Change(**(stated | changed))
+
+    def consent(self, actor: Actor, view: EngagementView, change: wire.Change) -> EngagementView:
+        return self.hub.models.engagements.consent(
+            actor, view.stored.id, self.signed(actor, change)
+        )
+
+
+def _evaluator(**changed: Any) -> wire.Evaluator:
+    stated: dict[str, Any] = {
+        "attested": (),
+        "department": "",
+        "kinds": ("chat",),
+        "name": "Ada",
+        "tokens": 1000,
+        "variants": ("candidate",),
+    }
+    return wire.Evaluator(**(stated | changed))
+
+
+@pytest.fixture
+def desk(hub: Hub, party_of: Callable[..., Actor]) -> Desk:
+    return Desk(hub, party_of)
+
+
+def test_an_agreement_stands_once_both_sides_signed_the_same_bytes(desk: Desk) -> None:
+    terms = desk.terms()
+    register = desk.hub.models.agreements
+    offered = register.offer(desk.testers, desk.signed(desk.testers, terms)).stored
+    assert offered.state is AgreementState.OFFERED
+    again = register.offer(desk.testers, desk.signed(desk.testers, terms)).stored
+    assert again.id == offered.id
+    with pytest.raises(ConflictError, match="not yours to sign"):
+        register.sign(desk.testers, offered.id, desk.signed(desk.testers, terms))
+    with pytest.raises(InvalidError, match="not what was offered"):
+        register.sign(desk.lab, offered.id, desk.signed(desk.lab, desk.terms()))
+    with pytest.raises(InvalidError, match="No registered key"):
+        register.sign(desk.lab, offered.id, desk.signed(desk.testers, terms))
+    signed = register.sign(desk.lab, offered.id, desk.signed(desk.lab, terms))
+    assert signed.stored.state is AgreementState.IN_FORCE
+    assert signed.terms == terms
+    assert set(signed.envelopes) == set(Side)
+
+
+def test_strangers_are_told_that_there_is_nothing(desk: Desk) -> None:
+    agreement = desk.agree()
+    view = desk.propose(agreement)
+    for stranger in desk.strangers:
+        assert desk.hub.models.agreements.list(stranger) == ()
+        assert desk.hub.models.engagements.list(stranger) == ()
+        tries: list[Callable[[], object]] = [
+            lambda who=stranger: desk.hub.models.agreements.get(who, agreement),
+            lambda who=stranger: desk.hub.models.agreements.move(
+                who, agreement, AgreementState.ENDED
+            ),
+            lambda who=stranger: desk.hub.models.engagements.get(who, view.stored.id),
+            lambda who=stranger: desk.act(who, view, Act.WITHDRAW),
+        ]
+        for tried in tries:
+            with pytest.raises(NotFoundError):
+                tried()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"voluntary": "The developer has to."}, "voluntary"),
+        ({"window_days": 31}, "30 days"),
+        ({"draft_days": 4}, "draft"),
+        ({"evaluators": ()}, "evaluators"),
+        ({"evaluators": (_evaluator(variants=("secret",)),)}, "not named"),
+        ({"evaluators": (_evaluator(department="spies"),)}, "department"),
+        ({"evaluators": (_evaluator(tokens=0),)}, "no tokens"),
+        ({"developer": "institute", "evaluator": "aurora"}, "between a lab and an evaluator"),
+        ({"developer": "nobody-here"}, "between a lab and an evaluator"),
+        ({"developer": "rival", "evaluator": "ministry"}, "neither side"),
+        ({"variants": ()}, "variants"),
+        (
+            {"variants": (wire.Variant(commitment="x", name="candidate", safeguards="release"),)},
+            "SHA-256",
+        ),
+    ],
+)
+def test_terms_that_cannot_stand_are_refused_with_what_is_wrong(
+    desk: Desk, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidError, match=said):
+        desk.hub.models.agreements.offer(
+            desk.testers, desk.signed(desk.testers, desk.terms(**changed))
+        )
+
+
+def test_whoever_gets_less_than_the_release_s_safeguards_is_attested(desk: Desk) -> None:
+    bare = (wire.Variant(commitment="", name="candidate", safeguards="none"),)
+    with pytest.raises(InvalidError, match="attestations"):
+        desk.agree(variants=bare)
+    vouched = _evaluator(attested=("information-security", "insider-risk"))
+    assert desk.agree(variants=bare, evaluators=(vouched,))
+
+
+@pytest.mark.parametrize("side", [*Side])
+def test_either_side_ends_an_agreement_at_once_and_nothing_goes_on_under_it(
+    desk: Desk, side: Side
+) -> None:
+    agreement = desk.agree()
+    view = desk.propose(agreement)
+    who = desk.lab if side is Side.DEVELOPER else desk.testers
+    desk.hub.models.agreements.move(who, agreement, AgreementState.ENDED)
+    with pytest.raises(ConflictError, match="not in force"):
+        desk.propose(agreement)
+    with pytest.raises(ConflictError, match="not in force"):
+        desk.act(desk.lab, view, Act.ACCEPT)
+    with pytest.raises(ConflictError):
+        desk.hub.models.agreements.move(who, agreement, AgreementState.IN_FORCE)
+    assert desk.act(desk.lab, view, Act.WITHDRAW).stored.state is EngagementState.WITHDRAWN
+
+
+def test_the_other_side_accepts_what_one_proposed(desk: Desk) -> None:
+    view = desk.propose(desk.agree())
+    with pytest.raises(DeniedError):
+        desk.act(desk.testers, view, Act.ACCEPT)
+    accepted = desk.act(desk.lab, view, Act.ACCEPT)
+    assert accepted.stored.state is EngagementState.ACCEPTED
+    assert accepted.clock.began_at is None
+    assert not accepted.clock.open
+    with pytest.raises(DeniedError):
+        desk.act(desk.testers, accepted, Act.PROVISION)
+    with pytest.raises(DeniedError):
+        desk.act(desk.lab, accepted, Act.VERIFY_ACCESS)
+
+
+def test_a_window_is_no_longer_than_the_agreement_s(desk: Desk) -> None:
+    agreement = desk.agree(window_days=7)
+    with pytest.raises(InvalidError, match="7 days"):
+        desk.propose(agreement, length=8 * DAY)
+    with pytest.raises(InvalidError, match="ahead"):
+        desk.propose(agreement, length=DAY, release_at=desk.now() - DAY)
+
+
+def test_the_same_key_proposes_once(desk: Desk) -> None:
+    agreement = desk.agree()
+    first = desk.propose(agreement, key="once")
+    assert desk.propose(agreement, key="once").stored.id == first.stored.id
+    assert len(desk.hub.models.engagements.list(desk.lab)) == 1
+
+
+def test_more_time_and_other_changes_take_both_signatures(desk: Desk) -> None:
+    view = desk.propose(desk.agree())
+    more = desk.change(view, "extend", hours=48)
+    asked = desk.consent(desk.testers, view, more)
+    assert asked.clock.length == 10 * DAY
+    assert [(each.change, each.signed_by) for each in asked.waiting] == [(more, Side.EVALUATOR)]
+    twice = desk.consent(desk.testers, view, more)
+    assert twice.clock.length == 10 * DAY
+    given = desk.consent(desk.lab, view, more)
+    assert given.clock.length == 12 * DAY
+    assert given.waiting == ()
+    assert desk.consent(desk.lab, view, more).clock.length == 12 * DAY
+
+
+def test_a_change_that_is_not_possible_is_refused(desk: Desk) -> None:
+    view = desk.propose(desk.agree())
+    refused: list[tuple[wire.Change, type[ClearholdError]]] = [
+        (desk.change(view, "pause", until=desk.now() + DAY), ConflictError),
+        (desk.change(view, "extend", hours=0), InvalidError),
+        (desk.change(view, "extend", hours=24, engagement="another"), InvalidError),
+    ]
+    for change, error in refused:
+        with pytest.raises(error):
+            desk.consent(desk.lab, view, change)
+    with pytest.raises(ConflictError, match="both sides"):
+        desk.act(desk.lab, view, Act.PAUSE)
+
+
+def test_only_the_developer_moves_its_release(desk: Desk) -> None:
+    view = desk.propose(desk.agree())
+    register = desk.hub.models.engagements
+    with pytest.raises(DeniedError):
+        register.move_release(desk.testers, view.stored.id, desk.now() + DAY)
+    moved = register.move_release(desk.lab, view.stored.id, desk.now() + DAY)
+    assert moved.happened[-1].act == "move-release"
+
+
+def test_every_act_and_every_reading_is_in_the_ledger(desk: Desk) -> None:
+    view = desk.propose(desk.agree())
+    desk.act(desk.lab, view, Act.ACCEPT)
+    told = {leaf.action for leaf in desk.hub.history(desk.lab, after=0, limit=500)}
+    assert {
+        "evaluations:agreement:offer",
+        "evaluations:agreement:sign",
+        "evaluations:engagement:propose",
+        "evaluations:engagement:accept",
+    } <= told
+    other = {leaf.action for leaf in desk.hub.history(desk.strangers[0], after=0, limit=500)}
+    assert not any(each.startswith("evaluations:") for each in other)
+
+
+def test_nothing_of_what_is_tested_lies_open_in_the_database(desk: Desk) -> None:
+    view = desk.propose(desk.agree())
+    with desk.hub.sessions.transaction() as unit:
+        rows = unit.connection.exec_driver_sql("SELECT * FROM engagement").all()
+        rows += unit.connection.exec_driver_sql("SELECT * FROM model_agreement").all()
+    kept = repr([tuple(map(_plain, row)) for row in rows])
+    assert view.body.model not in kept
+    assert "Executive Order" not in kept
+
+
+def _plain(value: object) -> object:
+    return bytes(value) if isinstance(value, memoryview) else value
