@@ -330,6 +330,23 @@ PROGRAMS = (
         _denied_or_ended,
     ),
     Hostile(
+        "memory in connections that nobody took and their sender left",
+        "held=[]; total=0\n"
+        "try:\n"
+        "  while True:\n"
+        "    server=socket.create_server(('::1',0),family=socket.AF_INET6); held.append(server)\n"
+        "    for _ in range(8):\n"
+        "      end=socket.create_connection(server.getsockname()[:2],timeout=2)\n"
+        "      end.setblocking(False)\n"
+        "      try:\n"
+        "        for _ in range(999): total+=end.send(b'x'*65536)\n"
+        "      except BlockingIOError: time.sleep(.01)\n"
+        "      end.close()\n"
+        "except OSError: print('denied' if total<(128<<20) else total)\n"
+        "time.sleep(1)\n",
+        _denied_or_ended,
+    ),
+    Hostile(
         "memory in datagrams",
         "held=[]; total=0\n"
         "try:\n"

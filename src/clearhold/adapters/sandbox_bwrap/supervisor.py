@@ -135,8 +135,22 @@ def resident_kb(root: int) -> int:
     return total
 
 
+def has_sockets(root: int) -> bool:
+    """Whether anything in a process's network namespace holds an Internet socket that could queue.
+
+    Counts of the namespace alone, in a hundredth of the time that the tables take, which walk the
+    hashes of the whole machine. What cannot be read is taken to hold some.
+    """
+    counts = read_proc(f"/proc/{root}/net/sockstat")
+    lines = (counts + read_proc(f"/proc/{root}/net/sockstat6")).splitlines()
+    inuse = [line.split()[2] for line in lines if line.startswith(("TCP", "UDP"))]
+    return not counts or any(each != "0" for each in inuse)
+
+
 def queued_kb(root: int) -> int:
     """Memory that waits in the Internet sockets of a process's namespace, in KiB (proc_net(5))."""
+    if not has_sockets(root):
+        return 0
     total = 0
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in read_proc(f"/proc/{root}/net/{table}").splitlines()[1:]:
