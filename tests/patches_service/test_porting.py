@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from clearhold.kernel.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
+    TooLargeError,
     UnavailableError,
 )
+from clearhold.patches import backporting
 from clearhold.patches.asking import MOST_VERSIONS
 from clearhold.patches.backporting import tips
 from clearhold.patches.flows import Judging
@@ -24,6 +27,8 @@ from clearhold.patches.porting import PORT, Ported, Porting
 from clearhold.patches.records import State
 from clearhold.patches.service import JUDGE
 from clearhold.ports.engine import AGAIN_AFTER
+from clearhold.validation.builder import BuildFailedError
+from clearhold.validation.recipe import Side, load
 
 
 @dataclass
@@ -108,6 +113,47 @@ def test_what_a_machine_lacks_is_tried_again_where_it_was(
     assert porter.asked == ["1.1", "1.2", "1.2"]
     again = bench.hub.patches.get(bench.maintainer, shown.id)
     assert (len(again.backports), again.backports_left, again.backports_waiting) == (2, (), "")
+
+
+def test_what_cannot_be_asked_now_holds_up_no_other_version(
+    bench: Workbench, porter: RulingPorter
+) -> None:
+    shown = bench.judged(bench.maintainer, FIX)
+    porter.failing.append(UnavailableError("It is gone.", next_step="Wait."))
+    bench.hub.patches.backport(bench.maintainer, shown.id, ["1.2", "9"])
+    bench.engine.run_due()
+    assert told(bench, shown) == [("1.1", "adapted"), ("9", "not_published")]
+    seen = bench.hub.patches.get(bench.maintainer, shown.id)
+    assert (seen.backports_left, seen.backports_waiting) == (("1.2",), "It is gone. Wait.")
+
+
+def test_a_list_that_cannot_be_read_is_told_and_named_versions_are_asked(
+    bench: Workbench, porter: RulingPorter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions(_candidate: Candidate) -> tuple[str, ...]:
+        raise TooLargeError("The list is too long.", next_step="Name versions.")
+
+    monkeypatch.setattr(porter, "versions", versions)
+    shown = bench.judged(bench.maintainer, FIX)
+    assert shown.backports_waiting == "The list is too long. Name versions."
+    bench.hub.patches.backport(bench.maintainer, shown.id, ["1.1"])
+    bench.engine.run_due()
+    assert told(bench, shown) == [("1.1", "adapted")]
+
+
+def test_a_release_that_does_not_build_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_given: Any) -> None:
+        raise BuildFailedError("It does not build.", next_step="Look.", stage="build", log="")
+
+    recipe = load("wheel")
+    version = recipe.side(Side.VULNERABLE).version
+    monkeypatch.setattr(backporting, "_one", fails)
+    monkeypatch.setattr(backporting, "read_diff", lambda diff: diff)
+    judge: Any = SimpleNamespace(recipe_for=lambda _candidate: recipe)
+    nothing: Any = None
+    made = backporting.LaboratoryPorter(nothing, judge, None, most=1)
+    ported = made.port(Candidate(b"", (), ()), version)
+    assert (ported.outcome, ported.words) == ("not_built", "It does not build. Look.")
 
 
 def test_a_fault_on_one_version_is_told_and_the_others_go_on(

@@ -19,17 +19,19 @@ from clearhold.cases.material import CaseProof
 from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
 from clearhold.kernel.purl import Purl
 from clearhold.kernel.versions import scheme_for
+from clearhold.patches.attempts import Attempt, working
 from clearhold.patches.fitting import fit
 from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.judging import Candidate
 from clearhold.patches.porting import Ported
+from clearhold.patches.trial import MOST_TRIES
 from clearhold.ports.releases import ReleaseLists
-from clearhold.validation.builder import Laboratory
+from clearhold.validation.builder import Build, BuildFailedError, Laboratory
 from clearhold.validation.diff import Diff, read_diff
 from clearhold.validation.oracles import RunKind
-from clearhold.validation.recipe import Recipe, Side, SideSource
+from clearhold.validation.recipe import Flavour, Recipe, Side, SideSource
 from clearhold.validation.releases import Listed, published_releases
-from clearhold.validation.reproduce import reproduce
+from clearhold.validation.reproduce import run_many
 
 _RUNS = 2
 _NUMBERS: Final = re.compile(r"(?:\d+[:!])?v?(\d+)(?:\.(\d+))?")
@@ -82,9 +84,11 @@ class LaboratoryPorter:
             )
         side = release.pinned(self._laboratory) if isinstance(release, Listed) else release
         there = replace(recipe, sides={Side.VULNERABLE: side})
-        return _one(
-            self._laboratory, there, read_diff(candidate.diff), candidate.proofs, self._judge
-        )
+        change = read_diff(candidate.diff)
+        try:
+            return _one(self._laboratory, there, change, candidate.proofs, self._judge)
+        except BuildFailedError as error:  # it is the release's own fault, and stays so
+            return Ported(version, "not_built", f"{error.message} {error.next_step}".strip())
 
 
 def tips(kind: str, versions: Sequence[str], *, known: str, fixed: str) -> tuple[str, ...]:
@@ -157,16 +161,15 @@ def _one(
 ) -> Ported:
     release = there.side(Side.VULNERABLE)
     version = release.version
-    working = [proof for proof in proofs if _works(laboratory, there, proof)]
+    able = _working(laboratory, there, proofs)
     fits = fit(laboratory, there, Side.VULNERABLE, change)
-    if not working and (dumb := _unanswering(laboratory, there, proofs)):
+    if not able and (dumb := _unanswering(laboratory, there, proofs)):
         return Ported(
             version,
             "not_built",
-            f"Nothing can be said of {version}: the benign input of {dumb} does not run there as it"
-            f" should. {fits.words}",
+            f"Nothing can be said of {version}: {dumb}. {fits.words}",
         )
-    if not working:
+    if not able:
         outcome = "already_fixed" if fits.already else "not_affected"
         return Ported(version, outcome, f"No proof works on {version}. {fits.words}")
     if not fits.way:
@@ -176,30 +179,43 @@ def _one(
         read_diff(adapted)
     except (InvalidError, TooLargeError) as error:
         return Ported(version, "does_not_fit", f"{fits.words} {error.message}")
-    judgement, _ = judge.judge_by(there, Candidate(adapted, tuple(working), ()))
+    judgement, _ = judge.judge_by(there, Candidate(adapted, tuple(able), ()))
     facts = {**judgement.facts, "release": msgspec.to_builtins(release)}
     judgement = msgspec.structs.replace(judgement, facts=facts)
     return Ported(version, "fits" if fits.exact else "adapted", fits.words, adapted, judgement)
 
 
 def _unanswering(laboratory: Laboratory, there: Recipe, proofs: Sequence[CaseProof]) -> str:
-    """A target that does not answer its own benign input, so that a silent proof says nothing."""
+    """An input that its target does not answer, so that no proof working says nothing."""
     for name in sorted({proof.target for proof in proofs}):
         if name not in there.targets:
-            return name
+            return f"there is no target {name}"
         build = laboratory.build(there, Side.VULNERABLE, flavour=there.target(name).flavour)
-        (control,) = reproduce(laboratory, build, target=name, proof=there.control(name), runs=1)
+        mine = [proof.proof for proof in proofs if proof.target == name]
+        inputs = [there.control(name), *mine]
+        (control,), *ran = run_many(laboratory, build, target=name, proofs=inputs, runs=1)
         if control.kind is not RunKind.CLEAN:
-            return name
+            return f"the benign input of {name} does not run there as it should"
+        if any(run.kind is not RunKind.CLEAN for (run,) in ran):
+            return f"a proof given to {name} comes to no answer there"
     return ""
 
 
-def _works(laboratory: Laboratory, there: Recipe, proof: CaseProof) -> bool:
-    if proof.target not in there.targets:
-        return False
-    build = laboratory.build(there, Side.VULNERABLE, flavour=there.target(proof.target).flavour)
-    runs = reproduce(laboratory, build, target=proof.target, proof=proof.proof, runs=_RUNS)
-    return any(run.kind is RunKind.VIOLATION for run in runs)
+def _working(laboratory: Laboratory, there: Recipe, proofs: Sequence[CaseProof]) -> list[CaseProof]:
+    """The proofs that work; raises `UnavailableError` when this machine could not measure that."""
+
+    def build(flavour: Flavour) -> Build:
+        return laboratory.build(there, Side.VULNERABLE, flavour=flavour)
+
+    given = [
+        Attempt(proof.target, proof.proof) for proof in proofs if proof.target in there.targets
+    ]
+    shown: set[tuple[str, bytes]] = set()
+    for _ in range(_RUNS):  # not every proof works each time
+        left = [each for each in given if (each.target, each.content) not in shown]
+        found = working(laboratory, there, left, build, tries=MOST_TRIES)
+        shown |= {(each.target, each.content) for each in found}
+    return [each for each in proofs if (each.target, each.proof) in shown]
 
 
 def _line(version: str) -> tuple[str, ...]:

@@ -74,14 +74,15 @@ class Porter(Protocol):
     def versions(self, candidate: Candidate) -> tuple[str, ...]:
         """The versions that a fix should be brought to when nobody names any.
 
-        Raises `UnavailableError` when the registry could not be asked.
+        Raises `ClearholdError` when the registry could not be asked, or its list not be read.
         """
         ...
 
     def port(self, candidate: Candidate, version: str) -> Ported:
         """Bring a fix to one version.
 
-        Raises `UnavailableError` when this machine lacks what that needs.
+        Raises `UnavailableError` when this machine lacks what that needs; a release that does not
+        build is an outcome.
         """
         ...
 
@@ -102,16 +103,23 @@ class Porting:
         if taken is None:
             return
         candidate, book = taken
+        missed: dict[str, str] = {}  # what cannot be asked now, and why; it holds up nothing else
         try:
             if arguments.get("lines") and book.planned is None:
-                planned = self.porter.versions(candidate)
-                book = self._keep(patch, planned=planned)
-            while book.left:
-                book = self._keep(patch, done=self._ported(candidate, book.left[0]))
-        except UnavailableError as error:
-            self._wait(patch, arguments, f"{error.message} {error.next_step}".strip())
+                try:
+                    book = self._keep(patch, planned=self.porter.versions(candidate))
+                except ClearholdError as error:
+                    missed[""] = _words(error)
+            while left := [each for each in book.left if each not in missed]:
+                try:
+                    book = self._keep(patch, done=self._ported(candidate, left[0]))
+                except UnavailableError as error:
+                    missed[left[0]] = _words(error)
         except OSError as problem:
             self._wait(patch, arguments, machine_error(problem).message)
+        else:
+            if missed:
+                self._wait(patch, arguments, next(iter(missed.values())))
 
     def _ported(self, candidate: Candidate, version: str) -> Ported:
         try:
@@ -119,7 +127,7 @@ class Porting:
         except UnavailableError:
             raise
         except ClearholdError as error:
-            return Ported(version, "not_built", f"{error.message} {error.next_step}".strip())
+            return Ported(version, "not_built", _words(error))
 
     def _take(self, patch: PatchId) -> tuple[Candidate, Book] | None:
         with self.sessions.transaction() as unit:
@@ -169,6 +177,10 @@ class Porting:
             later = next_try(task)
             if later is not None:
                 unit.enqueue(later[0], delay=later[1])
+
+
+def _words(error: ClearholdError) -> str:
+    return f"{error.message} {error.next_step}".strip()
 
 
 def locked(unit: UnitOfWork, patch: PatchId) -> PatchRecord:
