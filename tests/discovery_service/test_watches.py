@@ -9,19 +9,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from test_campaigns import NOTHING, PACKAGE, VERSION, Field
+from test_campaigns import FOUND, NOTHING, PACKAGE, VERSION, Field
 from test_campaigns import ground as ground  # noqa: PLC0414  # a fixture of that module
 
 from clearhold.catalogue.model import Technique
+from clearhold.discovery import watching
 from clearhold.discovery.watching import EVERY, LOOK, Watching, WatchView
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,
     InvalidError,
+    LimitError,
     NotFoundError,
     UnavailableError,
 )
 from clearhold.kernel.ids import DiscoveryId, WatchId
+from clearhold.ledger.records import leaves
+from clearhold.parties.terms import Act
 from clearhold.scanning.model import Lease, Mode, Versions, make_scope
 from clearhold.validation.recipe import SideSource, Source
 
@@ -31,7 +35,7 @@ class Registry:
     """What is published, or why that cannot be told."""
 
     version: str = VERSION
-    problem: ClearholdError | None = None
+    problem: Exception | None = None
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
     def newer(self, package: str, target: str, *, after: str) -> SideSource | None:
@@ -57,7 +61,7 @@ class Bench:
         self.campaign = ground.begin(self.lease)
         ground.engine.run_due()
 
-    def over_versions(self) -> Lease:
+    def over_versions(self, key: str = "over-versions") -> Lease:
         scope = make_scope(
             PACKAGE,
             versions=Versions(start="5.1.0", before="6.0"),
@@ -70,7 +74,7 @@ class Bench:
             mode=Mode.EXCLUSIVE,
             window=timedelta(hours=8),
             budget_s=600,
-            key="over-versions",
+            key=key,
         ).lease
 
     def ask(self, total_s: int = 600, **changes: Any) -> WatchId:
@@ -87,6 +91,10 @@ class Bench:
         self.ground.engine.run_due()
         (view,) = self.watching.list(self.ground.lab)
         return view
+
+    def leaves(self, action: str) -> list[Any]:
+        with self.ground.hub.sessions.transaction() as unit:
+            return [leaf for leaf in leaves(unit.connection) if leaf.action == action]
 
     def searched(self) -> list[str]:
         return [plan.package for plan in self.ground.searcher.asked]
@@ -166,6 +174,65 @@ def test_a_registry_that_is_away_is_asked_again(bench: Bench) -> None:
     bench.registry.problem, bench.registry.version = None, "5.2.0"
     bench.later()
     assert len(bench.searched()) == 2
+
+
+def test_a_look_that_fails_otherwise_ends_no_watch(bench: Bench) -> None:
+    bench.ask()
+    bench.ground.engine.run_due()
+    bench.registry.problem = OSError(28, "No space left on device")
+    assert bench.later().watch.looks == 2
+    bench.registry.problem = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        bench.later()
+    bench.registry.problem, bench.registry.version = None, "5.2.0"
+    view = bench.later()
+    assert (view.watch.looks, view.watch.ending, len(bench.searched())) == (4, "", 2)
+
+
+def test_a_suspended_party_searches_nothing_more(bench: Bench) -> None:
+    bench.ask()
+    bench.ground.engine.run_due()
+    asked = len(bench.registry.asked)
+    hub = bench.ground.hub
+    for each in hub.agreements.standings(bench.ground.lab):
+        hub.agreements.bar(
+            bench.ground.coordinator,
+            each.agreement,
+            bench.ground.lab.party,
+            Act.SUSPEND,
+            reason="harm",
+        )
+    bench.registry.version = "5.2.0"
+    assert bench.later().watch.ending == "suspended"
+    assert (len(bench.registry.asked), len(bench.searched())) == (asked, 1)
+
+
+def test_a_watch_opens_no_crash_of_its_campaign(bench: Bench) -> None:
+    bench.ground.searcher.answer = FOUND
+    bench.campaign = bench.ground.begin(bench.lease, key="found")
+    bench.ground.engine.run_due()
+    opened = [leaf.detail for leaf in bench.leaves("vault:plaintext:release")]
+    bench.ask()
+    bench.watching.list(bench.ground.lab)
+    new = [leaf.detail for leaf in bench.leaves("vault:plaintext:release")][len(opened) :]
+    assert {each["table"] for each in new} <= {"campaign", "campaign_watch", "scan_lease"}
+    assert {each["column"] for each in new} >= {"sealed_plan", "sealed_state"}
+
+
+def test_another_lease_is_no_word_for_the_same_watch(bench: Bench) -> None:
+    bench.ask()
+    bench.ground.hub.scanning.release(bench.ground.lab, bench.lease.id, fence=bench.lease.fence)
+    bench.lease = bench.over_versions("again")
+    with pytest.raises(ConflictError, match="another lease"):
+        bench.ask()
+
+
+def test_watches_of_one_party_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOST_WATCHES", 1)
+    bench.ask()
+    bench.campaign = bench.ground.begin(bench.lease, key="second")
+    with pytest.raises(LimitError):
+        bench.ask()
 
 
 def test_a_look_that_is_made_twice_searches_once(bench: Bench) -> None:

@@ -144,12 +144,16 @@ class DiscoveryService:
         """A campaign with what it met, released to `reader`, a service. Raises `NotFoundError`."""
         return self._campaigns.view(unit, found(records.one(unit, identity)), reader)
 
-    def own(self, unit: UnitOfWork, actor: Actor, identity: DiscoveryId) -> CampaignView:
-        """A campaign of the actor's own party. Raises `NotFoundError`."""
+    def own(self, unit: UnitOfWork, actor: Actor, identity: DiscoveryId) -> tuple[Campaign, Plan]:
+        """A campaign of the actor's own party, and what it searches. Raises `NotFoundError`."""
         known = seen(unit, actor, identity)
         if known.party != actor.party:
             raise no_campaign()
-        return self._campaigns.view(unit, known, actor.principal)
+        return known, self._campaigns.plan(unit, known, actor.principal)
+
+    def plan_for(self, unit: UnitOfWork, identity: DiscoveryId, *, reader: str) -> Plan:
+        """What a campaign searches, released to `reader` alone. Raises `NotFoundError`."""
+        return self._campaigns.plan(unit, found(records.one(unit, identity)), reader)
 
     def engine_of(self, plan: Plan) -> Engine:
         """The engine that a plan is for."""

@@ -9,8 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
+from clearhold.access.allowances import open_now
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
+from clearhold.access.permissions import Permission
 from clearhold.discovery.tables import campaign_watch
 from clearhold.kernel.ids import CompartmentId, DiscoveryId, LeaseId, PartyId, WatchId
 from clearhold.store.unit_of_work import UnitOfWork
@@ -91,14 +93,22 @@ def seen_by(unit: UnitOfWork, actor: Actor, identity: WatchId | None = None) -> 
     return tuple(_record(row) for row in rows)
 
 
-def open_on(unit: UnitOfWork, campaign: DiscoveryId) -> Watch | None:
-    """The watch of a campaign that is not over."""
-    row = unit.connection.execute(
+def open_of(unit: UnitOfWork, party: PartyId) -> tuple[Watch, ...]:
+    """The watches of a party that are not over."""
+    rows = unit.connection.execute(
         select(campaign_watch).where(
-            campaign_watch.c.campaign == campaign, campaign_watch.c.ended_at.is_(None)
+            campaign_watch.c.party == party, campaign_watch.c.ended_at.is_(None)
         )
-    ).first()
-    return None if row is None else _record(row)
+    )
+    return tuple(_record(row) for row in rows)
+
+
+def heeded(unit: UnitOfWork, identity: WatchId) -> bool:
+    """Whether a watch's party may hold leases, which a suspended one may not: for services alone."""
+    may = open_now(campaign_watch.c.party, Permission.SCANNING_CLAIM, unit.now)
+    with unit.as_service():
+        row = unit.connection.execute(select(may).where(campaign_watch.c.id == identity)).one()
+    return bool(row[0])
 
 
 def _record(row: Row[Any]) -> Watch:

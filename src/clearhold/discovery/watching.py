@@ -17,7 +17,7 @@ import msgspec
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
 from clearhold.discovery import watch_records as records
-from clearhold.discovery.campaigns import LONGEST_BUDGET_S, CampaignView
+from clearhold.discovery.campaigns import LONGEST_BUDGET_S
 from clearhold.discovery.engine import Kind, Plan
 from clearhold.discovery.keeping import READER
 from clearhold.discovery.service import DiscoveryService
@@ -28,9 +28,11 @@ from clearhold.kernel.errors import (
     InvalidError,
     LimitError,
     NotFoundError,
+    machine_error,
 )
 from clearhold.kernel.ids import DiscoveryId, LeaseId, WatchId, new_id
 from clearhold.kernel.purl import Purl
+from clearhold.parties import records as parties
 from clearhold.ports.engine import Task
 from clearhold.scanning.service import ScanningService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
@@ -40,6 +42,8 @@ from clearhold.vault.service import Vault
 LOOK: Final = "discovery.watch"
 EVERY: Final = timedelta(minutes=30)
 LONGEST_TOTAL_S: Final = 30 * LONGEST_BUDGET_S
+MOST_WATCHES: Final = 64
+"""That one party may have at once: each asks a registry every half an hour."""
 
 
 class Releases(Protocol):
@@ -99,15 +103,16 @@ class Watching:
         """Watch for versions newer than the one a campaign of the actor's party searched.
 
         Each is searched as the campaign was and for as long, until `total_s` seconds are used up.
-        Asking again while it is watched is the same watch. Raises `NotFoundError`, `ConflictError`
-        without a lease that covers what the campaign searched, `InvalidError` for a total that is less
-        than one search or too long.
+        Asking again under the same lease while it is watched is the same watch. Raises
+        `NotFoundError`, `ConflictError` without a lease that covers what the campaign searched and for
+        one that is watched under another, `InvalidError` for a total that is less than one search or
+        too long, `LimitError` for too many.
         """
         actor.need(Permission.DISCOVERY_RUN)
         with self._sessions.transaction() as unit:
-            view = self._discovery.own(unit, actor, campaign)
-            plan, technique = view.plan, self._discovery.engine_of(view.plan).technique
-            if self._discovery.engine_of(plan).kind is Kind.AGENT:
+            searched, plan = self._discovery.own(unit, actor, campaign)
+            engine = self._discovery.engine_of(plan)
+            if engine.kind is Kind.AGENT:
                 actor.need(Permission.FINDINGS_SUBMIT)
             if not plan.budget_s <= total_s <= LONGEST_TOTAL_S:
                 raise InvalidError(
@@ -122,22 +127,34 @@ class Watching:
                 fence=fence,
                 package=purl.package,
                 version=purl.version or "",
-                technique=technique,
+                technique=engine.technique,
             ):
                 raise ConflictError(
-                    f"You hold no lease that covers {technique} of what the campaign searched.",
+                    f"You hold no lease that covers {engine.technique} of what the campaign searched.",
                     next_step="Claim a lease with `clearhold scan claim`, over the versions to come.",
                 )
-            known = records.open_on(unit, campaign)
-            if known is not None:
+            parties.hold(unit, actor.party)
+            watched = records.open_of(unit, actor.party)
+            known = next((each for each in watched if each.campaign == campaign), None)
+            if known is not None and (known.lease, known.fence) == (lease, fence):
                 return known.id
+            if known is not None:
+                raise ConflictError(
+                    "This campaign is watched already, under another lease.",
+                    next_step=f"End that watch with `clearhold discover unwatch {known.id}`.",
+                )
+            if len(watched) >= MOST_WATCHES:
+                raise LimitError(
+                    f"Your party has {len(watched)} watches; at most {MOST_WATCHES} stand at once.",
+                    next_step="End one with `clearhold discover unwatch`.",
+                )
             new = Watch(
                 id=WatchId(new_id(unit.now)),
                 party=actor.party,
                 campaign=campaign,
                 lease=lease,
                 fence=fence,
-                compartment=view.campaign.compartment,
+                compartment=searched.compartment,
                 budget_s=plan.budget_s,
                 left_s=total_s,
                 looks=0,
@@ -173,19 +190,26 @@ class Watching:
                 self._end(unit, known, "stopped", by=actor.principal)
 
     def look(self, ids: Mapping[str, str]) -> None:
-        """Look once whether there is a newer version, search it, and queue the next look."""
+        """Look once whether there is a newer version, search it, and queue the next look.
+
+        What nobody foresaw is raised when the next look is queued: it ends no watch.
+        """
         identity, number = WatchId(ids["watch"]), int(ids["look"])
         with self._sessions.transaction() as unit:
             known = self._due(unit, identity, number)
             if known is None:
                 return
-            plan = self._campaign(unit, known).plan
+            plan = self._discovery.plan_for(unit, known.campaign, reader=READER)
             state = self._state(unit, known, READER)
-        newer, note = None, "nothing newer"
+        newer, note, unforeseen = None, "nothing newer", None
         try:
             newer = self._releases.newer(plan.package, plan.target, after=state.version)
-        except ClearholdError as problem:
-            note = problem.message
+        except (ClearholdError, OSError) as problem:
+            error = machine_error(problem) if isinstance(problem, OSError) else problem
+            note = error.message
+        except Exception as problem:  # noqa: BLE001  # raised again, once the next look is queued
+            note = f"the look failed in a way that nobody foresaw ({type(problem).__name__})"
+            unforeseen = problem
         with self._sessions.transaction() as unit:
             known = self._due(unit, identity, number)
             if known is None:
@@ -208,14 +232,19 @@ class Watching:
                 self._end(unit, known, "budget", by=READER)
             else:
                 unit.enqueue(_task(identity, number + 1), delay=EVERY)
+        if unforeseen is not None:
+            raise unforeseen
 
     def _due(self, unit: UnitOfWork, identity: WatchId, number: int) -> Watch | None:
-        """The watch, when this look is still to be made; one whose lease is over ends here."""
+        """The watch, when this look is still to be made; one without a lease or agreement ends here."""
         known = records.one(unit, identity)
         if known is None or known.ended_at is not None or known.looks != number:
             return None
         if not self._scanning.in_force(unit, known.party, known.lease, fence=known.fence):
             self._end(unit, known, "lease", by=READER)
+            return None
+        if not records.heeded(unit, identity):
+            self._end(unit, known, "suspended", by=READER)
             return None
         return known
 
@@ -245,11 +274,8 @@ class Watching:
             )
         return begun, State(newer.version, f"{newer.version} is searched")
 
-    def _campaign(self, unit: UnitOfWork, known: Watch) -> CampaignView:
-        return self._discovery.open_for(unit, known.campaign, reader=READER)
-
     def _view(self, unit: UnitOfWork, known: Watch, reader: str) -> WatchView:
-        plan = self._discovery.open_for(unit, known.campaign, reader=reader).plan
+        plan = self._discovery.plan_for(unit, known.campaign, reader=reader)
         return WatchView(
             known, str(Purl.parse(plan.package).package), self._state(unit, known, reader)
         )

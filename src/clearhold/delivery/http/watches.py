@@ -26,7 +26,7 @@ class NewWatch(BaseModel):
 class WatchOut(BaseModel):
     """A watch: `version` is the newest that was seen, `note` what the last look came to.
 
-    `ending` says why it is over: stopped, lease or budget.
+    `ending` says why it is over: stopped, lease, suspended or budget.
     """
 
     id: str
