@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -11,6 +15,7 @@ from clearhold.kernel.ids import FindingId
 from clearhold.patches import attestation, replaying
 from clearhold.patches.judging import Judgement, ProofOutcome
 from clearhold.patches.records import State
+from clearhold.validation.recipe import Side, SideSource, Source, load
 from clearhold.wire import dsse
 
 SMALL = CaseProof(FindingId("a"), "pkg:pypi/x@1", "parse", b"small")
@@ -55,3 +60,41 @@ def test_nothing_that_was_run_is_nothing_to_attest() -> None:
     nothing = Judgement(State.UNDECIDED, "no_recipe", "There is none.")
     with pytest.raises(InvalidError):
         attestation.statement(nothing, package="", diff=b"", proofs=())
+
+
+PUBLISHED = Source("pypi:ujson==5.2.0:ujson-5.2.0.tar.gz", "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, True),
+        ({"beside": "own"}, True),
+        ({"origin": "pypi:other==1:other-1.tar.gz"}, False),
+        ({"fallbacks": ("tarball:https://elsewhere.example/a.tar.gz",)}, False),
+        ({"into": "../elsewhere"}, False),
+        ({"series": "../series"}, False),
+        ({"beside": "tarball:https://elsewhere.example/b.tar.gz"}, False),
+    ],
+)
+def test_evidence_names_releases_of_the_recipes_project_alone(
+    changes: dict[str, Any], *, taken: bool
+) -> None:
+    recipe = load("ujson")
+    side = recipe.side(Side.VULNERABLE)
+    extra = Source("git:https://a.example/tests@1", "c" * 64, "more")
+    mine = next(each for each in side.sources if each.origin.startswith("pypi:ujson="))
+    known = msgspec.structs.replace(side, sources=(mine, extra))
+    recipe = replace(recipe, sides={Side.VULNERABLE: known})
+    series, beside = changes.pop("series", side.series), changes.pop("beside", "")
+    main = msgspec.structs.replace(PUBLISHED, into=mine.into)
+    named = [msgspec.structs.replace(main, **changes)]
+    if beside:
+        named.append(extra if beside == "own" else Source(beside, "d" * 64, "more"))
+    said = msgspec.to_builtins(SideSource("5.2.0", tuple(named), series=series))
+    if taken:
+        there = replaying._of_release(recipe, said)
+        assert there.side(Side.VULNERABLE).sources == tuple(named)
+    else:
+        with pytest.raises(IntegrityError):
+            replaying._of_release(recipe, said)

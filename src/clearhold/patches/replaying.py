@@ -96,9 +96,19 @@ def _of_release(recipe: Recipe, said: object) -> Recipe:
         release = msgspec.convert(said, SideSource)
     except msgspec.ValidationError as error:
         raise InvalidError(f"The evidence names no release: {error}.") from error
-    known = {project_of(each.origin) for side in recipe.sides.values() for each in side.sources}
-    named = {project_of(each.origin) for each in release.sources}
-    if not named <= known - {""}:
+    own = [each for side in recipe.sides.values() for each in side.sources]
+    parts = {(project_of(each.origin), each.into) for each in own} - {
+        ("", each.into) for each in own
+    }
+    # A fallback is another origin, which nothing here says is the same project's.
+    ours = all(
+        each in own or (not each.fallbacks and (project_of(each.origin), each.into) in parts)
+        for each in release.sources
+    )
+    laid = {
+        (side.series, without) for side in recipe.sides.values() for without in ((), side.without)
+    }
+    if not ours or (release.series, release.without) not in laid:
         raise IntegrityError("The evidence names archives of another project than the recipe's.")
     return replace(recipe, sides={Side.VULNERABLE: release})
 
