@@ -14,6 +14,7 @@ from clearhold.cases.material import CaseMaterial
 from clearhold.kernel.errors import (
     ConflictError,
     InvalidError,
+    LimitError,
     NotFoundError,
     TooLargeError,
     UnavailableError,
@@ -179,6 +180,11 @@ def test_only_who_stands_behind_fixes_names_versions_and_only_for_an_accepted_on
     for versions in ([""], ["1\n2"], ["1"] * (MOST_VERSIONS + 1)):
         with pytest.raises(InvalidError):
             hub.patches.backport(bench.maintainer, good.id, versions)
+    for start in (0, MOST_VERSIONS):
+        names = [str(number) for number in range(start, start + MOST_VERSIONS)]
+        hub.patches.backport(bench.maintainer, good.id, names)
+    with pytest.raises(LimitError):
+        hub.patches.backport(bench.maintainer, good.id, ["one more"])
 
 
 def test_who_may_not_read_a_finding_is_not_told_of_it_by_another_version(

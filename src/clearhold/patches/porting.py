@@ -16,7 +16,7 @@ import msgspec
 
 from clearhold.cases import progress
 from clearhold.cases.material import CaseMaterial
-from clearhold.kernel.errors import ClearholdError, UnavailableError, machine_error
+from clearhold.kernel.errors import ClearholdError, LimitError, UnavailableError, machine_error
 from clearhold.kernel.ids import PatchId
 from clearhold.patches import records
 from clearhold.patches.judging import Candidate, Judgement
@@ -27,6 +27,8 @@ from clearhold.vault.service import Vault
 
 PORT: Final = "patches.backport"
 READER: Final = "service:patches"
+MOST_NAMED: Final = 48
+"""Versions that are named for one fix, all requests together: each is a trial of its own."""
 
 
 class Ported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,13 +209,20 @@ def name_versions(
 ) -> Book:
     """Add versions that a person named, or have the lines of releases looked up again without any.
 
-    What was asked before and came to no verdict is asked again.
+    What was asked before and came to no verdict is asked again. Raises `LimitError` for more than one
+    fix is brought to.
     """
     book = read_book(unit, vault, known, reader=READER)
     again = set(versions) or {each.version for each in book.done}
+    named = tuple(dict.fromkeys((*book.named, *versions)))
+    if len(named) > MOST_NAMED:
+        raise LimitError(
+            f"One fix is brought to at most {MOST_NAMED} named versions.",
+            next_step="Submit it again with a new key for the others.",
+        )
     book = msgspec.structs.replace(
         book,
-        named=tuple(dict.fromkeys((*book.named, *versions))),
+        named=named,
         planned=book.planned if versions else None,
         done=tuple(
             each for each in book.done if each.judgement is not None or each.version not in again

@@ -189,8 +189,8 @@ class PatchService:
         """Have an accepted fix brought to these versions, or without any to the newest of each line.
 
         For vendors and coordinators of the case. A version that was asked before and came to no
-        verdict is asked again. Raises `InvalidError`, and `ConflictError` for others and for a fix
-        that was not accepted.
+        verdict is asked again. Raises `InvalidError`, `LimitError` for too many, and `ConflictError`
+        for others and for a fix that was not accepted.
         """
         actor.need(Permission.PATCHES_SUBMIT)
         check_versions(versions)
