@@ -167,6 +167,32 @@ def test_hostile_headers_are_read_in_bounded_time(tmp_path: Path) -> None:
     assert len(drivers) == len({each.name for each in drivers}) > 0
 
 
+def test_drivers_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "fuzz" / "old").mkdir(parents=True)
+    for place in ("fuzz", "fuzz/old"):
+        harness = "int LLVMFuzzerTestOneInput(const char *d, long n);"
+        (tmp_path / place / "parse.c").write_text(harness)
+    (tmp_path / "toy.h").write_text("int Toy_parse(const char *a);int toy_parse(const char *a);")
+    found = [*native_drivers.harnesses(tmp_path), *native_drivers.calls("toy", tmp_path)]
+    names = [each.name for each in native_drivers.distinct(found)]
+    assert names == ["fuzz-parse", "fuzz-parse-2", "toy-parse", "toy-parse-2"]
+
+
+def test_what_makes_a_type_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def maker(type_: str, _functions: object) -> None:
+        asked.append(type_)
+
+    monkeypatch.setattr(native_drivers, "_maker", maker)
+    one = "thing *parse_{}(thing *subject, const char *text);\n"
+    (tmp_path / "toy.h").write_text("".join(one.format(number) for number in range(200)))
+    native_drivers.calls("toy", tmp_path)
+    assert asked == ["thing *"]
+
+
 @pytest.mark.parametrize("package", ["pkg:npm/a@1", "pkg:generic/a"])
 def test_what_cannot_be_drafted_is_refused(
     laboratory: Laboratory, tmp_path: Path, package: str

@@ -38,10 +38,12 @@ def harnesses(
     `made` makes a recipe of parts; `name` and `version` are the package's. Raises `InvalidError` when there is nothing to try, `BuildFailedError`
     when the library builds in no way, and what the sandbox raises.
     """
-    drivers = [
-        *native_drivers.harnesses(tree),
-        *native_drivers.calls(name, tree, most=_MOST_CALLS),
-    ]
+    drivers = native_drivers.distinct(
+        [
+            *native_drivers.harnesses(tree),
+            *native_drivers.calls(name, tree, most=_MOST_CALLS),
+        ]
+    )
     if not drivers:
         raise nothing_there("No header declares a function that takes a text, a buffer or a file.")
     problem: BuildFailedError | None = None

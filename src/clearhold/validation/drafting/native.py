@@ -70,11 +70,13 @@ def offered(
     drivers = (
         native_programs.as_told(command, sources)
         if command
-        else [
-            *native_drivers.harnesses(tree),
-            *native_drivers.calls(name, tree, words),
-            *native_programs.programs(name, sources, tree, words),
-        ]
+        else native_drivers.distinct(
+            [
+                *native_drivers.harnesses(tree),
+                *native_drivers.calls(name, tree, words),
+                *native_programs.programs(name, sources, tree, words),
+            ]
+        )
     )
     benign = proofs.benign(proofs.read(proof))
     for way in native_build.ways(tree, version) if drivers else ():

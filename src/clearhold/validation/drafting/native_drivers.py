@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -145,6 +146,27 @@ class _Function:
     header: str
 
 
+class _Library:
+    """All that headers declare; what is looked for by a type is looked for once."""
+
+    def __init__(self, functions: Sequence[_Function]) -> None:
+        self.maker = functools.cache(lambda type_: _maker(type_, functions))
+        self.release = functools.cache(lambda type_: _release(type_, functions))
+        self.finishing = functools.cache(lambda type_: _finishing(type_, functions))
+
+
+def distinct(drivers: Sequence[Driver]) -> list[Driver]:
+    """The drivers under names of their own: builds and recipes tell them apart by nothing else."""
+    seen: set[str] = set()
+    found = []
+    for each in drivers:
+        numbered = (f"{each.name}-{count}" for count in itertools.count(2))
+        name = next(name for name in itertools.chain([each.name], numbered) if name not in seen)
+        seen.add(name)
+        found.append(replace(each, name=name))
+    return found
+
+
 def harnesses(tree: Path) -> list[Driver]:
     """The fuzz harnesses that the project has of its own."""
     found = []
@@ -152,7 +174,7 @@ def harnesses(tree: Path) -> list[Driver]:
         if path.suffix not in {".c", ".cc", ".cpp", ".cxx"} or not _ENTRY.search(text_of(path)):
             continue
         inside = path.relative_to(tree).as_posix()
-        name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+        name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "own"
         found.append(
             Driver(
                 f"fuzz-{name}",
@@ -170,9 +192,10 @@ def calls(name: str, tree: Path, words: str = "", *, most: int = _MOST_CALLS) ->
     `words` is what the fix and the record say; a function they name is the likelier one.
     """
     functions = list(itertools.islice(_declared(name, tree), _MOST_FUNCTIONS))
+    library = _Library(functions)
     ranked = []
     for place, function in enumerate(functions):
-        text = _call(function, functions)
+        text = _call(function, library)
         if text is None:
             continue
         score = 2 * bool(_LIKELY.search(function.name)) - 3 * bool(_UNLIKELY.search(function.name))
@@ -189,7 +212,7 @@ def calls(name: str, tree: Path, words: str = "", *, most: int = _MOST_CALLS) ->
         )
     return [
         *list(drivers.values())[:most],
-        *_stories(functions, makers, words)[:_MOST_STORIES],
+        *_stories(functions, makers, words, library)[:_MOST_STORIES],
     ]
 
 
@@ -205,7 +228,10 @@ def _driver(name: str, summary: str, text: str) -> Driver:
 
 
 def _stories(
-    functions: Sequence[_Function], makers: Mapping[str, _Function], words: str
+    functions: Sequence[_Function],
+    makers: Mapping[str, _Function],
+    words: str,
+    library: _Library,
 ) -> list[Driver]:
     """Drivers that do something with what a call made of the proof, those that `words` name first."""
     found: dict[str, tuple[bool, int, Driver]] = {}
@@ -217,7 +243,7 @@ def _stories(
             continue
         if _RELEASES.search(then.name) or (_CHANGES.search(then.name) and not named):
             continue
-        text = _call(maker, functions, then)
+        text = _call(maker, library, then)
         if text is not None:
             told = f"the proof goes to {maker.name}(), what that made to {then.name}()"
             driver = _driver(f"{maker.name}_then_{then.name}", told, text)
@@ -320,7 +346,7 @@ def _is_slot(kind: str) -> bool:
 
 
 def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
-    function: _Function, functions: Sequence[_Function], then: _Function | None = None
+    function: _Function, library: _Library, then: _Function | None = None
 ) -> str | None:
     """A driver that calls `function`; None when it takes nothing that a proof could be.
 
@@ -349,11 +375,11 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
         elif not kind and re.fullmatch(r"FILE \*", type_):
             kind = "file"
             arguments.append("file")
-        elif place == 0 and (maker := _maker(type_, functions)):
+        elif place == 0 and (maker := library.maker(type_)):
             space = "" if type_.endswith("*") else " "
             before = f"  {type_}{space}subject = {maker.name}({_nothing(maker)});\n"
-            after = "".join(f"  {each}(subject);\n" for each in _finishing(type_, functions))
-            released = _release(type_, functions)
+            after = "".join(f"  {each}(subject);\n" for each in library.finishing(type_))
+            released = library.release(type_)
             after += f"  {released.name}(subject);\n" if released else ""
             arguments.append("subject")
         elif place == 0 and type_.endswith("*") and "const" not in type_ and not _is_bytes(type_):
@@ -373,7 +399,7 @@ def _call(  # noqa: C901, PLR0912 - one branch for each form of a parameter
     call = f"{function.name}({', '.join(arguments)})"
     if function.result.endswith("*") and re.search(r"\w", function.result.replace("const", "")):
         call = f"{function.result}result = {call}"
-        released = _release(function.result, functions)
+        released = library.release(function.result)
         if released:
             after = f"  if (result != NULL) {released.name}(result);\n{after}"
     following = "" if then is None else _with_result(then)
@@ -458,8 +484,8 @@ def _release(type_: str, functions: Sequence[_Function]) -> _Function | None:
     released = [
         each
         for each in functions
-        if _RELEASES.search(each.name)
-        and len(each.parameters) == 1
-        and each.parameters[0][0].replace("const ", "") == type_.replace("const ", "")
+        if len(each.parameters) == 1
+        and _plain(each.parameters[0][0]) == _plain(type_)
+        and _RELEASES.search(each.name)
     ]
     return min(released, key=lambda each: len(each.name), default=None)
