@@ -15,11 +15,12 @@ from clearhold.discovery.engine import Workspace
 from clearhold.discovery.engine_libfuzzer import fuzz
 from clearhold.discovery.fuzzing import judge
 from clearhold.discovery.harness.draft import Box, Harnesses, best, examples_of
+from clearhold.discovery.harness.native import _native_target
 from clearhold.discovery.harness.trial import Trial
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.settings import Settings
 from clearhold.validation.builder import Laboratory
-from clearhold.validation.drafting import native_drivers
+from clearhold.validation.drafting import Drafted, Parts, Pinned, native_drivers, write
 from clearhold.validation.recipe import Flavour, Recipe, Side, parse
 from reproduction_bench import CACHE
 
@@ -176,6 +177,23 @@ def test_drivers_of_one_name_are_told_apart(tmp_path: Path) -> None:
     found = [*native_drivers.harnesses(tmp_path), *native_drivers.calls("toy", tmp_path)]
     names = [each.name for each in native_drivers.distinct(found)]
     assert names == ["fuzz-parse", "fuzz-parse-2", "toy-parse", "toy-parse-2"]
+
+
+def test_a_name_that_no_file_or_key_can_have_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "fuzz").mkdir()
+    harness = tmp_path / "fuzz" / f"{'a' * 250}.c"
+    harness.write_text("int LLVMFuzzerTestOneInput(const char *d, long n);")
+    names = ("null", f"parse_{'a' * 300}")
+    declared = "".join(f"int {name}(const char *data);\n" for name in names)
+    (tmp_path / "toy.h").write_text(declared)
+    drivers = [*native_drivers.harnesses(tmp_path), *native_drivers.calls("toy", tmp_path)]
+    parts = Parts(b"#!/bin/sh\n", [_native_target(each) for each in drivers])
+    for each in drivers:
+        parts.files |= each.files
+    side = Drafted("1", (Pinned("tarball:https://a.example/a.tar.gz", "a" * 64),))
+    draft = write(parts, purl="pkg:generic/toy", cve="", summary="", sides={"vulnerable": side})
+    assert set(parse("draft", draft.files).targets) == {f"fuzz-{'a' * 100}", "null"}
+    draft.write(tmp_path / "recipe")
 
 
 def test_what_makes_a_type_is_looked_for_once(

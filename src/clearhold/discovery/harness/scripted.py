@@ -32,6 +32,7 @@ from clearhold.validation.recipe import Flavour, Recipe, Side
 
 _MOST_PLANS: Final = 60
 _MOST_SEARCHED: Final = 16
+_LONGEST_NAME: Final = 100
 _FORMS: Final[tuple[Literal["text", "bytes"], ...]] = ("text", "bytes")
 _TAKES_OTHER: Final = frozenset({"refused", "refused TypeError", "refused AttributeError"})
 
@@ -107,7 +108,7 @@ def _targets(
 
 def _name(plan: Plan, seen: set[str]) -> str:
     steps = [plan.content["call"], *(step["call"] for step in plan.content.get("then", ()))]
-    short = re.sub(r"[^a-z0-9]+", "-", "-".join(steps).lower()).strip("-")
+    short = re.sub(r"[^a-z0-9]+", "-", "-".join(steps).lower())[:_LONGEST_NAME].strip("-") or "call"
     numbered = (f"{short}-{count}" for count in itertools.count(2))
     return next(each for each in itertools.chain([short], numbered) if each not in seen)
 

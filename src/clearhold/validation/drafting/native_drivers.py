@@ -17,6 +17,7 @@ _MOST_HARNESSES: Final = 12
 _MOST_CALLS: Final = 10
 _MOST_FUNCTIONS: Final = 5000
 _MOST_HEADERS: Final = 60
+_LONGEST_NAME: Final = 100
 _ENTRY: Final = re.compile(r"\bLLVMFuzzerTestOneInput\s*\(")
 _DECLARED: Final = re.compile(
     r"(?:^|[;}])\s*((?:[A-Za-z_]\w*[\s*]+)+?)(\w+)\s*\(([^(){};]*)\)\s*(?:\b[A-Z_]\w*(?:\([^()]*\))?\s*)*(?=;)"
@@ -174,7 +175,7 @@ def harnesses(tree: Path) -> list[Driver]:
         if path.suffix not in {".c", ".cc", ".cpp", ".cxx"} or not _ENTRY.search(text_of(path)):
             continue
         inside = path.relative_to(tree).as_posix()
-        name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "own"
+        name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower())[:_LONGEST_NAME].strip("-") or "own"
         found.append(
             Driver(
                 f"fuzz-{name}",
@@ -301,6 +302,8 @@ def _functions(text: str, header: str) -> Iterator[_Function]:
             )
         ]
         if not words or words[0] in {"return", "typedef", "else", "define"}:
+            continue
+        if len(found[2]) > _LONGEST_NAME:  # files are called after it
             continue
         parameters = tuple(
             _parameter(each) for each in found[3].split(",") if each.strip() not in {"", "void"}

@@ -72,7 +72,7 @@ def _build(parts: Parts) -> list[str]:
 
 def _target(target: DraftedTarget, control: str, cve: str) -> list[str]:
     return [
-        f"  {target.name}:",
+        f"  {scalar(target.name)}:",  # "null" and "on" are names of functions, too
         f"    summary: {scalar(target.summary)}",
         f"    argv: [{', '.join(map(scalar, target.argv))}]",
         f"    flavour: {target.flavour}",
