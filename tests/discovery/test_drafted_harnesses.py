@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -166,6 +168,17 @@ def test_hostile_headers_are_read_in_bounded_time(tmp_path: Path) -> None:
         (tmp_path / f"{number}.h").write_text(many + "int x(" + "int a, " * 100_000 + ");")
     drivers = native_drivers.calls("x", tmp_path)
     assert len(drivers) == len({each.name for each in drivers}) > 0
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [f"git:https://a.example/of/toy.git@{'0' * 40}", "tarball:https://a.example/@of/toy.tar.gz"],
+)
+def test_a_project_is_called_as_its_address_says(tmp_path: Path, origin: str) -> None:
+    (tmp_path / "toy.h").write_text(HEADER)
+    fetched: Any = SimpleNamespace(archive=lambda named: (Pinned(named, "a" * 64), tmp_path))
+    nothing: Any = None
+    assert str(subject_of(nothing, fetched, origin, "").purl) == "pkg:generic/toy@0"
 
 
 def test_drivers_of_one_name_are_told_apart(tmp_path: Path) -> None:

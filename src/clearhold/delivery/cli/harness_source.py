@@ -25,6 +25,7 @@ from clearhold.validation.recipe import Recipe, Side
 from clearhold.validation.shelf import named
 
 _MOST_FILES: Final = 20_000
+_COMMIT: Final = re.compile(r"@[0-9a-f]{40}$")
 _MARKS_OF_PYTHON: Final = ("setup.py", "pyproject.toml", "setup.cfg")
 
 
@@ -52,7 +53,8 @@ def subject_of(laboratory: Laboratory, fetched: Fetched, source: str, package: s
         return _published(laboratory, fetched, Purl.parse(source))
     if source.startswith(("git:", "tarball:")):
         pinned, tree = fetched.archive(source)
-        return _lying(pinned, tree, package, re.split(r"[/@]", source.rstrip("/"))[-1])
+        address = _COMMIT.sub("", source).rstrip("/")
+        return _lying(pinned, tree, package, address.rpartition("/")[2].removesuffix(".git"))
     place = Path(source)
     if (place.is_dir() and not (place / "recipe.yaml").is_file()) or place.is_file():
         archive = _packed(place, fetched.scratch / "source.tar") if place.is_dir() else place
