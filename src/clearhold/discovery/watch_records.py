@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
@@ -16,6 +16,8 @@ from clearhold.access.permissions import Permission
 from clearhold.discovery.tables import campaign_watch
 from clearhold.kernel.ids import CompartmentId, DiscoveryId, LeaseId, PartyId, WatchId
 from clearhold.store.unit_of_work import UnitOfWork
+
+_MOST_SEEN: Final = 128  # what is sealed of each is released to who lists them
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,11 @@ def one(unit: UnitOfWork, identity: WatchId) -> Watch | None:
 
 
 def seen_by(unit: UnitOfWork, actor: Actor, identity: WatchId | None = None) -> tuple[Watch, ...]:
-    """The watches the actor may see, newest first, one or all."""
+    """The watches the actor may see, the newest first: one, or the last of them."""
     query = select(campaign_watch).where(visible_to(actor, unit.now))
     if identity is not None:
         query = query.where(campaign_watch.c.id == identity)
-    rows = unit.connection.execute(query.order_by(campaign_watch.c.id.desc()))
+    rows = unit.connection.execute(query.order_by(campaign_watch.c.id.desc()).limit(_MOST_SEEN))
     return tuple(_record(row) for row in rows)
 
 

@@ -168,7 +168,7 @@ class Watching:
             return new.id
 
     def list(self, actor: Actor) -> tuple[WatchView, ...]:
-        """The watches of the actor's party, newest first."""
+        """The newest watches of the actor's party, the newest first."""
         actor.need(Permission.DISCOVERY_READ)
         with self._sessions.transaction() as unit:
             return tuple(
