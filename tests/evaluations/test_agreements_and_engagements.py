@@ -231,6 +231,23 @@ def test_either_side_ends_an_agreement_at_once_and_nothing_goes_on_under_it(
     assert desk.act(desk.lab, view, Act.WITHDRAW).stored.state is EngagementState.WITHDRAWN
 
 
+@pytest.mark.parametrize("side", [*Side])
+def test_only_the_side_that_suspended_an_agreement_resumes_it(desk: Desk, side: Side) -> None:
+    agreement = desk.agree()
+    mine, theirs = (desk.lab, desk.testers)[:: 1 if side is Side.DEVELOPER else -1]
+    register = desk.hub.models.agreements
+    register.move(mine, agreement, AgreementState.SUSPENDED)
+    with pytest.raises(ConflictError, match="other side suspended"):
+        register.move(theirs, agreement, AgreementState.IN_FORCE)
+    register.move(theirs, agreement, AgreementState.SUSPENDED)
+    one_left = register.move(mine, agreement, AgreementState.IN_FORCE).stored
+    assert one_left.state is AgreementState.SUSPENDED
+    assert register.get(mine, agreement).stored.suspended_by == {*Side} - {side}
+    again = register.move(theirs, agreement, AgreementState.IN_FORCE).stored
+    assert again.state is AgreementState.IN_FORCE
+    assert not again.suspended_by
+
+
 def test_the_other_side_accepts_what_one_proposed(desk: Desk) -> None:
     view = desk.propose(desk.agree())
     with pytest.raises(DeniedError):

@@ -27,6 +27,8 @@ class StoredAgreement:
     digest: bytes
     state: AgreementState
     offered_by: Side
+    developer_suspends: bool
+    evaluator_suspends: bool
     sealed_developer_envelope: bytes | None
     sealed_evaluator_envelope: bytes | None
     not_before: datetime
@@ -37,6 +39,15 @@ class StoredAgreement:
     def side_of(self, party: PartyId) -> Side | None:
         """Which side a party is, if it is one of the two."""
         return {self.developer: Side.DEVELOPER, self.evaluator: Side.EVALUATOR}.get(party)
+
+    @property
+    def suspended_by(self) -> frozenset[Side]:
+        """The sides that suspend it; it goes on when none does any more."""
+        suspending = {
+            Side.DEVELOPER: self.developer_suspends,
+            Side.EVALUATOR: self.evaluator_suspends,
+        }
+        return frozenset(side for side, does in suspending.items() if does)
 
     def stands_at(self, now: datetime) -> bool:
         """Whether engagements may be proposed and go on under it."""
@@ -102,6 +113,8 @@ def _record(row: Row[Any]) -> StoredAgreement:
         digest=bytes(row.digest),
         state=AgreementState(row.state),
         offered_by=Side(row.offered_by),
+        developer_suspends=row.developer_suspends,
+        evaluator_suspends=row.evaluator_suspends,
         sealed_developer_envelope=_bytes(row.sealed_developer_envelope),
         sealed_evaluator_envelope=_bytes(row.sealed_evaluator_envelope),
         not_before=row.not_before,

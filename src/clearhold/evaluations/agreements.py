@@ -32,7 +32,6 @@ _FROM: Final = {
     _S.REFUSED: frozenset({_S.OFFERED}),
     _S.ENDED: frozenset({_S.OFFERED, _S.IN_FORCE, _S.SUSPENDED}),
 }
-_OVER: Final = frozenset({_S.REFUSED, _S.ENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,8 @@ class ModelAgreements:
                 digest=digest,
                 state=AgreementState.OFFERED,
                 offered_by=side,
+                developer_suspends=False,
+                evaluator_suspends=False,
                 sealed_developer_envelope=None,
                 sealed_evaluator_envelope=None,
                 not_before=terms.not_before,
@@ -139,17 +140,30 @@ class ModelAgreements:
     def move(self, actor: Actor, identity: str, state: AgreementState) -> AgreementView:
         """Refuse, suspend, resume or end it for the actor's side, at once and without a reason.
 
-        What was suspended only its suspending side resumes. Raises `ConflictError` otherwise.
+        A side resumes what it suspended itself; while the other suspends it too, it stays suspended.
+        Raises `ConflictError` for what is not possible.
         """
         actor.need(Permission.EVALUATIONS_AGREE)
         with self._sessions.transaction() as unit:
             stored, side = self._held(unit, actor, identity)
-            if stored.state is state:
+            reached, suspending = _moved(stored, side, state)
+            if (reached, suspending) == (stored.state, stored.suspended_by):
                 return self._view(unit, stored, reader=actor.principal)
-            if stored.state not in _FROM.get(state, frozenset()):
-                raise ConflictError(f"An agreement that is {stored.state} cannot become {state}.")
-            moved = replace(stored, state=state, changed_at=unit.now)
-            records.change(unit, stored.id, state=state, changed_at=unit.now)
+            moved = replace(
+                stored,
+                state=reached,
+                developer_suspends=Side.DEVELOPER in suspending,
+                evaluator_suspends=Side.EVALUATOR in suspending,
+                changed_at=unit.now,
+            )
+            records.change(
+                unit,
+                stored.id,
+                state=moved.state,
+                developer_suspends=moved.developer_suspends,
+                evaluator_suspends=moved.evaluator_suspends,
+                changed_at=unit.now,
+            )
             _tell(unit, actor, moved, str(state), side=side)
             return self._view(unit, moved, reader=actor.principal)
 
@@ -230,6 +244,28 @@ def find(unit: UnitOfWork, actor: Actor, identity: str, *, lock: bool = False) -
     if stored is None:
         raise _absent()
     return stored
+
+
+def _moved(
+    stored: StoredAgreement, side: Side, state: AgreementState
+) -> tuple[AgreementState, frozenset[Side]]:
+    """How an agreement stands once a side has moved it, and which sides then suspend it."""
+    by = stored.suspended_by
+    if stored.state is _S.SUSPENDED and state is _S.SUSPENDED:
+        return state, by | {side}
+    if stored.state is _S.SUSPENDED and state is _S.IN_FORCE:
+        if side not in by:
+            raise ConflictError(
+                "The other side suspended this agreement, and it alone resumes it.",
+                next_step="Either side may still end the agreement.",
+            )
+        left = by - {side}
+        return (_S.SUSPENDED if left else state), left
+    if stored.state is state:
+        return state, by
+    if stored.state not in _FROM.get(state, frozenset()):
+        raise ConflictError(f"An agreement that is {stored.state} cannot become {state}.")
+    return state, frozenset({side}) if state is _S.SUSPENDED else frozenset()
 
 
 def _side_in(developer: PartyId, evaluator: PartyId, party: PartyId) -> Side:

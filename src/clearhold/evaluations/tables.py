@@ -18,6 +18,8 @@ model_agreement: Final = Table(
     Column("digest", Binary, nullable=False),
     Column("state", Words, nullable=False),
     Column("offered_by", Words, nullable=False),
+    Column("developer_suspends", Flag, nullable=False),
+    Column("evaluator_suspends", Flag, nullable=False),
     Column("sealed_developer_envelope", Binary),
     Column("sealed_evaluator_envelope", Binary),
     Column("not_before", Instant, nullable=False),

@@ -36,6 +36,7 @@ class AgreementSummary(BaseModel):
     evaluator: str
     state: AgreementState
     offered_by: Side
+    suspended_by: list[Side]
     terms_sha256: str
     not_before: datetime
     until: datetime
@@ -226,6 +227,7 @@ def _summary(stored: StoredAgreement) -> dict[str, Any]:
         "evaluator": stored.evaluator,
         "state": stored.state,
         "offered_by": stored.offered_by,
+        "suspended_by": sorted(stored.suspended_by),
         "terms_sha256": stored.digest.hex(),
         "not_before": stored.not_before,
         "until": stored.until,

@@ -39,6 +39,8 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("offered_by", sa.Text(), nullable=False),
+        sa.Column("developer_suspends", sa.Integer(), nullable=False),
+        sa.Column("evaluator_suspends", sa.Integer(), nullable=False),
         sa.Column("sealed_developer_envelope", sa.LargeBinary(), nullable=True),
         sa.Column("sealed_evaluator_envelope", sa.LargeBinary(), nullable=True),
         sa.Column("not_before", WHOLE, nullable=False),
