@@ -13,6 +13,8 @@ from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
+from clearhold.evaluations import engagement_records as records
+from clearhold.evaluations.engagement_records import StoredEvent
 from clearhold.evaluations.engagements import Body, EngagementView
 from clearhold.evaluations.model import Act, AgreementState, EngagementState, Side
 from clearhold.kernel.errors import (
@@ -102,6 +104,17 @@ class Desk:
 
     def act(self, actor: Actor, view: EngagementView, act: Act) -> EngagementView:
         return self.hub.models.engagements.act(actor, view.stored.id, act)
+
+    def testing(self, **changed: Any) -> EngagementView:
+        """An engagement whose gateway has verified access."""
+        view = self.act(self.lab, self.propose(self.agree(**changed)), Act.ACCEPT)
+        view = self.act(self.lab, view, Act.PROVISION)
+        with self.hub.sessions.transaction() as unit:
+            number = records.next_number(unit, view.stored.id)
+            verified = StoredEvent(view.stored.id, number, Act.VERIFY_ACCESS, "gateway", unit.now)
+            records.note(unit, verified)
+            records.change(unit, view.stored.id, state=EngagementState.ACCESS_VERIFIED)
+        return self.act(self.testers, view, Act.BEGIN)
 
     def change(self, view: EngagementView, act: str, **changed: Any) -> wire.Change:
         self.count += 1
@@ -246,6 +259,26 @@ def test_only_the_side_that_suspended_an_agreement_resumes_it(desk: Desk, side: 
     again = register.move(theirs, agreement, AgreementState.IN_FORCE).stored
     assert again.state is AgreementState.IN_FORCE
     assert not again.suspended_by
+
+
+def test_access_is_closed_while_its_agreement_does_not_stand_and_in_a_hold(desk: Desk) -> None:
+    view = desk.testing()
+    register, get = desk.hub.models.agreements, desk.hub.models.engagements.get
+    assert view.clock.open
+    register.move(desk.lab, view.agreement.id, AgreementState.SUSPENDED)
+    assert not get(desk.testers, view.stored.id).clock.open
+    register.move(desk.lab, view.agreement.id, AgreementState.IN_FORCE)
+    assert get(desk.testers, view.stored.id).clock.open
+    assert not desk.act(desk.lab, view, Act.HOLD).clock.open
+    ended = desk.testing()
+    register.move(desk.testers, ended.agreement.id, AgreementState.ENDED)
+    over = get(desk.lab, ended.stored.id).clock
+    assert (over.open, over.elapsed) == (False, True)
+
+
+def test_access_ends_with_its_agreement_at_the_latest(desk: Desk) -> None:
+    view = desk.testing(until=desk.now() + 3 * DAY)
+    assert view.clock.ends_at == view.agreement.until
 
 
 def test_the_other_side_accepts_what_one_proposed(desk: Desk) -> None:

@@ -112,6 +112,39 @@ def test_after_its_end_access_is_never_open_again(
         assert not clock(window, happened, now).open
 
 
+@given(windows, events, instants, instants)
+def test_what_happens_after_the_end_does_not_open_access_again(
+    window: Window, happened: list[ClockEvent], first: datetime, later: datetime
+) -> None:
+    earlier = clock(window, happened, min(first, later))
+    if earlier.elapsed:
+        stands = clock(window, happened, max(first, later))
+        assert not stands.open
+        assert stands.ends_at == earlier.ends_at
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Extended(T0 + 11 * DAY, 5 * DAY, both_signed=True),
+        Paused(T0 + 11 * DAY, T0 + 13 * DAY, stops_clock=True, both_signed=True),
+        ReleaseMoved(T0 + 11 * DAY, None),
+    ],
+)
+def test_neither_more_time_nor_a_later_release_brings_ended_access_back(event: ClockEvent) -> None:
+    window = Window(20 * DAY, T0 + 10 * DAY)
+    stands = clock(window, [BEGUN, event], T0 + 12 * DAY)
+    assert (stands.ends_at, stands.open, stands.elapsed) == (T0 + 10 * DAY, False, True)
+
+
+@given(windows, events, instants, instants)
+def test_access_never_outlasts_its_agreement(
+    window: Window, happened: list[ClockEvent], latest: datetime, now: datetime
+) -> None:
+    under = Window(window.length, window.release_at, window.credits_outages, latest)
+    assert not (now >= latest and clock(under, happened, now).open)
+
+
 def test_it_starts_with_the_first_call_that_passed_the_canary_and_not_before() -> None:
     assert clock(TEN, [], T0 + 5 * DAY).began_at is None
     stands = clock(TEN, [Verified(T0 + DAY), Verified(T0 + 3 * DAY)], T0 + 5 * DAY)

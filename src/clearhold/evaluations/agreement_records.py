@@ -49,6 +49,12 @@ class StoredAgreement:
         }
         return frozenset(side for side, does in suspending.items() if does)
 
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends by its terms, or when a side ended it."""
+        over = self.state in {AgreementState.REFUSED, AgreementState.ENDED}
+        return min(self.until, self.changed_at) if over else self.until
+
     def stands_at(self, now: datetime) -> bool:
         """Whether engagements may be proposed and go on under it."""
         return self.state is AgreementState.IN_FORCE and self.not_before <= now < self.until

@@ -24,11 +24,13 @@ class Window:
     """What was agreed: how long access lasts, the release it must not outlast, and outages.
 
     `credits_outages` says that time in which the developer's endpoint gave nothing is given back.
+    `latest` is the end of the agreement, which no event of an engagement moves.
     """
 
     length: timedelta
     release_at: datetime | None = None
     credits_outages: bool = False
+    latest: datetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse a window that could outlast the programme's limit."""
@@ -141,9 +143,20 @@ class _Spell:
 def clock(window: Window, events: Iterable[ClockEvent], now: datetime) -> Clock:
     """How the clock stands at `now`; what happens after `now` is not looked at.
 
-    The order in which events of different instants are given does not matter.
+    The order in which events of different instants are given does not matter. Once access has
+    ended no later event opens it again.
     """
-    known = sorted((each for each in events if each.at <= now), key=lambda each: each.at)
+    known: list[ClockEvent] = []
+    for each in sorted((each for each in events if each.at <= now), key=lambda each: each.at):
+        ends = _stands(window, known, each.at).ends_at
+        if ends is not None and each.at >= ends:
+            break
+        known.append(each)
+    return _stands(window, known, now)
+
+
+def _stands(window: Window, known: list[ClockEvent], now: datetime) -> Clock:
+    """How the clock stands at `now` after these events, which are in order."""
     began = next((each.at for each in known if isinstance(each, Verified)), None)
     release = window.release_at
     length = window.length
@@ -160,10 +173,8 @@ def clock(window: Window, events: Iterable[ClockEvent], now: datetime) -> Clock:
     if began is None:
         return Clock(None, None, length, _NO_TIME, length, paused, open=False, elapsed=False)
     ends = _end(began, length, spells)
-    if release is not None:
-        ends = max(began, min(ends, release))
-    if ended is not None:
-        ends = max(began, min(ends, ended))
+    limits = (each for each in (release, ended, window.latest) if each is not None)
+    ends = max(began, min((ends, *limits)))
     spent = _counted(began, min(now, ends), spells)
     return Clock(
         began_at=began,

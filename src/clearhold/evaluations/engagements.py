@@ -30,7 +30,7 @@ from clearhold.evaluations.clock import (
     clock,
 )
 from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
-from clearhold.evaluations.model import BOTH, OVER, WHO, Act, EngagementState, Side, after
+from clearhold.evaluations.model import BOTH, OVER, REACHABLE, WHO, Act, EngagementState, Side, after
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import EngagementId, new_id
 from clearhold.parties.signatures import signed_by
@@ -355,7 +355,7 @@ class Engagements:
             stored,
             stands,
             msgspec.json.decode(body, type=Body),
-            clock(stored.window, clock_events(happened), unit.now),
+            _access(stored, stands, happened, unit.now),
             happened,
             tuple(self._waiting(unit, stored, reader=reader)),
         )
@@ -377,6 +377,19 @@ class Engagements:
                     reader=reader,
                 )
                 yield Waiting(wire.read_change(dsse.payload_of(envelope)), side, envelope)
+
+
+def _access(
+    stored: StoredEngagement,
+    stands: StoredAgreement,
+    happened: Sequence[StoredEvent],
+    now: datetime,
+) -> Clock:
+    """The clock under its agreement: open only while that stands and the state lets calls through."""
+    window = replace(stored.window, latest=stands.ends_at)
+    found = clock(window, clock_events(happened), now)
+    through = stored.state in REACHABLE and stands.stands_at(now)
+    return replace(found, open=found.open and through)
 
 
 def _settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
@@ -460,8 +473,8 @@ def _check_change(
             raise ConflictError(f"The engagement is {stored.state}.")
         return
     after(stored.state, Act(change.act))
-    if change.act == "pause" and (change.until is None or change.until <= now):
-        raise InvalidError("A pause ends at a time ahead.")
+    if change.act == "pause" and not (change.until and now < change.until <= stands.until):
+        raise InvalidError("A pause ends at a time ahead, with the agreement at the latest.")
 
 
 def _absent() -> NotFoundError:
