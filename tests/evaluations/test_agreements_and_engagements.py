@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,11 +120,12 @@ class Desk:
         self.count += 1
         stated: dict[str, Any] = {
             "act": act,
+            "after": self.hub.models.engagements.get(self.lab, view.stored.id).happened[-1].number,
             "engagement": view.stored.id,
             "hours": 0,
             "nonce": f"change-{self.count:04}",
             "reason": "",
-            "stops_clock": True,
+            "stops_clock": False,
             "until": None,
         }
         return wire.Change(**(stated | changed))
@@ -329,6 +330,9 @@ def test_a_change_that_is_not_possible_is_refused(desk: Desk) -> None:
     refused: list[tuple[wire.Change, type[ClearholdError]]] = [
         (desk.change(view, "pause", until=desk.now() + DAY), ConflictError),
         (desk.change(view, "extend", hours=0), InvalidError),
+        (desk.change(view, "extend", hours=11 * 24), InvalidError),
+        (desk.change(view, "extend", hours=24, stops_clock=True), InvalidError),
+        (desk.change(view, "extend", hours=24, until=desk.now() + DAY), InvalidError),
         (desk.change(view, "extend", hours=24, engagement="another"), InvalidError),
     ]
     for change, error in refused:
@@ -336,6 +340,43 @@ def test_a_change_that_is_not_possible_is_refused(desk: Desk) -> None:
             desk.consent(desk.lab, view, change)
     with pytest.raises(ConflictError, match="both sides"):
         desk.act(desk.lab, view, Act.PAUSE)
+
+
+def test_what_one_side_signed_for_an_earlier_hold_lifts_no_later_one(desk: Desk) -> None:
+    view = desk.act(desk.lab, desk.testing(), Act.HOLD)
+    old = desk.change(view, "lift-hold")
+    desk.consent(desk.testers, view, old)
+    lift = desk.change(view, "lift-hold")
+    for side in (desk.testers, desk.lab):
+        lifted = desk.consent(side, view, lift)
+    assert lifted.stored.state is EngagementState.TESTING
+    desk.act(desk.testers, view, Act.HOLD)
+    with pytest.raises(ConflictError, match="More has happened"):
+        desk.consent(desk.lab, view, old)
+    held = desk.hub.models.engagements.get(desk.lab, view.stored.id)
+    assert (held.stored.state, held.waiting) == (EngagementState.INCIDENT_HOLD, ())
+
+
+def test_after_a_hold_an_engagement_goes_on_where_it_was_held(desk: Desk) -> None:
+    def lifted(view: EngagementView) -> EngagementState:
+        lift = desk.change(desk.act(desk.lab, view, Act.HOLD), "lift-hold")
+        desk.consent(desk.testers, view, lift)
+        return desk.consent(desk.lab, view, lift).stored.state
+
+    view = desk.act(desk.lab, desk.propose(desk.agree()), Act.ACCEPT)
+    assert lifted(desk.act(desk.lab, view, Act.PROVISION)) is EngagementState.PROVISIONING
+    tested = desk.testing()
+    pause = desk.change(tested, "pause", until=desk.now() + DAY)
+    for side in (desk.testers, desk.lab):
+        desk.consent(side, tested, pause)
+    assert lifted(tested) is EngagementState.PAUSED
+
+
+def test_a_pause_does_not_outlast_its_agreement(desk: Desk) -> None:
+    view = desk.testing()
+    for until in (view.agreement.until + DAY, datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(InvalidError, match="pause ends"):
+            desk.consent(desk.lab, view, desk.change(view, "pause", until=until))
 
 
 def test_only_the_developer_moves_its_release(desk: Desk) -> None:

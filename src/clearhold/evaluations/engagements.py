@@ -213,6 +213,13 @@ class Engagements:
             if known is not None and known.signed_at is not None:
                 return self._view(unit, stored, stands, reader=actor.principal)
             _check_change(change, stored, stands, unit.now)
+            if change.after != records.next_number(unit, stored.id) - 1:
+                raise ConflictError(
+                    "More has happened in the engagement since this change was asked for.",
+                    next_step="Ask for it again with `clearhold model engagement ask`.",
+                )
+            if change.act == "extend":
+                self._check_length(unit, stored, stands, change, reader=actor.principal)
             signed = self._sign(unit, stored, known or _fresh(unit, stored, digest), side, envelope)
             unit.record(
                 f"evaluations:change:{change.act}",
@@ -259,6 +266,21 @@ class Engagements:
         records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
         return moved
 
+    def _check_length(
+        self,
+        unit: UnitOfWork,
+        stored: StoredEngagement,
+        stands: StoredAgreement,
+        change: Change,
+        *,
+        reader: str,
+    ) -> None:
+        """An extension too stays within the window of the agreement."""
+        most = self._register.terms(unit, stands, reader=reader).window_days
+        found = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
+        if found.length + timedelta(hours=change.hours) > timedelta(days=most):
+            raise InvalidError(f"Access lasts at most {most} days by the agreement.")
+
     def _effect(
         self, unit: UnitOfWork, actor: Actor, stored: StoredEngagement, change: Change
     ) -> StoredEngagement:
@@ -266,7 +288,11 @@ class Engagements:
         if change.act == "extend":
             self._note(unit, actor, stored, "extend", "both", length_s=change.hours * 3600)
             return stored
-        moved = self._reach(unit, stored, Act(change.act))
+        if change.act == "lift-hold":
+            moved = replace(stored, state=self._held_in(unit, stored), changed_at=unit.now)
+            records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
+        else:
+            moved = self._reach(unit, stored, Act(change.act))
         pausing = change.act == "pause"
         self._note(
             unit,
@@ -278,6 +304,17 @@ class Engagements:
             stops_clock=change.stops_clock if pausing else None,
         )
         return moved
+
+    def _held_in(self, unit: UnitOfWork, stored: StoredEngagement) -> EngagementState:
+        """Where an engagement goes on after a hold: where it was held, a pause still running too."""
+        happened = records.happened(unit, stored.id)
+        been = {each.act for each in happened}
+        if Act.VERIFY_ACCESS not in been:
+            return EngagementState.PROVISIONING
+        if Act.BEGIN not in been:
+            return EngagementState.ACCESS_VERIFIED
+        stands = clock(stored.window, clock_events(happened), unit.now)
+        return EngagementState.PAUSED if stands.paused_until else EngagementState.TESTING
 
     def _sign(
         self,
@@ -357,12 +394,13 @@ class Engagements:
             msgspec.json.decode(body, type=Body),
             _access(stored, stands, happened, unit.now),
             happened,
-            tuple(self._waiting(unit, stored, reader=reader)),
+            tuple(self._waiting(unit, stored, len(happened), reader=reader)),
         )
 
     def _waiting(
-        self, unit: UnitOfWork, stored: StoredEngagement, *, reader: str
+        self, unit: UnitOfWork, stored: StoredEngagement, last: int, *, reader: str
     ) -> Iterator[Waiting]:
+        """The changes that the other side may still sign; `last` numbers what happened last."""
         for each in records.waiting(unit, stored.id):
             for side in Side:
                 name = f"sealed_{side}_envelope"
@@ -376,7 +414,9 @@ class Engagements:
                     sealed=sealed,
                     reader=reader,
                 )
-                yield Waiting(wire.read_change(dsse.payload_of(envelope)), side, envelope)
+                change = wire.read_change(dsse.payload_of(envelope))
+                if change.after == last:
+                    yield Waiting(change, side, envelope)
 
 
 def _access(
@@ -464,6 +504,10 @@ def _check_change(
         raise InvalidError("What was signed is another engagement.")
     if not 8 <= len(change.nonce) <= 64 or len(change.reason) > LONGEST_NOTE:
         raise InvalidError(f"A nonce has 8 to 64 characters, a reason at most {LONGEST_NOTE}.")
+    meant = (change.act == "extend", change.act == "pause", change.act == "pause")
+    given = (change.hours != 0, change.until is not None, change.stops_clock)
+    if any(has and not may for has, may in zip(given, meant, strict=True)):
+        raise InvalidError(f"What was signed says more than to {change.act}.")
     if not stands.stands_at(now):
         raise ConflictError("The agreement is not in force, so nothing changes under it.")
     if change.act == "extend":

@@ -87,10 +87,13 @@ class ModelAgreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What both sides agree on in an engagement.
 
-    `until` is when a pause ends by itself, `hours` how much longer an extension makes the window.
+    `until` is when a pause ends by itself, `hours` how much longer an extension makes the window;
+    what an act has no use for is None, 0 or false. `after` is the number of the last thing that had
+    happened in the engagement: once more has happened, the change counts no longer.
     """
 
     act: Literal["pause", "resume", "extend", "lift-hold"]
+    after: int
     engagement: str
     hours: int
     nonce: str

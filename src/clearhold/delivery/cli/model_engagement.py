@@ -106,13 +106,15 @@ def ask(
 ) -> None:
     """Sign a change; it takes place when the other side has signed the same."""
     signer = party_key.load(key)
+    happened = hub().get(f"/evaluations/engagements/{engagement}")["happened"]
     change = Change(
         act=what,
+        after=happened[-1]["number"],
         engagement=engagement,
         hours=int(hours) if what == "extend" else 0,
         nonce=secrets.token_hex(16),
         reason=reason,
-        stops_clock=stops_clock,
+        stops_clock=stops_clock and what == "pause",
         until=now() + timedelta(hours=hours) if what == "pause" else None,
     )
     _consent(engagement, model_agreement.write(change), signer, as_json=as_json)
