@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -27,7 +27,8 @@ from clearhold.kernel.errors import (
 from clearhold.wire import dsse
 from clearhold.wire import model_agreement as wire
 
-DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
 
 
 class Desk:
@@ -204,6 +205,7 @@ def test_strangers_are_told_that_there_is_nothing(desk: Desk) -> None:
         ({"developer": "institute", "evaluator": "aurora"}, "between a lab and an evaluator"),
         ({"developer": "nobody-here"}, "between a lab and an evaluator"),
         ({"developer": "rival", "evaluator": "ministry"}, "neither side"),
+        ({"developer": "nobody-here", "evaluator": "ministry"}, "neither side"),
         ({"variants": ()}, "variants"),
         (
             {"variants": (wire.Variant(commitment="x", name="candidate", safeguards="release"),)},
@@ -300,8 +302,13 @@ def test_a_window_is_no_longer_than_the_agreement_s(desk: Desk) -> None:
     agreement = desk.agree(window_days=7)
     with pytest.raises(InvalidError, match="7 days"):
         desk.propose(agreement, length=8 * DAY)
+    with pytest.raises(InvalidError, match="an hour"):
+        desk.propose(agreement, length=timedelta(milliseconds=80))
     with pytest.raises(InvalidError, match="ahead"):
         desk.propose(agreement, length=DAY, release_at=desk.now() - DAY)
+    for release in (datetime(2027, 3, 1), datetime.max.replace(tzinfo=timezone(-14 * HOUR))):  # noqa: DTZ001 (the fault)
+        with pytest.raises(InvalidError, match="zone"):
+            desk.propose(agreement, length=DAY, release_at=release)
 
 
 def test_the_same_key_proposes_once(desk: Desk) -> None:
@@ -309,6 +316,8 @@ def test_the_same_key_proposes_once(desk: Desk) -> None:
     first = desk.propose(agreement, key="once")
     assert desk.propose(agreement, key="once").stored.id == first.stored.id
     assert len(desk.hub.models.engagements.list(desk.lab)) == 1
+    with pytest.raises(ConflictError, match="another request"):
+        desk.propose(agreement, key="once", length=2 * DAY)
 
 
 def test_more_time_and_other_changes_take_both_signatures(desk: Desk) -> None:
@@ -384,6 +393,9 @@ def test_only_the_developer_moves_its_release(desk: Desk) -> None:
     register = desk.hub.models.engagements
     with pytest.raises(DeniedError):
         register.move_release(desk.testers, view.stored.id, desk.now() + DAY)
+    for wrong in (datetime(2027, 3, 1), datetime.min.replace(tzinfo=timezone(14 * HOUR))):  # noqa: DTZ001 (the fault)
+        with pytest.raises(InvalidError, match="zone"):
+            register.move_release(desk.lab, view.stored.id, wrong)
     moved = register.move_release(desk.lab, view.stored.id, desk.now() + DAY)
     assert moved.happened[-1].act == "move-release"
 

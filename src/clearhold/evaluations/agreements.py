@@ -61,10 +61,11 @@ class ModelAgreements:
             payload, key = self._signed(unit, actor, envelope)
             terms = wire.read_agreement(payload)
             rules.check(terms, unit.now)
-            developer, evaluator = self._sides(unit, terms)
-            side = _side_in(developer, evaluator, actor.party)
+            developer, evaluator = self._sides(unit, actor, terms)
+            side = Side.DEVELOPER if actor.party == developer else Side.EVALUATOR
             digest = hashlib.sha256(payload).digest()
             with unit.as_service():
+                parties.hold(unit, developer)  # the same offer at the same moment waits
                 known = records.of_digest(unit, developer, evaluator, digest)
             if known is not None:
                 return self._view(unit, known, reader=actor.principal)
@@ -195,9 +196,16 @@ class ModelAgreements:
             raise InvalidError("The signed agreement is too long to be one.")
         return signed_by(unit, actor.party, envelope, wire.AGREEMENT_TYPE, what="agreement")
 
-    def _sides(self, unit: UnitOfWork, terms: ModelAgreement) -> tuple[PartyId, PartyId]:
-        """The parties that are the two sides; an unknown one is answered like an unfit one."""
+    def _sides(
+        self, unit: UnitOfWork, actor: Actor, terms: ModelAgreement
+    ) -> tuple[PartyId, PartyId]:
+        """The parties that are the two sides; an unknown one is answered like an unfit one.
+
+        Who is neither side learns nothing of the two that are named.
+        """
         with unit.as_service():
+            if parties.by_id(unit, actor.party).handle not in {terms.developer, terms.evaluator}:
+                raise InvalidError("Your party is neither side of this agreement.")
             developer = parties.by_handle(unit, terms.developer)
             evaluator = parties.by_handle(unit, terms.evaluator)
         if (
@@ -266,14 +274,6 @@ def _moved(
     if stored.state not in _FROM.get(state, frozenset()):
         raise ConflictError(f"An agreement that is {stored.state} cannot become {state}.")
     return state, frozenset({side}) if state is _S.SUSPENDED else frozenset()
-
-
-def _side_in(developer: PartyId, evaluator: PartyId, party: PartyId) -> Side:
-    if party == developer:
-        return Side.DEVELOPER
-    if party == evaluator:
-        return Side.EVALUATOR
-    raise InvalidError("Your party is neither side of this agreement.")
 
 
 def _tell(unit: UnitOfWork, actor: Actor, stored: StoredAgreement, act: str, **more: str) -> None:

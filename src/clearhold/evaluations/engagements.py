@@ -43,6 +43,8 @@ from clearhold.wire.model_agreement import Change, ModelAgreement
 MOST_LISTED: Final = 100
 LONGEST_NAME: Final = 200
 LONGEST_NOTE: Final = 20_000
+SHORTEST: Final = timedelta(hours=1)
+FARTHEST_RELEASE: Final = timedelta(days=3653)
 _PLACE: Final = "sealed_body"
 _MOVE_RELEASE: Final = "move-release"
 
@@ -97,15 +99,21 @@ class Engagements:
         """Propose to test a model, or offer one to be tested, under an agreement in force.
 
         `length` is at most the agreement's window. `release_at` is the developer's planned release
-        to others, None where there is none. The same `key` answers the same engagement again.
+        to others, None where there is none. The same `key` answers the same engagement again, and
+        raises `ConflictError` for another.
         """
         actor.need(Permission.EVALUATIONS_RUN)
         _check_body(body)
         with self._sessions.transaction() as unit:
             stands = agreements.find(unit, actor, agreement, lock=True)
+            side = _side(stands, actor)
             known = records.of_key(unit, stands.id, key)
             if known is not None:
-                return self._view(unit, known, stands, reader=actor.principal)
+                found = self._view(unit, known, stands, reader=actor.principal)
+                wanted = (body, side, int(length.total_seconds()), release_at)
+                if wanted != (found.body, found.happened[0].side, known.length_s, known.release_at):
+                    raise ConflictError("This idempotency key was used for another request.")
+                return found
             if not stands.stands_at(unit.now):
                 raise ConflictError(
                     "The agreement is not in force.",
@@ -143,7 +151,7 @@ class Engagements:
                 idempotency_key=key,
             )
             records.add(unit, new)
-            self._note(unit, actor, new, "propose", str(stands.side_of(actor.party)))
+            self._note(unit, actor, new, "propose", side)
             return self._view(unit, new, stands, reader=actor.principal)
 
     def act(self, actor: Actor, identity: str, act: Act) -> EngagementView:
@@ -186,6 +194,8 @@ class Engagements:
         actor.need(Permission.EVALUATIONS_RUN)
         with self._sessions.transaction() as unit:
             stored, stands = self._held(unit, actor, identity)
+            if to is not None:
+                _check_release(to, unit.now)
             if _side(stands, actor) is not Side.DEVELOPER:
                 raise DeniedError("Only the developer moves its release.")
             if stored.state in OVER:
@@ -243,7 +253,8 @@ class Engagements:
         """The engagements of the actor's party, so many at once, without what is sealed of them."""
         actor.need(Permission.EVALUATIONS_READ)
         with self._sessions.transaction() as unit:
-            return records.seen_by(unit, actor, after=after, limit=MOST_LISTED)
+            found = records.seen_by(unit, actor, after=after, limit=MOST_LISTED)
+            return tuple(_settled(unit, each) for each in found)
 
     def _found(
         self, unit: UnitOfWork, actor: Actor, identity: str, *, lock: bool = False
@@ -492,8 +503,18 @@ def _check_against(
         raise InvalidError("A variant is not in the agreement.")
     if not timedelta(0) < length <= timedelta(days=terms.window_days):
         raise InvalidError(f"Access lasts at most {terms.window_days} days by the agreement.")
-    if release_at is not None and release_at <= now:
-        raise InvalidError("The planned release lies ahead.")
+    if length < SHORTEST:
+        raise InvalidError("Access lasts an hour at least.")
+    if release_at is not None:
+        _check_release(release_at, now)
+        if release_at <= now:
+            raise InvalidError("The planned release lies ahead.")
+
+
+def _check_release(release_at: datetime, now: datetime) -> None:
+    """Raise for what is no instant, or further from now than a plan reaches."""
+    if release_at.tzinfo is None or abs(release_at - now) > FARTHEST_RELEASE:
+        raise InvalidError("A planned release is an instant with its zone, within ten years.")
 
 
 def _check_change(

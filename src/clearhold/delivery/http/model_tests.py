@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from clearhold.access.permissions import Permission
 from clearhold.delivery.http.declare import ActorDep, HubDep, IdempotencyKey, requires
@@ -65,7 +65,7 @@ class Proposal(BaseModel):
     variants: list[str] = Field(min_length=1, max_length=20)
     purpose: str = Field(default="", max_length=LONGEST_NOTE)
     days: float = Field(gt=0, le=30)
-    release_at: datetime | None = None
+    release_at: AwareDatetime | None = None
 
 
 class EngagementSummary(BaseModel):
@@ -136,7 +136,7 @@ class EngagementAct(BaseModel):
 class Release(BaseModel):
     """When the developer plans to release the model to others; None is no plan."""
 
-    release_at: datetime | None
+    release_at: AwareDatetime | None
 
 
 After = Annotated[str | None, Query(max_length=64)]
