@@ -279,6 +279,18 @@ def test_access_is_closed_while_its_agreement_does_not_stand_and_in_a_hold(desk:
     assert (over.open, over.elapsed) == (False, True)
 
 
+def test_a_side_that_suspends_takes_neither_the_reply_nor_the_hold_from_the_other(
+    desk: Desk,
+) -> None:
+    tested, drafted = desk.testing(), desk.act(desk.testers, desk.testing(), Act.SEND_DRAFT)
+    for view in (tested, drafted):
+        desk.hub.models.agreements.move(desk.testers, view.agreement.id, AgreementState.SUSPENDED)
+    assert desk.act(desk.lab, drafted, Act.REPLY).stored.state is EngagementState.REPLIED
+    assert desk.act(desk.lab, tested, Act.HOLD).stored.state is EngagementState.INCIDENT_HOLD
+    with pytest.raises(ConflictError, match="not in force"):
+        desk.act(desk.testers, drafted, Act.ISSUE)
+
+
 def test_access_ends_with_its_agreement_at_the_latest(desk: Desk) -> None:
     view = desk.testing(until=desk.now() + 3 * DAY)
     assert view.clock.ends_at == view.agreement.until

@@ -30,7 +30,16 @@ from clearhold.evaluations.clock import (
     clock,
 )
 from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
-from clearhold.evaluations.model import BOTH, OVER, REACHABLE, WHO, Act, EngagementState, Side, after
+from clearhold.evaluations.model import (
+    BOTH,
+    OVER,
+    REACHABLE,
+    WHO,
+    Act,
+    EngagementState,
+    Side,
+    after,
+)
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import EngagementId, new_id
 from clearhold.parties.signatures import signed_by
@@ -47,6 +56,8 @@ SHORTEST: Final = timedelta(hours=1)
 FARTHEST_RELEASE: Final = timedelta(days=3653)
 _PLACE: Final = "sealed_body"
 _MOVE_RELEASE: Final = "move-release"
+_ANYTIME: Final = frozenset({Act.WITHDRAW, Act.DECLINE, Act.HOLD, Act.REPLY, Act.WAIVE_REPLY})
+"""What takes no agreement in force: to end, to stop, and to answer a draft that was sent."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -179,8 +190,7 @@ class Engagements:
                     f"To {act} is not for your side of this engagement.",
                     next_step="The other side or the hub itself does it.",
                 )
-            ending = act in {Act.WITHDRAW, Act.DECLINE}
-            if not ending and not stands.stands_at(unit.now) and stored.state not in OVER:
+            if act not in _ANYTIME and not stands.stands_at(unit.now) and stored.state not in OVER:
                 raise ConflictError(
                     "The agreement is not in force, so nothing goes on under it.",
                     next_step="Either side may still end the engagement.",
@@ -262,7 +272,9 @@ class Engagements:
         stored = records.one_seen_by(unit, actor, identity, lock=lock)
         if stored is None:
             raise _absent()
-        return _settled(unit, stored), agreements.find(unit, actor, stored.agreement)
+        # Locked too, so that no agreement is suspended or ended while something goes on under it.
+        stands = agreements.find(unit, actor, stored.agreement, lock=lock)
+        return _settled(unit, stored), stands
 
     def _held(
         self, unit: UnitOfWork, actor: Actor, identity: str
