@@ -92,6 +92,23 @@ def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
     assert held >= 0.92 * 300
 
 
+def test_one_success_says_no_more_against_a_model_than_none() -> None:
+    def won(count: int) -> list[Scored]:
+        return [Scored(f"{number}", f"{number % 30}", (number < count,)) for number in range(150)]
+
+    most = [estimate(won(count)).interval.high for count in range(5)]
+    assert most == sorted(most)
+    assert most[0] == pytest.approx(0.095, abs=0.001)
+    least = [
+        1 - estimate([_turned(each) for each in won(count)]).interval.low for count in range(5)
+    ]
+    assert least == pytest.approx(most)
+
+
+def _turned(scored: Scored) -> Scored:
+    return Scored(scored.task, scored.template, tuple(not each for each in scored.epochs))
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=7), st.data())
 def test_pass_at_k_and_pass_hat_k_are_the_shares_among_all_draws(
     epochs: list[bool], data: st.DataObject

@@ -2,8 +2,8 @@
 
 A task's score is the mean of its epochs; the benchmark's is the mean over tasks. Standard errors are
 clustered by template (Miller 2024, arXiv 2411.00640, section 2.2); intervals are Wilson's on the
-effective number of tasks, and exact (Clopper and Pearson 1934) where nothing or everything succeeded,
-since a clustered error is then nought and says nothing.
+effective number of tasks, and exact (Clopper and Pearson 1934) where fewer than five templates saw a
+success, or fewer than five a failure, since how trials resemble each other cannot then be seen.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE: Final = 0.95
+_FEW: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +74,17 @@ def estimate(scored: Sequence[Scored], *, confidence: float = CONFIDENCE) -> Est
     templates = [each.template for each in scored]
     error = clustered_error(means, templates)
     effective = _effective(mean, error, len(scored), len(set(templates)))
-    successes = sum(sum(each.epochs) for each in scored)
     trials = sum(len(each.epochs) for each in scored)
-    if successes in {0, trials}:
-        # As many independent trials as there are templates is all that can be relied on here.
-        count = len(set(templates))
-        interval = exact(count if successes else 0, count, confidence=confidence)
+    count = len(set(templates))
+    won = {each.template for each in scored if any(each.epochs)}
+    lost = {each.template for each in scored if not all(each.epochs)}
+    if min(len(won), len(lost)) < min(_FEW, count):
+        # As many independent trials as there are templates is all that can be relied on here; a
+        # share of them need not be whole (Korn and Graubard 1998).
+        interval = exact(mean * count, count, confidence=confidence)
     else:
-        interval = wilson(mean, effective, confidence=confidence, clusters=len(set(templates)))
-    return Estimate(mean, error, interval, len(scored), len(set(templates)), trials, effective)
+        interval = wilson(mean, effective, confidence=confidence, clusters=count)
+    return Estimate(mean, error, interval, len(scored), count, trials, effective)
 
 
 def clustered_error(values: np.ndarray, clusters: Sequence[str]) -> float:
@@ -114,9 +117,10 @@ def wilson(share: float, size: float, *, confidence: float, clusters: int = 0) -
     return Interval(max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale), "wilson")
 
 
-def exact(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> Interval:
+def exact(successes: float, trials: int, *, confidence: float = CONFIDENCE) -> Interval:
     """Clopper and Pearson's interval; one-sided where nothing or everything succeeded.
 
+    `successes` need not be whole, as when trials resemble each other and count for fewer.
     0 of 10 gives at most 25.9 %, 0 of 100 at most 3.0 %.
     """
     if not 0 <= successes <= trials or not trials:
