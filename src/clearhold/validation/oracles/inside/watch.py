@@ -39,8 +39,6 @@ PASSED_ON_BYTES = 256 << 10
 PR_SET_DUMPABLE = 4
 UNUSABLE = 65
 PATIENCE_S = 5.0
-SIZES = 4
-"""How many sizes tell how fast the time grows."""
 SHORT_S, TIMES = 0.5, 3
 """What takes less than so many seconds is run so many times: a busy machine only ever adds time."""
 
