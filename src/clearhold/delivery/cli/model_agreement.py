@@ -111,7 +111,8 @@ def sign(agreement: str, key: Annotated[Path, _KEY], *, as_json: bool = JsonOpti
     connection = hub()
     found = connection.get(f"/evaluations/agreements/{agreement}")
     payload = dsse.payload_of(found["envelopes"][found["offered_by"]].encode())
-    if msgspec.to_builtins(model_agreement.read_agreement(payload)) != found["terms"]:
+    model_agreement.read_agreement(payload)
+    if msgspec.json.decode(payload) != found["terms"]:
         raise IntegrityError("The terms the hub shows are not those that were signed.")
     envelope = dsse.sign(payload, model_agreement.AGREEMENT_TYPE, signer).decode()
     body = {"envelope": envelope}

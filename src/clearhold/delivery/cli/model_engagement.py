@@ -135,7 +135,8 @@ def consent(
     for each in found["waiting"]:
         if each["change"]["nonce"] == nonce:
             payload = dsse.payload_of(each["envelope"].encode())
-            if msgspec.to_builtins(model_agreement.read_change(payload)) != each["change"]:
+            model_agreement.read_change(payload)
+            if msgspec.json.decode(payload) != each["change"]:
                 raise IntegrityError("The change the hub shows is not the one that was signed.")
             _consent(engagement, payload, signer, as_json=as_json)
             return
