@@ -230,7 +230,8 @@ def test_every_table_of_results_has_a_finite_scale(
     found = scale.fit(results)
     for place in (*found.models.values(), *found.tasks.values()):
         assert np.isfinite(place.points)
-        assert 0 < place.error < np.inf
+        assert 0 <= place.error < np.inf
+    assert all(place.error > 0 for place in found.models.values())
 
 
 def test_a_curve_counts_what_was_solved_in_time_and_says_when_it_still_rises() -> None:
@@ -298,3 +299,23 @@ def test_every_estimate_lies_within_its_interval(drawn: list[tuple[str, list[boo
     assert 0 <= got.interval.low <= got.mean + 1e-9
     assert got.mean - 1e-9 <= got.interval.high <= 1
     assert 1 <= got.effective <= got.tasks
+
+
+def test_places_on_the_scale_are_as_unsure_as_their_errors_say() -> None:
+    rng = np.random.default_rng(2)
+    apart = []
+    for _ in range(30):
+        able, hard = rng.normal(0, 1.5, 3), rng.normal(0, 1.6, 60)
+        found = scale.fit(
+            {
+                f"{model}": {
+                    f"{task}": (int(rng.binomial(3, 1 / (1 + np.exp(h - a)))), 3)
+                    for task, h in enumerate(hard)
+                }
+                for model, a in enumerate(able)
+            }
+        )
+        for model, a in enumerate(able):
+            place = found.models[f"{model}"]
+            apart.append((place.points - (a - hard.mean()) * scale.POINTS) / place.error)
+    assert 0.8 < float(np.std(apart)) < 1.25

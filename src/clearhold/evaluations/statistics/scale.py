@@ -83,8 +83,9 @@ def fit(
     column = np.full(len(tasks), -1)
     column[spot] = len(models) + np.arange(len(spot))
     weight = tried * special.expit(apart(found.x)) * special.expit(-apart(found.x))
-    errors = _errors(size, who, column[what], weight)
-    shift = float(found.x[len(models) :].mean()) if free and not fixed else 0.0
+    moved = len(free) if not fixed else 0
+    errors = _errors(size, who, column[what], weight, zero=moved)
+    shift = float(found.x[len(models) :].mean()) if moved else 0.0
 
     def place(number: int) -> Place:
         return Place(float(found.x[number] - shift) * POINTS, float(errors[number]) * POINTS)
@@ -94,8 +95,14 @@ def fit(
     return Scale({name: place(number) for number, name in enumerate(models)}, difficulty)
 
 
-def _errors(size: int, who: np.ndarray, what: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Standard errors from the curvature at the mode; `what` is -1 where a task is anchored."""
+def _errors(
+    size: int, who: np.ndarray, what: np.ndarray, weight: np.ndarray, *, zero: int
+) -> np.ndarray:
+    """Standard errors from the curvature at the mode; `what` is -1 where a task is anchored.
+
+    The mean of the last `zero` places is where the scale begins: how sure its own place is does not
+    matter, so the errors are of the differences from it.
+    """
     curve = np.eye(size) / _SPREAD**2
     for model, task, heavy in zip(who, what, weight, strict=True):
         curve[model, model] += heavy
@@ -103,4 +110,9 @@ def _errors(size: int, who: np.ndarray, what: np.ndarray, weight: np.ndarray) ->
             curve[task, task] += heavy
             curve[model, task] -= heavy
             curve[task, model] -= heavy
-    return np.asarray(np.sqrt(np.diag(np.linalg.inv(curve))))
+    spread = np.linalg.inv(curve)
+    if zero:
+        from_zero = np.eye(size)
+        from_zero[:, size - zero :] -= 1 / zero
+        spread = from_zero @ spread @ from_zero.T
+    return np.asarray(np.sqrt(np.diag(spread)))
