@@ -385,7 +385,8 @@ def test_after_a_hold_an_engagement_goes_on_where_it_was_held(desk: Desk) -> Non
         return desk.consent(desk.lab, view, lift).stored.state
 
     view = desk.act(desk.lab, desk.propose(desk.agree()), Act.ACCEPT)
-    assert lifted(desk.act(desk.lab, view, Act.PROVISION)) is EngagementState.PROVISIONING
+    with pytest.raises(ConflictError, match="cannot hold"):
+        desk.act(desk.lab, desk.act(desk.lab, view, Act.PROVISION), Act.HOLD)
     tested = desk.testing()
     pause = desk.change(tested, "pause", until=desk.now() + DAY)
     for side in (desk.testers, desk.lab):

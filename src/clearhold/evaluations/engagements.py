@@ -331,10 +331,7 @@ class Engagements:
     def _held_in(self, unit: UnitOfWork, stored: StoredEngagement) -> EngagementState:
         """Where an engagement goes on after a hold: where it was held, a pause still running too."""
         happened = records.happened(unit, stored.id)
-        been = {each.act for each in happened}
-        if Act.VERIFY_ACCESS not in been:
-            return EngagementState.PROVISIONING
-        if Act.BEGIN not in been:
+        if Act.BEGIN not in {each.act for each in happened}:
             return EngagementState.ACCESS_VERIFIED
         stands = clock(stored.window, clock_events(happened), unit.now)
         return EngagementState.PAUSED if stands.paused_until else EngagementState.TESTING

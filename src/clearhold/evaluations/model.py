@@ -97,7 +97,8 @@ OVER: Final = frozenset({_S.CLOSED, _S.WITHDRAWN, _S.DECLINED})
 """The states out of which nothing leads."""
 REACHABLE: Final = frozenset({_S.PROVISIONING, _S.ACCESS_VERIFIED, _S.TESTING})
 """The states in which a call may reach the model: to be verified, or for a test."""
-_HOLDABLE: Final = frozenset({_S.PROVISIONING, _S.ACCESS_VERIFIED, _S.TESTING, _S.PAUSED})
+_HOLDABLE: Final = frozenset({_S.ACCESS_VERIFIED, _S.TESTING, _S.PAUSED})
+"""Not before access is verified: a lifted hold would lead past that, and with it past the clock."""
 
 _STEPS: Final[dict[tuple[EngagementState, Act], EngagementState]] = {
     (_S.PROPOSED, Act.ACCEPT): _S.ACCEPTED,
