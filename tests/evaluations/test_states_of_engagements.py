@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearhold.evaluations
+from clearhold.delivery.cli import model_agreement as cli_agreement
+from clearhold.delivery.cli import model_engagement as cli_engagement
+from clearhold.delivery.http import model_tests
 from clearhold.evaluations.model import (
     BOTH,
     OVER,
@@ -23,6 +26,7 @@ from clearhold.evaluations.model import (
     possible,
 )
 from clearhold.kernel.errors import ConflictError
+from clearhold.wire import model_agreement
 
 JUDGING = re.compile(
     r"approv|\bpass(ed|es)?\b|certif|\bclear(ed|ance)?\b|licen[cs]|\bblock(ed|s|ing)?\b|authori[sz]ed"
@@ -99,12 +103,26 @@ def _words(path: Path) -> set[str]:
                         found.add(str(value.value))
                 case ast.AnnAssign(target=ast.Name(id=name)):
                     found.add(name)
+    return found | _choices(path)
+
+
+def _choices(path: Path) -> set[str]:
+    """The words of `Literal` types."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
+            found |= {str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)}
     return found
 
 
 def test_no_state_field_or_label_of_the_desk_judges_a_model() -> None:
     files = sorted(Path(clearhold.evaluations.__path__[0]).rglob("*.py"))
     assert len(files) > 5
+    files += [
+        Path(each.__file__)
+        for each in (model_agreement, model_tests, cli_agreement, cli_engagement)
+    ]
+    assert "maintainer-first" in _words(Path(model_agreement.__file__))
     said = {
         f"{path.name}: {word}"
         for path in files
