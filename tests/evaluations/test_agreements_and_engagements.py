@@ -15,7 +15,8 @@ from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
 from clearhold.evaluations import engagement_records as records
 from clearhold.evaluations.engagement_records import StoredEvent
-from clearhold.evaluations.engagements import Body, EngagementView
+from clearhold.evaluations.engagement_rules import Body
+from clearhold.evaluations.engagements import EngagementView
 from clearhold.evaluations.model import Act, AgreementState, EngagementState, Side
 from clearhold.kernel.errors import (
     ClearholdError,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,29 +17,19 @@ from clearhold.evaluations import agreements
 from clearhold.evaluations import engagement_records as records
 from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.agreements import ModelAgreements
-from clearhold.evaluations.clock import (
-    Clock,
-    ClockEvent,
-    Ended,
-    Extended,
-    Outage,
-    Paused,
-    ReleaseMoved,
-    Resumed,
-    Verified,
-    clock,
-)
+from clearhold.evaluations.clock import Clock, clock
 from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
-from clearhold.evaluations.model import (
-    BOTH,
-    OVER,
-    REACHABLE,
-    WHO,
-    Act,
-    EngagementState,
-    Side,
-    after,
+from clearhold.evaluations.engagement_rules import (
+    MOVE_RELEASE,
+    Body,
+    access_clock,
+    check_against,
+    check_body,
+    check_change,
+    check_release,
+    clock_events,
 )
+from clearhold.evaluations.model import BOTH, OVER, WHO, Act, EngagementState, Side, after
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import EngagementId, new_id
 from clearhold.parties.signatures import signed_by
@@ -47,25 +37,12 @@ from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 from clearhold.wire import dsse
 from clearhold.wire import model_agreement as wire
-from clearhold.wire.model_agreement import Change, ModelAgreement
+from clearhold.wire.model_agreement import Change
 
 MOST_LISTED: Final = 100
-LONGEST_NAME: Final = 200
-LONGEST_NOTE: Final = 20_000
-SHORTEST: Final = timedelta(hours=1)
-FARTHEST_RELEASE: Final = timedelta(days=3653)
 _PLACE: Final = "sealed_body"
-_MOVE_RELEASE: Final = "move-release"
 _ANYTIME: Final = frozenset({Act.WITHDRAW, Act.DECLINE, Act.HOLD, Act.REPLY, Act.WAIVE_REPLY})
 """What takes no agreement in force: to end, to stop, and to answer a draft that was sent."""
-
-
-class Body(msgspec.Struct, frozen=True):
-    """What is sealed of an engagement: the model, the variants to be tested, and why."""
-
-    model: str
-    variants: tuple[str, ...]
-    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +91,7 @@ class Engagements:
         raises `ConflictError` for another.
         """
         actor.need(Permission.EVALUATIONS_RUN)
-        _check_body(body)
+        check_body(body)
         with self._sessions.transaction() as unit:
             stands = agreements.find(unit, actor, agreement, lock=True)
             side = _side(stands, actor)
@@ -131,7 +108,7 @@ class Engagements:
                     next_step="See `clearhold model agreement show` for how it stands.",
                 )
             terms = self._register.terms(unit, stands, reader=actor.principal)
-            _check_against(body, terms, length, release_at, unit.now)
+            check_against(body, terms, length, release_at, unit.now)
             within = self._vault.open_compartment(unit)
             for party in (stands.developer, stands.evaluator):
                 read_in(
@@ -205,12 +182,12 @@ class Engagements:
         with self._sessions.transaction() as unit:
             stored, stands = self._held(unit, actor, identity)
             if to is not None:
-                _check_release(to, unit.now)
+                check_release(to, unit.now)
             if _side(stands, actor) is not Side.DEVELOPER:
                 raise DeniedError("Only the developer moves its release.")
             if stored.state in OVER:
                 raise ConflictError(f"The engagement is {stored.state}.")
-            self._note(unit, actor, stored, _MOVE_RELEASE, Side.DEVELOPER, until=to)
+            self._note(unit, actor, stored, MOVE_RELEASE, Side.DEVELOPER, until=to)
             return self._view(unit, stored, stands, reader=actor.principal)
 
     def consent(self, actor: Actor, identity: str, envelope: bytes) -> EngagementView:
@@ -232,7 +209,7 @@ class Engagements:
             known = records.change_of_digest(unit, stored.id, digest)
             if known is not None and known.signed_at is not None:
                 return self._view(unit, stored, stands, reader=actor.principal)
-            _check_change(change, stored, stands, unit.now)
+            check_change(change, stored, stands, unit.now)
             if change.after != records.next_number(unit, stored.id) - 1:
                 raise ConflictError(
                     "More has happened in the engagement since this change was asked for.",
@@ -412,7 +389,7 @@ class Engagements:
             stored,
             stands,
             msgspec.json.decode(body, type=Body),
-            _access(stored, stands, happened, unit.now),
+            access_clock(stored, stands, happened, unit.now),
             happened,
             tuple(self._waiting(unit, stored, len(happened), reader=reader)),
         )
@@ -439,19 +416,6 @@ class Engagements:
                     yield Waiting(change, side, envelope)
 
 
-def _access(
-    stored: StoredEngagement,
-    stands: StoredAgreement,
-    happened: Sequence[StoredEvent],
-    now: datetime,
-) -> Clock:
-    """The clock under its agreement: open only while that stands and the state lets calls through."""
-    window = replace(stored.window, latest=stands.ends_at)
-    found = clock(window, clock_events(happened), now)
-    through = stored.state in REACHABLE and stands.stands_at(now)
-    return replace(found, open=found.open and through)
-
-
 def _settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
     """An engagement as it stands now: a pause whose time is over has ended by itself."""
     if stored.state is not EngagementState.PAUSED:
@@ -459,26 +423,6 @@ def _settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
     stands = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
     paused = stands.paused_until is not None
     return stored if paused else replace(stored, state=EngagementState.TESTING)
-
-
-def clock_events(happened: Sequence[StoredEvent]) -> Iterator[ClockEvent]:
-    """What the clock has to know of what happened."""
-    for each in happened:
-        both = each.side == "both"
-        if each.act == Act.VERIFY_ACCESS:
-            yield Verified(each.at)
-        elif each.act == Act.PAUSE and each.until is not None:
-            yield Paused(each.at, each.until, stops_clock=bool(each.stops_clock), both_signed=both)
-        elif each.act == Act.RESUME:
-            yield Resumed(each.at, both_signed=both)
-        elif each.act == "extend" and each.length_s is not None:
-            yield Extended(each.at, timedelta(seconds=each.length_s), both_signed=both)
-        elif each.act == _MOVE_RELEASE and each.side == Side.DEVELOPER:
-            yield ReleaseMoved(each.at, each.until)
-        elif each.act == "outage" and each.until is not None:
-            yield Outage(each.at, each.until)
-        elif each.act in {Act.WITHDRAW, Act.DECLINE, Act.ANALYSE}:
-            yield Ended(each.at)
 
 
 def _fresh(unit: UnitOfWork, stored: StoredEngagement, digest: bytes) -> StoredChange:
@@ -490,65 +434,6 @@ def _side(stands: StoredAgreement, actor: Actor) -> Side:
     if side is None:
         raise _absent()
     return side
-
-
-def _check_body(body: Body) -> None:
-    if not 0 < len(body.model) <= LONGEST_NAME or not body.model.isprintable():
-        raise InvalidError(f"A model's name is one line of 1 to {LONGEST_NAME} characters.")
-    if len(body.purpose) > LONGEST_NOTE:
-        raise InvalidError(f"A purpose has at most {LONGEST_NOTE} characters.")
-    if not body.variants or len(set(body.variants)) != len(body.variants):
-        raise InvalidError("An engagement names its variants, each once.")
-
-
-def _check_against(
-    body: Body,
-    terms: ModelAgreement,
-    length: timedelta,
-    release_at: datetime | None,
-    now: datetime,
-) -> None:
-    if not set(body.variants) <= {each.name for each in terms.variants}:
-        raise InvalidError("A variant is not in the agreement.")
-    if not timedelta(0) < length <= timedelta(days=terms.window_days):
-        raise InvalidError(f"Access lasts at most {terms.window_days} days by the agreement.")
-    if length < SHORTEST:
-        raise InvalidError("Access lasts an hour at least.")
-    if release_at is not None:
-        _check_release(release_at, now)
-        if release_at <= now:
-            raise InvalidError("The planned release lies ahead.")
-
-
-def _check_release(release_at: datetime, now: datetime) -> None:
-    """Raise for what is no instant, or further from now than a plan reaches."""
-    if release_at.tzinfo is None or abs(release_at - now) > FARTHEST_RELEASE:
-        raise InvalidError("A planned release is an instant with its zone, within ten years.")
-
-
-def _check_change(
-    change: Change, stored: StoredEngagement, stands: StoredAgreement, now: datetime
-) -> None:
-    """Raise unless a change could take place at this instant."""
-    if change.engagement != stored.id:
-        raise InvalidError("What was signed is another engagement.")
-    if not 8 <= len(change.nonce) <= 64 or len(change.reason) > LONGEST_NOTE:
-        raise InvalidError(f"A nonce has 8 to 64 characters, a reason at most {LONGEST_NOTE}.")
-    meant = (change.act == "extend", change.act == "pause", change.act == "pause")
-    given = (change.hours != 0, change.until is not None, change.stops_clock)
-    if any(has and not may for has, may in zip(given, meant, strict=True)):
-        raise InvalidError(f"What was signed says more than to {change.act}.")
-    if not stands.stands_at(now):
-        raise ConflictError("The agreement is not in force, so nothing changes under it.")
-    if change.act == "extend":
-        if not 0 < change.hours <= 24 * 30:
-            raise InvalidError("An extension is of 1 hour to 30 days.")
-        if stored.state in OVER:
-            raise ConflictError(f"The engagement is {stored.state}.")
-        return
-    after(stored.state, Act(change.act))
-    if change.act == "pause" and not (change.until and now < change.until <= stands.until):
-        raise InvalidError("A pause ends at a time ahead, with the agreement at the latest.")
 
 
 def _absent() -> NotFoundError:

@@ -15,7 +15,8 @@ from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.agreements import AgreementView
 from clearhold.evaluations.clock import Clock
 from clearhold.evaluations.engagement_records import StoredEngagement
-from clearhold.evaluations.engagements import LONGEST_NOTE, Body, EngagementView
+from clearhold.evaluations.engagement_rules import LONGEST_NOTE, Body
+from clearhold.evaluations.engagements import EngagementView
 from clearhold.evaluations.model import Act, AgreementState, EngagementState, Side, possible
 from clearhold.wire.model_agreement import LARGEST
 
