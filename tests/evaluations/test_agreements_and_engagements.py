@@ -324,6 +324,19 @@ def test_a_window_is_no_longer_than_the_agreement_s(desk: Desk) -> None:
             desk.propose(agreement, length=DAY, release_at=release)
 
 
+def test_thirty_days_are_for_a_variant_however_many_engagements_name_it(desk: Desk) -> None:
+    agreement = desk.agree()
+    first = desk.propose(agreement, length=20 * DAY)
+    with pytest.raises(ConflictError, match=r"20\.0 of them"):
+        desk.propose(agreement, length=11 * DAY)
+    second = desk.propose(agreement, length=9 * DAY)
+    with pytest.raises(ConflictError, match=r"29\.0 of them"):
+        desk.consent(desk.lab, second, desk.change(second, "extend", hours=25))
+    desk.consent(desk.lab, second, desk.change(second, "extend", hours=24))
+    desk.act(desk.lab, first, Act.WITHDRAW)  # it gave no access, and what it held is free again
+    assert desk.propose(agreement, length=20 * DAY)
+
+
 def test_the_same_key_proposes_once(desk: Desk) -> None:
     agreement = desk.agree()
     first = desk.propose(agreement, key="once")

@@ -96,6 +96,12 @@ def of_key(unit: UnitOfWork, agreement: ModelAgreementId, key: str) -> StoredEng
     return None if row is None else _record(row)
 
 
+def under(unit: UnitOfWork, agreement: ModelAgreementId) -> tuple[StoredEngagement, ...]:
+    """All engagements under an agreement, for the service's own work."""
+    rows = unit.connection.execute(select(engagement).where(engagement.c.agreement == agreement))
+    return tuple(_record(row) for row in rows)
+
+
 def one_seen_by(
     unit: UnitOfWork, actor: Actor, identity: str, *, lock: bool = False
 ) -> StoredEngagement | None:

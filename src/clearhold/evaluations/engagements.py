@@ -17,7 +17,7 @@ from clearhold.evaluations import agreements
 from clearhold.evaluations import engagement_records as records
 from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.agreements import ModelAgreements
-from clearhold.evaluations.clock import Clock, clock
+from clearhold.evaluations.clock import LONGEST, Clock, clock
 from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
 from clearhold.evaluations.engagement_rules import (
     MOVE_RELEASE,
@@ -41,6 +41,7 @@ from clearhold.wire.model_agreement import Change
 
 MOST_LISTED: Final = 100
 _PLACE: Final = "sealed_body"
+_READER: Final = "service:evaluations"
 _ANYTIME: Final = frozenset({Act.WITHDRAW, Act.DECLINE, Act.HOLD, Act.REPLY, Act.WAIVE_REPLY})
 """What takes no agreement in force: to end, to stop, and to answer a draft that was sent."""
 
@@ -109,6 +110,7 @@ class Engagements:
                 )
             terms = self._register.terms(unit, stands, reader=actor.principal)
             check_against(body, terms, length, release_at, unit.now)
+            self._check_sum(unit, stands, body, length)
             within = self._vault.open_compartment(unit)
             for party in (stands.developer, stands.evaluator):
                 read_in(
@@ -266,6 +268,34 @@ class Engagements:
         records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
         return moved
 
+    def _check_sum(
+        self, unit: UnitOfWork, stands: StoredAgreement, body: Body, length: timedelta
+    ) -> None:
+        """Thirty days are for a variant, however many engagements under an agreement name it."""
+        taken = dict.fromkeys(body.variants, timedelta(0))
+        for each in records.under(unit, stands.id):
+            known = self._body(unit, each, reader=_READER)
+            found = clock(each.window, clock_events(records.happened(unit, each.id)), unit.now)
+            for variant in taken.keys() & set(known.variants):
+                taken[variant] += found.spent if each.state in OVER else found.length
+        for variant, sum_ in taken.items():
+            if sum_ + length > LONGEST:
+                raise ConflictError(
+                    f"Access to {variant} lasts {LONGEST.days} days in sum, and other engagements"
+                    f" have {sum_ / timedelta(days=1):.1f} of them.",
+                    next_step="Ask for less, or end an engagement that is not needed.",
+                )
+
+    def _body(self, unit: UnitOfWork, stored: StoredEngagement, *, reader: str) -> Body:
+        content = self._vault.unseal(
+            unit,
+            stored.compartment,
+            place=("engagement", _PLACE, stored.id),
+            sealed=stored.sealed_body,
+            reader=reader,
+        )
+        return msgspec.json.decode(content, type=Body)
+
     def _check_length(
         self,
         unit: UnitOfWork,
@@ -280,6 +310,8 @@ class Engagements:
         found = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
         if found.length + timedelta(hours=change.hours) > timedelta(days=most):
             raise InvalidError(f"Access lasts at most {most} days by the agreement.")
+        body = self._body(unit, stored, reader=reader)
+        self._check_sum(unit, stands, body, timedelta(hours=change.hours))
 
     def _effect(
         self, unit: UnitOfWork, actor: Actor, stored: StoredEngagement, change: Change
@@ -377,18 +409,11 @@ class Engagements:
         *,
         reader: str,
     ) -> EngagementView:
-        body = self._vault.unseal(
-            unit,
-            stored.compartment,
-            place=("engagement", _PLACE, stored.id),
-            sealed=stored.sealed_body,
-            reader=reader,
-        )
         happened = records.happened(unit, stored.id)
         return EngagementView(
             stored,
             stands,
-            msgspec.json.decode(body, type=Body),
+            self._body(unit, stored, reader=reader),
             access_clock(stored, stands, happened, unit.now),
             happened,
             tuple(self._waiting(unit, stored, len(happened), reader=reader)),
