@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -38,10 +37,14 @@ def library(place: Path, text: str) -> Path:
 
 
 def ended(process: int) -> bool:
+    """Whether it ends in ten seconds; one that waits for whoever adopted it to look has ended too."""
+    stat = Path(f"/proc/{process}/stat")
     for _ in range(200):
         try:
-            os.kill(process, 0)
-        except ProcessLookupError:
+            state = stat.read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
             return True
         time.sleep(0.05)
     return False
