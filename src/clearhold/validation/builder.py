@@ -7,13 +7,11 @@ the sandbox, so the same key gives the same bytes anywhere with the same toolcha
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from clearhold.ports.sources import DEFAULT_SIZE_CAP, Sources
 from clearhold.validation import kept_builds
 from clearhold.validation import objects as object_files
 from clearhold.validation.archive import unpack
+from clearhold.validation.locks import FETCHING, alone
 from clearhold.validation.recipe import Flavour, Recipe, Side, Source
 from clearhold.validation.shelf import Shelf
 
@@ -276,29 +275,16 @@ class Laboratory:
         """
         trees: dict[str, Path] = {}
         digest = hashlib.sha256()
-        with self._alone("fetching.lock"):
+        with alone(self._cache, FETCHING):
             for source in recipe.side(side).sources:
                 archive = self._fetched(source)
                 trees[source.into] = unpack(archive, source.sha256, self._trees)
                 digest.update(f"{source.into}={source.sha256}\n".encode())
         return trees, digest.hexdigest()
 
-    @contextlib.contextmanager
-    def _alone(self, lock: str) -> Iterator[None]:
-        """One holder of a lock at a time on one cache, whichever thread or process it is in.
-
-        One fetches, since both sides of a recipe are wanted at once and package managers lock what
-        they work in; and one makes each build.
-        """
-        held = self._cache / lock
-        held.parent.mkdir(parents=True, exist_ok=True)
-        with held.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
     def pin(self, origin: str) -> str:
         """The SHA-256 of what an origin gives, which is kept; raises what `Sources.pin` raises."""
-        with self._alone("fetching.lock"):
+        with alone(self._cache, FETCHING):
             return self._sources.pin(origin)
 
     def _fetched(self, source: Source, *, size_cap: int = DEFAULT_SIZE_CAP) -> Path:
@@ -319,7 +305,7 @@ class Laboratory:
         self, pinned: Sequence[Source], *, size_cap: int = DEFAULT_SIZE_CAP
     ) -> tuple[Path, ...]:
         """Published archives unpacked as they are, in order; nothing of them is executed."""
-        with self._alone("fetching.lock"):
+        with alone(self._cache, FETCHING):
             return tuple(
                 unpack(
                     self._fetched(tool, size_cap=size_cap), tool.sha256, self._trees, strip=False
@@ -365,7 +351,7 @@ class Laboratory:
         if made is None:
             self._builds.mkdir(parents=True, exist_ok=True)
             self._builds.chmod(0o711)
-            with self._alone(f"builds/.{key}.lock"):
+            with alone(self._cache, f"builds/.{key}.lock"):
                 made = kept_builds.kept(place)  # another may have made it while we waited
                 if made is None:
                     self._make(

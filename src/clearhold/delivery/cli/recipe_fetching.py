@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 
 from clearhold.adapters.origins import KEPT, all_origins
@@ -11,6 +10,7 @@ from clearhold.ports.sources import DEFAULT_SIZE_CAP
 from clearhold.settings import Settings
 from clearhold.validation.archive import unpack
 from clearhold.validation.drafting import Pinned
+from clearhold.validation.locks import FETCHING, alone
 
 
 class Fetched:
@@ -28,9 +28,7 @@ class Fetched:
         self._number += 1
         file = self.scratch / f"archive-{self._number}"
         kind, _, locator = origin.partition(":")
-        with (self.cache / "fetching.lock").open("w") as held:
-            # Package managers lock what they work in, and laboratories fetch there too.
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with alone(self.cache, FETCHING):
             self._origins[kind].fetch(locator, file, size_cap=DEFAULT_SIZE_CAP)
         return self._unpacked(origin, file, file_sha256(file), into)
 

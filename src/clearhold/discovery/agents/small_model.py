@@ -8,7 +8,6 @@ installed. Both have free licences: Apache-2.0 and MIT.
 
 from __future__ import annotations
 
-import fcntl
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from clearhold.discovery.static.analysers import built_for_here
 from clearhold.kernel.errors import IntegrityError, UnavailableError
 from clearhold.ports.sources import Sources
 from clearhold.validation.archive import unpack
+from clearhold.validation.locks import FETCHING, alone
 from clearhold.validation.recipe import Source
 
 NAME: Final = "SmolLM2-135M-Instruct"
@@ -53,9 +53,7 @@ def small_model(sources: Sources, cache: Path) -> SmallModel:
             f"No library is pinned that serves the small model on {platform.machine()}.",
             next_step="Run it on x86_64, or name another model in CLEARHOLD_MODEL_URL.",
         )
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "fetching.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # laboratories fetch there too
+    with alone(cache, FETCHING):
         library, weights = (
             unpack(
                 sources.fetch(each.origin, each.sha256, size_cap=_LARGEST),
