@@ -14,7 +14,12 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from clearhold.evaluations.statistics.scores import CONFIDENCE, Scored, clustered_error
+from clearhold.evaluations.statistics.scores import (
+    CONFIDENCE,
+    Scored,
+    cluster_totals,
+    clustered_error,
+)
 
 _ALL_WAYS: Final = 16
 _DRAWN: Final = 20_000
@@ -70,10 +75,7 @@ def compare(first: Sequence[Scored], second: Sequence[Scored], *, seed: int = 0)
 
 
 def _flips(apart: np.ndarray, templates: Sequence[str], seed: int) -> tuple[float, int, bool]:
-    names = sorted(set(templates))
-    place = {name: number for number, name in enumerate(names)}
-    totals = np.zeros(len(names))
-    np.add.at(totals, [place[each] for each in templates], apart)
+    totals = cluster_totals(apart, templates)
     totals = totals[totals != 0]
     seen = abs(float(totals.sum())) - 1e-12
     if len(totals) <= _ALL_WAYS:

@@ -94,14 +94,20 @@ def clustered_error(values: np.ndarray, clusters: Sequence[str]) -> float:
     statisticians do for few clusters (Cameron and Miller 2015, section II.B). One cluster alone has
     an error that cannot be known: it is infinite.
     """
-    names = sorted(set(clusters))
-    if len(names) < 2:
+    totals = cluster_totals(values - values.mean(), clusters)
+    if len(totals) < 2:
         return float("inf")
+    scale = len(totals) / (len(totals) - 1)
+    return float(sqrt(scale * float((totals**2).sum())) / len(values))
+
+
+def cluster_totals(values: np.ndarray, clusters: Sequence[str]) -> np.ndarray:
+    """The sum of the values of each cluster, in the order of their names."""
+    names = sorted(set(clusters))
     place = {name: number for number, name in enumerate(names)}
     totals = np.zeros(len(names))
-    np.add.at(totals, [place[each] for each in clusters], values - values.mean())
-    scale = len(names) / (len(names) - 1)
-    return float(sqrt(scale * float((totals**2).sum())) / len(values))
+    np.add.at(totals, [place[each] for each in clusters], values)
+    return totals
 
 
 def wilson(share: float, size: float, *, confidence: float, clusters: int = 0) -> Interval:
