@@ -15,9 +15,8 @@ from clearhold.kernel.ids import PatchId
 from clearhold.patches import records
 from clearhold.patches.judging import Candidate, Delivery, Judgement, PatchJudge
 from clearhold.patches.porting import locked, porting_task
-from clearhold.patches.records import ENVIRONMENT_FAILURE, PatchRecord, State, final
+from clearhold.patches.records import ENVIRONMENT_FAILURE, READER, PatchRecord, State, final
 from clearhold.patches.service import (
-    READER,
     STANDS_BEHIND,
     judging_task,
     stand_behind,

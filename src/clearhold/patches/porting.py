@@ -20,13 +20,12 @@ from clearhold.kernel.errors import ClearholdError, LimitError, UnavailableError
 from clearhold.kernel.ids import PatchId
 from clearhold.patches import records
 from clearhold.patches.judging import Candidate, Judgement
-from clearhold.patches.records import PatchRecord, State, found
+from clearhold.patches.records import READER, PatchRecord, State, found
 from clearhold.ports.engine import Task, attempt_of, next_try
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 
 PORT: Final = "patches.backport"
-READER: Final = "service:patches"
 MOST_NAMED: Final = 48
 """Versions that are named for one fix, all requests together: each is a trial of its own."""
 

@@ -39,6 +39,8 @@ class Origin(StrEnum):
 
 
 ENVIRONMENT_FAILURE: Final = "environment_failure"
+READER: Final = "service:patches"
+"""Who opens what is sealed of a case for the service itself, as the ledger names it."""
 _DECIDED: Final = frozenset({State.ACCEPTED, State.REFUSED, State.UNDECIDED})
 
 

@@ -41,7 +41,7 @@ from clearhold.patches.judging import (
     ProofOutcome,
 )
 from clearhold.patches.porting import Book, Ported
-from clearhold.patches.records import Origin, PatchRecord, State, found
+from clearhold.patches.records import READER, Origin, PatchRecord, State, found
 from clearhold.ports.engine import AGAIN_AFTER, Task
 from clearhold.store.schema import to_microseconds
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
@@ -49,7 +49,6 @@ from clearhold.vault.service import Vault
 from clearhold.wire import dsse
 
 JUDGE: Final = "patches.judge"
-READER: Final = "service:patches"
 
 STANDS_BEHIND: Final = frozenset({Role.VENDOR, Role.COORDINATOR})
 

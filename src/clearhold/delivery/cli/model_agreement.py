@@ -62,7 +62,7 @@ _STATES: Final[dict[str, AgreementState]] = {
     "resume": AgreementState.IN_FORCE,
     "end": AgreementState.ENDED,
 }
-_KEY = typer.Option(help="Your party's private key.")
+KEY = typer.Option(help="Your party's private key.")
 
 
 def now() -> datetime:
@@ -79,7 +79,7 @@ def draft() -> None:
 
 @app.command("offer")
 @told
-def offer(file: Path, key: Annotated[Path, _KEY], *, as_json: bool = JsonOption) -> None:
+def offer(file: Path, key: Annotated[Path, KEY], *, as_json: bool = JsonOption) -> None:
     """Sign an agreement that you filled in and offer it to the other side."""
     signer = party_key.load(key)
     terms = _terms(file)
@@ -105,7 +105,7 @@ def single(agreement: str, *, as_json: bool = JsonOption) -> None:
 
 @app.command("sign")
 @told
-def sign(agreement: str, key: Annotated[Path, _KEY], *, as_json: bool = JsonOption) -> None:
+def sign(agreement: str, key: Annotated[Path, KEY], *, as_json: bool = JsonOption) -> None:
     """Sign what the other side offered, exactly as it signed it; read it first."""
     signer = party_key.load(key)
     connection = hub()

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from clearhold.delivery.cli import party_key
-from clearhold.delivery.cli.model_agreement import now
+from clearhold.delivery.cli.model_agreement import KEY, now
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.evaluations.model import Act
 from clearhold.kernel.errors import IntegrityError, InvalidError
@@ -19,8 +19,6 @@ from clearhold.wire import dsse, model_agreement
 from clearhold.wire.model_agreement import Change
 
 app = typer.Typer(help="One test of one model, and its clock.", no_args_is_help=True)
-
-_KEY = typer.Option(help="Your party's private key.")
 
 
 @app.command("propose")
@@ -93,7 +91,7 @@ def release(
 def ask(
     engagement: str,
     what: Literal["pause", "resume", "extend", "lift-hold"],
-    key: Annotated[Path, _KEY],
+    key: Annotated[Path, KEY],
     hours: Annotated[
         float, typer.Option(help="How long a pause lasts, or how much more time.")
     ] = 0,
@@ -125,7 +123,7 @@ def ask(
 def consent(
     engagement: str,
     nonce: Annotated[str, typer.Argument(help="The nonce of the change, as `show` tells it.")],
-    key: Annotated[Path, _KEY],
+    key: Annotated[Path, KEY],
     *,
     as_json: bool = JsonOption,
 ) -> None:
