@@ -13,7 +13,7 @@ from benchmarks.figure import Figure
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
 from clearhold.ports.sandbox import Job, Tier
 
-_GOALS_MS = {50: 15.0, 95: 30.0}
+_GOALS_MS = {50: 15.0, 95: 30.0}  # what is added to a plain start of the program
 # A kernel is started for each run: the fifteen of a validation shall stay within nine seconds.
 _GOALS_OF_GVISOR_MS = {50: 600.0, 95: 1200.0}
 _TRUE = "/usr/bin/true"  # ours, harmless: it alone is run without the sandbox, as the peer
@@ -73,5 +73,5 @@ def _measured(sandbox: BubblewrapSandbox, tier: Tier, times: int) -> Iterator[Fi
                 peer_value=round(value[peer], 2),
                 ratio=round(value["ours"] / value[peer], 2),
                 goal=goal,
-                met=value["ours"] <= goal,
+                met=added <= goal,
             )

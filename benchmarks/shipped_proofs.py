@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Final
 
-from benchmarks import cve_proofs
-from clearhold.demo import material
+from clearhold.validation import known_proofs
 
 PROOFS: Final[tuple[tuple[str, str, bytes], ...]] = (
-    *((each.recipe, each.target, each.content) for each in cve_proofs.PROOFS),
-    ("ujson", "dumps", (resources.files(material) / "lab_b_proof.json").read_bytes()),
+    *((each.recipe, each.target, each.content) for each in known_proofs.PROOFS),
+    ("ujson", "dumps", known_proofs.NESTED_OBJECTS),
 )
 
 _FEW: Final = frozenset({"cjson", "pygments", "ujson"})

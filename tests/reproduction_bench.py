@@ -12,6 +12,7 @@ from clearhold.adapters.origins import all_origins
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
 from clearhold.adapters.sources_cache import CachedSources
 from clearhold.kernel.errors import UnavailableError
+from clearhold.patches import answering
 from clearhold.ports.sandbox import Tier
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Recipe, Side, load
@@ -27,6 +28,12 @@ def _missing(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"CI must run the laboratory: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def few_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ordinary inputs take seconds of each judgement: the test that is about them asks for them."""
+    monkeypatch.setattr(answering, "MOST_TARGETS", 0)
 
 
 @pytest.fixture(scope="session")

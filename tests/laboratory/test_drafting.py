@@ -211,6 +211,16 @@ def test_modules_are_found_where_packages_keep_them(tmp_path: Path) -> None:
     assert "'deep/down/other'" in script
 
 
+def test_modules_for_older_interpreters_stand_in_no_ones_place(tmp_path: Path) -> None:
+    for name in ("wanted", "html", "queue"):
+        (tmp_path / "src" / name).mkdir(parents=True)
+        (tmp_path / "src" / name / "__init__.py").write_text("")
+    (tmp_path / "wanted.egg-info").mkdir()
+    (tmp_path / "wanted.egg-info" / "top_level.txt").write_text("html\nqueue\nwanted\n")
+    assert set(layout.of_python(tmp_path, "wanted").modules) == {"html", "queue", "wanted"}
+    assert layout.of_needed(tmp_path, "wanted").modules == {"wanted": "src"}
+
+
 def test_a_changelog_tells_the_fix_by_its_headings(tmp_path: Path) -> None:
     (tmp_path / "CHANGES.rst").write_text(
         "Version 2.11.3\n--------------\n\n- Mends CVE-2020-28493.\n\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,7 +79,7 @@ def test_the_proof_goes_to_harnesses_and_to_what_headers_declare(tree: Path) -> 
             *("fuzz-one", "x-feed-data", "x-parse-bytes", "x-parse-text", "x-load-file"),
             "x-parse-bytes-then-x-feed-data",
         )
-    ] + ["/bin/sh"]
+    ] + ["/usr/bin/python3"]
     assert {each.oracle for each in parts.targets} == {"hang", "address", "leak", "assertion"}
     texts = {name: content.decode() for name, content in parts.files.items()}
     assert "x_doc *result = x_parse_bytes(text, length);" in texts["x_parse_bytes.c"]
@@ -121,7 +122,7 @@ def test_a_program_is_given_the_proof_with_the_options_that_are_told(tree: Path)
         ("units", "drive run-program \"$SRC\"/'program.c'"),
         ("cmake", "take program"),
     ):
-        called = {each.argv[3:]: each for each in parts[name].targets if "run-" in each.name}
+        called = {each.argv[5:]: each for each in parts[name].targets if "run-" in each.name}
         assert set(called) == {
             ("/build/run-program", "-L", "pict2e", "/in/proof"),
             ("/build/run-program", "/in/proof"),
@@ -129,7 +130,7 @@ def test_a_program_is_given_the_proof_with_the_options_that_are_told(tree: Path)
         }
         kept = parts[name].only(called["/build/run-program",].name)
         assert kept.script.decode().endswith(f"\n{line}\n")
-        assert set(kept.files) == {"program.sh"}
+        assert set(kept.files) == {"program.py"}
 
 
 @pytest.mark.parametrize(
@@ -139,18 +140,23 @@ def test_a_program_is_given_the_proof_with_the_options_that_are_told(tree: Path)
         ("exit 3", 0),
         ("exit 77", 77),
         ("exit 127", 127),
+        ("exit 139", 0),
         ("kill -SEGV $$", -signal.SIGSEGV),
+        ("kill -KILL $$", -signal.SIGKILL),
+        ("kill -PIPE $$", -signal.SIGPIPE),
         ('read -r line && [ "$line" = proof ] && exit 77', 77),
     ],
 )
 def test_a_refusal_is_a_good_end_and_a_death_is_none(
     tmp_path: Path, program: str, ended: int
 ) -> None:
-    runner, proof = tmp_path / "program.sh", tmp_path / "proof"
+    runner, proof = tmp_path / "program.py", tmp_path / "proof"
     runner.write_text(native_programs.RUNNING)
     proof.write_text("proof\n")
     done = subprocess.run(
-        ["/bin/sh", str(runner), str(proof), "/bin/sh", "-c", program], cwd=tmp_path, check=False
+        [sys.executable, "-I", "-S", str(runner), str(proof), "/bin/sh", "-c", program],
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == ended
 
@@ -160,7 +166,7 @@ def test_a_command_line_that_is_given_is_the_only_one_that_is_tried(tree: Path) 
         "x", "1.0-1", tree, oracle="hang", words="", proof=b"", command="program -t '@@' @@"
     )
     parts = dict(offers)["units"]
-    assert {each.argv[3:] for each in parts.targets} == {
+    assert {each.argv[5:] for each in parts.targets} == {
         ("/build/run-program", "-t", "/in/proof", "/in/proof")
     }
     assert parts.certain

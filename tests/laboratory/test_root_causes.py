@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from importlib import resources
 
 from benchmarks.root_cause import target as orchard
 from benchmarks.root_cause.bench import opened, score
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from clearhold.demo import material
 from clearhold.validation.builder import Laboratory
+from clearhold.validation.known_proofs import LONE_SURROGATE, NESTED_OBJECTS
 from clearhold.validation.matrix import FixRow, KnownProof, Relation, relations, try_fixes
 from clearhold.validation.recipe import Flavour, Recipe, Side
 from clearhold.validation.reproduce import reproduce
@@ -101,8 +101,8 @@ def test_fixes_of_a_real_flaw_join_its_proofs_and_leave_another_flaw_apart(
     known = []
     for name, target, content in (
         ("lists", "encode", DEEP_LISTS),
-        ("objects", "dumps", _material("lab_b_proof.json")),
-        ("surrogate", "decode", _material("finder_proof.json")),
+        ("objects", "dumps", NESTED_OBJECTS),
+        ("surrogate", "decode", LONE_SURROGATE),
     ):
         flavour = ujson.target(target).flavour
         build = laboratory.build(ujson, Side.VULNERABLE, flavour=flavour)
@@ -146,10 +146,6 @@ def _upgrade(laboratory: Laboratory, recipe: Recipe) -> bytes:
         ]
         made += difflib.unified_diff(lines[0], lines[1], f"a/{name}", f"b/{name}")
     return "".join(made).encode()
-
-
-def _material(name: str) -> bytes:
-    return (resources.files(material) / name).read_bytes()
 
 
 FLAWS = (1, 2, 10, 25)

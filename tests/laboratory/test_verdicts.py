@@ -125,6 +125,8 @@ def test_every_other_course_of_runs_has_its_own_verdict(
         ([INCONCLUSIVE] * 5 + [CLEAN] * 5, None, "environment_failure"),
         ([INCONCLUSIVE] * 4 + [CLEAN] * 6, None, "not_reproduced(bbbbbbbbbbbb)"),
         ([CRASH] * 8 + [INCONCLUSIVE] * 12, None, "environment_failure"),
+        ([INCONCLUSIVE] * 6 + [OOM] * 4, None, "environment_failure"),
+        ([INCONCLUSIVE] * 4 + [OOM] * 6, None, "resource_limit(oom)"),
         ([CRASH] * 2 + [INCONCLUSIVE] * 2 + [CLEAN] * 16, None, "not_reproduced(bbbbbbbbbbbb)"),
         ([CRASH] * 12 + [INCONCLUSIVE] * 8, [CLEAN] * 2, "reproduced_flaky(12/20)"),
         ([CRASH] * 5, [INCONCLUSIVE] * 5, "environment_failure"),
@@ -197,6 +199,11 @@ def test_an_exhausted_stack_counts_only_when_the_plain_build_falls_too(
         plain=plain,
     )
     assert verdict.label == label
+
+
+def test_a_control_that_stayed_open_is_the_machines_fault() -> None:
+    verdict = _decide([CRASH] * 5, control=INCONCLUSIVE)
+    assert verdict.label == "environment_failure"
 
 
 def test_a_report_for_the_fixed_version_is_already_fixed() -> None:

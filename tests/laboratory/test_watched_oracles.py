@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,8 +15,8 @@ from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.oracles import Host, Observation, RunKind, oracle
 from clearhold.validation.oracles.inside import sizes
+from clearhold.validation.oracles.inside.sizes import FLAT, NOISE_S, STEEP, exponent
 from clearhold.validation.oracles.inside.traps import Generator
-from clearhold.validation.oracles.watched import FLAT, NOISE_S, STEEP, exponent
 
 FORGED = json.dumps(
     {
@@ -124,6 +126,8 @@ def test_the_targets_own_end_is_told_from_the_canarys(
     laboratory: Laboratory, program: str, kind: RunKind, *, other: bool
 ) -> None:
     seen = _seen(laboratory, "command", program, wall_s=2.0)
+    if seen.kind is RunKind.INCONCLUSIVE:  # beside other work it had too little of a processor
+        seen = _seen(laboratory, "command", program, wall_s=30.0)
     assert (seen.kind, seen.other) == (kind, other)
 
 
@@ -350,19 +354,83 @@ def test_growth_is_a_violation_when_it_is_steep_and_long(times: list[float], kin
 def test_what_is_cut_off_early_is_measured_at_smaller_sizes(
     cost: Callable[[int], float], kind: RunKind, largest: int
 ) -> None:
-    measured: list[sizes.Measured] = [(0, 0.01, False)]
-    plan = Generator(largest, "x").sizes()
-    while (size := sizes.following(plan, measured)) is not None:
-        assert len(measured) < 40
-        most = sizes.allowed(8.0, size, measured)
-        seconds = 0.01 + cost(size)
-        measured.append((size, min(seconds, most), seconds > most))
-    assert sum(seconds for _, seconds, _ in measured) < 60.0
-    seen = _judged(sizes.telling(measured)).kind
+    seen = _on_a_machine(lambda size: 0.01 + cost(size), largest)
     if cost(largest) > 1.0:
         assert seen is kind
     else:
         assert seen is RunKind.CLEAN
+
+
+def _on_a_machine(seconds: Callable[[int], float], largest: int) -> RunKind:
+    """What is seen of a target that takes so many seconds at a size each time it is asked."""
+    measured: list[sizes.Measured] = []
+    plan = Generator(largest, "x").sizes()
+    while (size := sizes.following(plan, measured, 8.0)) is not None:
+        assert len(measured) < 100
+        most = sizes.allowed(8.0, size, measured)
+        for _ in range(sizes.times_at_once(size)):
+            took = seconds(size)
+            measured.append((size, min(took, most), took > most))
+    assert sum(took for _, took, _ in measured) < 60.0
+    return _judged(sizes.telling(measured)).kind
+
+
+_BUSY = {"start": st.floats(0.02, 0.1), "slower": st.floats(0.3, 4.0), "seed": st.integers(0, 99)}
+
+
+@given(**_BUSY, power=st.sampled_from([2.0, 2.3, 2.9, 4.0]))
+def test_what_grows_steeply_is_never_clean_on_a_busy_machine(
+    start: float, slower: float, seed: int, power: float
+) -> None:
+    drawn = Random(seed)  # noqa: S311 (reproducible, no secret)
+
+    def seconds(size: int) -> float:
+        return slower * (start + 6.9 * math.pow(size / 400, power)) * drawn.uniform(1.0, 1.4)
+
+    assert _on_a_machine(seconds, 400) is not RunKind.CLEAN
+
+
+@given(**_BUSY, power=st.sampled_from([0.5, 1.0]))
+def test_what_grows_no_faster_than_its_input_is_never_a_violation(
+    start: float, slower: float, seed: int, power: float
+) -> None:
+    drawn = Random(seed)  # noqa: S311 (reproducible, no secret)
+
+    def seconds(size: int) -> float:
+        return slower * (start + 2.0 * math.pow(size / 400, power)) * drawn.uniform(1.0, 1.4)
+
+    assert _on_a_machine(seconds, 400) is not RunKind.VIOLATION
+
+
+def test_a_long_start_is_no_growth() -> None:
+    drawn = Random(37)  # noqa: S311 (reproducible, no secret)
+    for start in (0.8, 2.0, 4.0):
+        for _ in range(40):
+            seen = _on_a_machine(lambda _: start * drawn.uniform(1.0, 1.4), 400)  # noqa: B023
+            assert seen is not RunKind.VIOLATION
+
+
+@given(st.floats(0.0, 0.5), st.floats(0.5, 60.0), st.floats(1.2, 1.85), st.integers(16, 4000))
+def test_a_doubt_takes_no_longer_than_a_run_may(
+    start: float, most: float, power: float, largest: int
+) -> None:
+    _on_a_machine(lambda size: start + most * (size / largest) ** power, largest)
+
+
+def test_a_doubt_is_ended_by_larger_sizes_and_by_measuring_again() -> None:
+    # A part that grows with the input hides the square at small sizes; a slow moment spoils one time.
+    assert _on_a_machine(lambda n: 0.1 + 1.2e-5 * n + 4e-9 * n * n, 80_000) is RunKind.VIOLATION
+    # An interpreter that compiles what it runs for long: marked's CVE-2022-21680, as it was measured.
+    compiled = {0: 0.04, 156: 0.08, 312: 0.31, 625: 0.32, 1250: 1.9, 2500: 15.0}
+    assert _on_a_machine(lambda n: compiled[n], 2500) is RunKind.VIOLATION
+    spoilt = iter([0.1, 0.1, 0.1, 0.3, 0.6, 1.35])
+
+    def seconds(size: int) -> float:
+        return next(spoilt, 0.1 + 1.1 * (size / 400) ** 2)
+
+    assert _on_a_machine(seconds, 400) is RunKind.VIOLATION
+    assert next(spoilt, None) is None
+    assert _on_a_machine(lambda n: 0.1 + 3.0 * (n / 400) ** 1.5, 400) is RunKind.INCONCLUSIVE
 
 
 def test_of_what_was_run_more_than_once_the_least_counts() -> None:
@@ -374,3 +442,31 @@ def test_of_what_was_run_more_than_once_the_least_counts() -> None:
 def test_a_size_that_never_ended_counts_as_what_it_took_at_least() -> None:
     assert _measured([0.05, 0.2, 0.8, 3.2], capped=True).kind is RunKind.VIOLATION
     assert _measured([1.0, 1.0, 1.0, 1.0], capped=True).kind is RunKind.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("starved", "cpu_s", "kind"),
+    [
+        (False, 0.0, RunKind.VIOLATION),
+        (False, 9.9, RunKind.VIOLATION),
+        (True, 4.0, RunKind.VIOLATION),
+        (True, 1.0, RunKind.INCONCLUSIVE),
+    ],
+)
+def test_what_hardly_ran_is_not_said_to_hang(*, starved: bool, cpu_s: float, kind: RunKind) -> None:
+    outcome = Outcome(
+        exit_code=None,
+        signal=9,
+        timed_out=True,
+        out_of_memory=False,
+        output_truncated=False,
+        stdout=b"",
+        stderr=b"",
+        artefacts={},
+        wall_s=10.0,
+        peak_memory_mb=1.0,
+        tier=Tier.NAMESPACES,
+        starved=starved,
+        cpu_s=cpu_s,
+    )
+    assert oracle("hang").observe(outcome, None).kind is kind

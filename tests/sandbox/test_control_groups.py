@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_version_2_is_found_limited_and_removed(
     assert hierarchy is not None
     assert hierarchy.version == 2
     assert hierarchy.parents == {"memory": tmp_path / "unified" / "a.slice"}
-    group = hierarchy.group("clearhold-1-run", Limits(memory_mb=100, processes=10))
+    group = hierarchy.group("clearhold-1-run")
+    group.bound(Limits(memory_mb=100, processes=10))
     home = kernel.made[-1]
     assert (home / "memory.max").read_text() == str(100 << 20)
     assert (home / "memory.swap.max").read_text() == "0"
@@ -86,7 +88,7 @@ def test_no_hierarchy_at_all_is_none(tmp_path: Path) -> None:
 def test_a_group_that_cannot_be_made_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     hierarchy = cgroup.Hierarchy(1, {"memory": tmp_path, "pids": tmp_path / "missing"})
     with pytest.raises(UnavailableError) as caught:
-        hierarchy.group("clearhold-1-run", Limits())
+        hierarchy.group("clearhold-1-run")
     assert caught.value.next_step
     assert list(tmp_path.iterdir()) == []
 
@@ -105,3 +107,19 @@ def test_groups_of_killed_hubs_are_swept_and_others_are_spared(
         f"clearhold-{os.getpid()}-1-1",
         "system.slice",
     }
+
+
+def test_what_a_killed_supervisor_left_in_a_group_ends_with_it() -> None:
+    hierarchy = cgroup.find()
+    if hierarchy is None:
+        pytest.skip("no control groups in use")
+    group = hierarchy.group(f"clearhold-{os.getpid()}-left-0")
+    with subprocess.Popen(["/bin/sleep", "600"]) as left:
+        try:
+            for fd in group.joins:
+                os.write(fd, str(left.pid).encode())
+            group.remove()
+            assert left.wait(timeout=30) == -9
+        finally:
+            left.kill()
+    assert not any((home / group.name).exists() for home in hierarchy.parents.values())

@@ -177,8 +177,18 @@ def test_sanitizers_work_within(gvisor: GvisorSandbox, code: bytes, says: bytes)
 def line() -> Iterator[GvisorRun]:
     """A run that has not begun, whose line the test speaks on."""
     ours, theirs = socket.socketpair()
-    header = json.dumps({"blobs": [1], "watch": False, "artefact_bytes": 8, "wall_s": 9}).encode()
-    run = GvisorRun(theirs, -1, len(header).to_bytes(8, "big") + header + b"x", [])
+    facts = {
+        "blobs": [1],
+        "watch": False,
+        "joins": 0,
+        "group": "",
+        "artefact_bytes": 8,
+        "wall_s": 9,
+    }
+    header = json.dumps(facts).encode()
+    request = os.memfd_create("request")
+    os.write(request, len(header).to_bytes(8, "big") + header + b"x")
+    run = GvisorRun(theirs, -1, [request], None)
     yield run
     for fd in (run.heard, *run.more.values()):
         os.close(fd)

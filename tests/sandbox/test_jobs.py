@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
-from clearhold.adapters.sandbox_bwrap.argv import check
-from clearhold.kernel.errors import InvalidError
+from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox, forked, supervisor
+from clearhold.adapters.sandbox_bwrap.argv import check, options
+from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits, Outcome, Tier
 
 LEAST = Tier.NAMESPACES
@@ -265,6 +268,7 @@ REFUSED: dict[str, Callable[[], Job]] = {
     "too many arguments": lambda: Job(argv=("a", *["x" * 1000] * 1200)),
     "a variable with a sign in its name": lambda: Job(argv=("a",), env={"A=B": "c"}),
     "a variable without a name": lambda: Job(argv=("a",), env={"": "c"}),
+    "a variable of the sandbox's own": lambda: Job(argv=("a",), env={"_sandbox_words": "b"}),
     "a null byte in a variable": lambda: Job(argv=("a",), env={"A": "\0"}),
     "a relative place": lambda: Job(argv=("a",), files={"in/x": b""}),
     "a place with dots": lambda: Job(argv=("a",), files={"/in/../usr/x": b""}),
@@ -360,3 +364,158 @@ def test_a_tree_that_the_sandboxs_user_may_not_enter_is_refused_with_the_remedy(
 def test_data_below_usr_is_refused_because_usr_is_visible() -> None:
     with pytest.raises(InvalidError):
         BubblewrapSandbox(forbidden=[Path("/usr/local/data")])
+
+
+_BUSY = "import os\nos.sched_setaffinity(0, {%d})\nprint('busy', flush=True)\nwhile True: pass"
+
+
+def test_what_others_kept_from_the_processor_is_told_from_what_takes_its_time(
+    sandbox: BubblewrapSandbox,
+) -> None:
+    shared = min(os.sched_getaffinity(0))
+    words = ("/usr/bin/python3", "-I", "-S", "-c", _BUSY % shared)
+    limits = Limits(wall_s=1.5)
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            other = (
+                stack.enter_context(  # each of a session of its own: a scheduler may share by them
+                    subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
+                )
+            )
+            stack.callback(other.kill)
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"busy\n"
+        starved = sandbox.run(Job(argv=words, limits=limits), least=Tier.NAMESPACES)
+        patient = replace(limits, patience=20.0)
+        borne = sandbox.run(Job(argv=words, limits=patient), least=Tier.NAMESPACES)
+        asleep = sandbox.run(Job(argv=("sleep", "99"), limits=patient), least=Tier.NAMESPACES)
+    assert (starved.timed_out, starved.starved) == (True, True)
+    assert (borne.timed_out, borne.starved) == (True, False)
+    assert borne.cpu_s >= limits.wall_s / 2
+    assert (asleep.timed_out, asleep.starved) == (True, False)
+    assert asleep.wall_s < patient.wall_s * patient.patience
+
+
+@pytest.mark.parametrize(
+    ("accounts", "spent", "starved"),
+    [
+        ([(0.2, 1.2)], 0.25, True),
+        ([(0.02, 0.21)] * 24, 0.48, False),  # they wait for each other
+        ([(0.02, 0.9)] * 24, 0.48, True),  # and for others as well
+        ([(0.1, 0.9), (0.1, 0.9)], 1.0, False),
+        ([(0.01, 0.02)], 0.01, False),
+        ([], 0.1, False),
+    ],
+)
+def test_a_program_that_waits_for_itself_is_not_held_up_by_others(
+    accounts: list[tuple[float, float]], spent: float, *, starved: bool
+) -> None:
+    run = object.__new__(supervisor.Run)
+    run.job, run.accounts = {"wall_s": 1.5}, accounts
+    assert run.kept_waiting(1.5, spent) is starved
+
+
+_SPENT = """
+import os, threading
+def spin():
+    end = os.times().system + os.times().user + 0.1
+    while os.times().system + os.times().user < end: pass
+if os.fork() == 0:
+    spin()
+    os._exit(0)
+os.wait()
+thread = threading.Thread(target=spin)
+thread.start()
+thread.join()
+used = os.times()
+print(used.user + used.system + used.children_user + used.children_system, flush=True)
+input()
+"""
+
+
+def test_what_threads_and_children_spent_that_are_gone_is_counted() -> None:
+    words = (sys.executable, "-I", "-S", "-c", _SPENT)
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = float(process.stdout.readline())
+        counted = sum(ran for ran, _ in supervisor.ran_and_waited(process.pid))
+        process.communicate(b"\n")
+    assert counted >= told - 4 / supervisor.TICKS_S, "four figures, each cut to a tick"
+
+
+_TELL = """
+import json, os, sys
+print(json.dumps([sys.argv[1:], sorted(os.listdir("/in")), sorted(os.environ), os.listdir("/proc/self/fd")]))
+"""
+
+
+@pytest.mark.parametrize("randomise", [False, True])
+def test_whatever_was_started_ahead_a_job_has_its_own_words_and_files_and_nothing_else(
+    sandbox: BubblewrapSandbox, *, randomise: bool
+) -> None:
+    """Bubblewrap starts before its job is known, with a guess at it from the last one."""
+    odd = ["it's", "a\nb", "", '$HOME "x" `id` \\', "ü", "-e", "*", "3>&-"]
+    for files, words in ((1, odd), (3, odd[:1]), (2, ["x" * 100_000]), (2, []), (1, odd)):
+        names = [f"{each}" for each in range(files)]
+        job = Job(
+            argv=("/usr/bin/python3", "-I", "-S", "-c", _TELL, *words),
+            files={f"/in/{each}": b"content" for each in names},
+            randomise=randomise,
+        )
+        outcome = sandbox.run(job, least=Tier.NAMESPACES)
+        assert outcome.exit_code == 0, outcome.stderr
+        given, shown, environment, descriptors = json.loads(outcome.stdout)
+        assert (given, shown) == (words, names)
+        assert environment == ["HOME", "LANG", "PATH", "PWD", "TZ"]
+        assert descriptors == ["0", "1", "2", "3"], "the last is that of the listing"
+
+
+def test_a_wrong_guess_at_the_next_job_counts_for_nothing_in_it() -> None:
+    """It was forked from a supervisor that held the files of the job before."""
+    with BubblewrapSandbox(slots=1, use_cgroup=False) as sandbox:
+        big = Job(argv=("true",), files={"/in/big": bytes(60 << 20)})
+        sandbox.run(big, least=LEAST)
+        plain = sandbox.run(Job(argv=("true",)), least=LEAST)
+    assert plain.exit_code == 0
+    assert plain.peak_memory_mb < 30
+
+
+def test_why_bubblewrap_could_not_start_is_told_whatever_number_its_lines_had(
+    folder: Path,
+) -> None:
+    program = folder / "bwrap"
+    program.write_bytes(Path(shutil.which("bwrap") or "").read_bytes())
+    program.chmod(0o755)
+    with BubblewrapSandbox(slots=1, bwrap=program) as sandbox:
+        assert sandbox.tier() >= LEAST
+        program.unlink()
+        job = Job(argv=("true",), files={f"/in/{each}": b"" for each in range(20)})
+        with pytest.raises(UnavailableError, match="No such file"):
+            sandbox.run(job, least=LEAST)
+
+
+def test_a_bubblewrap_that_was_told_half_of_its_options_starts_nothing() -> None:
+    """A supervisor that is killed ends the line, and so the options."""
+    job = {"bwrap": shutil.which("bwrap"), "randomise": False, "argv": ["true"]}
+    job |= {"options": options(Job(argv=("true",)), trees={}), "files": [], "directory": "/work"}
+
+    def started() -> forked.Bubblewrap:
+        return forked.Bubblewrap(forked.shape(job, [b""]), "", [])
+
+    other = started()
+    (line,), (reads, other.options[0]) = other.options, os.pipe()
+    assert other.go(job, [b""])
+    os.close(line)
+    other.dismiss()
+    text = os.read(reads, 1 << 16)
+    os.close(reads)
+    ends = [at + 1 for at, byte in enumerate(text) if byte == 0]
+    for end in (0, ends[3], ends[len(ends) // 2], ends[-2]):
+        waiting = started()
+        os.write(waiting.options[0], text[:end])
+        waiting.close_lines()
+        _, status = os.waitpid(waiting.pid, 0)
+        said = os.read(waiting.err, 4096)
+        waiting.dismiss()
+        assert os.waitstatus_to_exitcode(status) == 1
+        assert said.startswith(b"bwrap: "), "its own refusal, before it starts anything"

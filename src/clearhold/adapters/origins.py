@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from clearhold.adapters.guarded_address import Network
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_git import GitFetcher
 from clearhold.adapters.sources_npm import NpmFetcher
@@ -36,13 +38,16 @@ class _Kept:
         )
 
 
-def all_origins(cache: Path) -> dict[str, Fetcher]:
-    """The fetchers; `cache` is a directory of ours for what they keep."""
+def all_origins(cache: Path, *, also: Sequence[Network] = ()) -> dict[str, Fetcher]:
+    """The fetchers; `cache` is a directory of ours for what they keep.
+
+    Repositories may lie in the networks `also`, too.
+    """
     return {
         "pypi": PypiFetcher(),
         "debian": DebianFetcher(cache / "apt"),
         "npm": NpmFetcher(),
-        "git": GitFetcher(),
+        "git": GitFetcher(also),
         "tarball": WebFetcher(),
         KEPT: _Kept(),
     }

@@ -24,9 +24,14 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one job may consume; exceeding any of them ends it."""
+    """What one job may consume; exceeding any of them ends it.
+
+    What others keep from the processor may last `patience` times as long as `wall_s`, until it had half
+    of `wall_s` on one.
+    """
 
     wall_s: float = 10.0
+    patience: float = 1.0
     cpu_s: int = 10
     memory_mb: int = 1024
     processes: int = 64
@@ -60,7 +65,8 @@ class Outcome:
     """What a job did, as seen from outside it.
 
     `exit_code` is None when a signal ended the program; `signal` is that signal's number. `timed_out`,
-    `out_of_memory` and `output_truncated` say which limit ended or clipped it. Sizes in bytes or MB.
+    `out_of_memory` and `output_truncated` say which limit ended or clipped it; `starved` that the wall
+    clock ended what others kept from the processor, of which it had `cpu_s`. Sizes in bytes or MB.
     """
 
     exit_code: int | None
@@ -74,6 +80,8 @@ class Outcome:
     wall_s: float
     peak_memory_mb: float
     tier: Tier
+    starved: bool = False
+    cpu_s: float = 0.0
 
 
 class Sandbox(Protocol):

@@ -87,7 +87,7 @@ _CALLED: Mapping[Flavour, str] = {Flavour.AFL: Flavour.FUZZ, Flavour.COVERAGE: F
 
 # Lays the pristine source into the writable scratch directory, applies Debian's series as far as
 # the recipe says and then the candidate patch, strictly, and runs the recipe's build script.
-_PREPARE = """\
+LAID_OUT = """\
 set -eu
 mkdir -p /work/src /work/build
 for pair in $LAYOUT; do
@@ -109,8 +109,13 @@ fi
 SRC=/work/src WORK=/work/build OUT=/out RECIPE=/recipe
 export SRC WORK OUT RECIPE
 [ -z "$OBJECTS" ] || mkdir "$OBJECTS"
+"""
+_PREPARE = (
+    LAID_OUT
+    + """\
 /bin/sh "/recipe/$SCRIPT"
 """
+)
 
 _PROBE = """\
 for tool in gcc g++ clang ld patch python3 node; do
@@ -123,6 +128,31 @@ fi
 python3 -c 'import sysconfig; print("suffix", sysconfig.get_config_var("EXT_SUFFIX")); \
 print("tag", "cp" + sysconfig.get_config_var("py_version_nodot"), sysconfig.get_platform().replace("-", "_"))'
 """
+
+
+def build_surroundings(recipe: Recipe, side: Side, flavour: Flavour) -> dict[str, str]:
+    """The environment in which a side's sources are laid out by `LAID_OUT`, and built.
+
+    The sources are mounted below `/src`, numbered in the order of the recipe.
+    """
+    state = recipe.side(side)
+    compilers = dict(_COMPILERS[flavour])
+    compilers["CXXFLAGS"] = compilers["CFLAGS"]
+    compilers.setdefault("LIB_FUZZING_ENGINE", "")
+    places = dict.fromkeys(source.into for source in state.sources)
+    return {
+        **compilers,
+        "PATH": "/usr/bin:/bin",
+        "OBJECTS": "",
+        "FLAVOUR": _CALLED.get(flavour, flavour),
+        "LAYOUT": " ".join(f"{number}={into or '.'}" for number, into in enumerate(places)),
+        "SCRIPT": recipe.build.script,
+        "SERIES": f"/work/src/{state.series}" if state.series else "",
+        "WITHOUT": " ".join(state.without),
+        "SOURCE_DATE_EPOCH": "315532800",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,9 +421,6 @@ class Laboratory:
         objects: Path | None,
     ) -> None:
         state = recipe.side(side)
-        compilers = dict(_COMPILERS[flavour])
-        compilers["CXXFLAGS"] = compilers["CFLAGS"]
-        compilers.setdefault("LIB_FUZZING_ENGINE", "")
         files = recipe.mounted | object_files.compilers()
         shown = {f"/src/{number}": tree for number, tree in enumerate(trees.values())}
         if patch is not None:
@@ -406,19 +433,9 @@ class Laboratory:
                 trees=shown,
                 files=files,
                 env={
-                    **compilers,
+                    **build_surroundings(recipe, side, flavour),
                     "PATH": object_files.SEARCH,
                     "OBJECTS": "/work/objects" if patch is None else "",
-                    "FLAVOUR": _CALLED.get(flavour, flavour),
-                    "LAYOUT": " ".join(
-                        f"{number}={into or '.'}" for number, into in enumerate(trees)
-                    ),
-                    "SCRIPT": recipe.build.script,
-                    "SERIES": f"/work/src/{state.series}" if state.series else "",
-                    "WITHOUT": " ".join(state.without),
-                    "SOURCE_DATE_EPOCH": "315532800",
-                    "LC_ALL": "C.UTF-8",
-                    "TZ": "UTC",
                 },
                 limits=Limits(
                     wall_s=recipe.limits.build_s,

@@ -11,6 +11,8 @@ import base64
 import hashlib
 from typing import Any, Final
 
+import msgspec
+
 from clearhold.kernel.errors import InvalidError
 from clearhold.validation.builder import Build
 from clearhold.validation.examination import Examination, Second
@@ -37,6 +39,7 @@ def statement(done: Examination, proof: bytes) -> bytes:
     judge = oracle(done.recipe.target(done.target).oracle)
     predicate: dict[str, Any] = {
         "recipe": {"name": done.recipe.name, "sha256": done.recipe.digest},
+        "release": msgspec.to_builtins(done.release),
         "target": done.target,
         "proof": {
             "sha256": done.proof_sha256,

@@ -14,7 +14,8 @@ from clearhold.validation.builder import Build, BuildFailedError, Laboratory
 from clearhold.validation.crash import TRACE_FRAMES, top_functions
 from clearhold.validation.minimise import DEFAULT_BUDGET, minimise
 from clearhold.validation.oracles import RunKind, oracle
-from clearhold.validation.recipe import BY_CLANG, Flavour, Recipe, Side, Target
+from clearhold.validation.recipe import BY_CLANG, Flavour, Recipe, Side, SideSource, Target
+from clearhold.validation.releases import at_release
 from clearhold.validation.reproduce import Run, reproduce
 from clearhold.validation.verdict import (
     EXHAUSTED,
@@ -53,7 +54,7 @@ class Examination:
     `smallest` is the minimised proof, or the proof itself; `vulnerable` are the runs that decided,
     on `vulnerable_build`, and `further` those in other settings; `trace` is that of the smallest. The builds are None when the
     environment failed before they were made; `second` is None when there was no other compiler, or
-    nothing to confirm.
+    nothing to confirm; `release` is what stands in place of the recipe's own vulnerable side.
     """
 
     recipe: Recipe
@@ -71,6 +72,7 @@ class Examination:
     minimising_runs: int = 0
     trace: tuple[str, ...] = ()
     second: Second | None = None
+    release: SideSource | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -99,14 +101,16 @@ def examine(
     compare_with_fix: bool = True,
     minimising_runs: int = DEFAULT_BUDGET,
     second_environment: bool = False,
+    release: SideSource | None = None,
 ) -> Examination:
-    """Validate `proof` against `target` of `recipe`.
+    """Validate `proof` against `target` of `recipe`, at `release` in place of its vulnerable side.
 
     Without `compare_with_fix`, the fixed side is withheld, as it is for every new bug. With
     `second_environment`, a proof that reached level 3 is tried with another compiler as well. What
     the machine lacks becomes a verdict too: `environment_failure` or `not_validated`.
     """
     claim = claim or Claim()
+    recipe = at_release(recipe, release)
     chosen = recipe.target(target)
     sides = [Side.VULNERABLE]
     if compare_with_fix and Side.FIXED in recipe.sides:
@@ -117,6 +121,7 @@ def examine(
         hashlib.sha256(proof).hexdigest(),
         claim,
         _unfit(laboratory, chosen) or Verdict(VerdictKind.NOT_VALIDATED, 0, ""),
+        release=release,
     )
     if nothing.verdict.reason:
         return nothing

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clearhold.kernel.errors import InvalidError
+from clearhold.kernel.errors import InvalidError, NotFoundError
 from clearhold.ports.releases import ReleaseLists
 from clearhold.validation.affected import facts as facts_of_affected
 from clearhold.validation.affected import statement as statement_of_affected
@@ -17,7 +17,7 @@ from clearhold.validation.examination import Examination, examine
 from clearhold.validation.logs import collect
 from clearhold.validation.matrix import KnownProof, Shown, relations, try_fixes
 from clearhold.validation.recipe import Recipe, Side
-from clearhold.validation.releases import published_releases
+from clearhold.validation.releases import published_releases, release_of
 from clearhold.validation.reproduce import Run
 from clearhold.validation.verdict import Claim, Verdict, VerdictKind
 from clearhold.validation.versions import Box, affected_versions
@@ -107,12 +107,11 @@ class LaboratoryExaminer:
                 f"There is no recipe for this {what}.",
                 detail="no_recipe",
             )
-        covered = {recipe.side(side).version for side in recipe.sides}
-        if report.claim.version and report.claim.version not in covered:
+        try:
+            release = release_of(self._laboratory, recipe, report.claim.version, self._lists)
+        except NotFoundError as error:
             return Examined.nothing_run(
-                VerdictKind.NOT_VALIDATED,
-                f"The recipe covers only the versions {', '.join(sorted(covered))}.",
-                detail="no_recipe",
+                VerdictKind.NOT_VALIDATED, error.message, detail="no_recipe"
             )
         done = examine(
             self._laboratory,
@@ -121,6 +120,7 @@ class LaboratoryExaminer:
             proof=report.proof,
             claim=report.claim,
             second_environment=True,
+            release=release,
         )
         evidence = statement(done, report.proof) if done.vulnerable_build else b""
         kept = collect(done.runs) if evidence else {}

@@ -181,6 +181,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery: Delivery | None = None
     limits: RecipeLimits = RecipeLimits()
     drivers: tuple[str, ...] = ()
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,8 @@ class Recipe:
     """A recipe as loaded: `digest` (SHA-256, hex) covers every file of its directory.
 
     `package` is the package URL without a version; `protected` are the path prefixes of tests and
-    build files that a candidate patch may not touch.
+    build files that a candidate patch may not touch. `repository` is the address of the Git repository
+    that the project is developed in, when the recipe names one.
     """
 
     name: str
@@ -203,6 +205,7 @@ class Recipe:
     delivery: Delivery | None
     limits: RecipeLimits
     files: Mapping[str, bytes]
+    repository: str = ""
 
     def target(self, name: str) -> Target:
         """The target of that name; `NotFoundError` names those there are."""
@@ -322,6 +325,7 @@ def parse(name: str, files: Mapping[str, bytes]) -> Recipe:
         delivery=document.delivery,
         limits=document.limits,
         files=dict(sorted(files.items())),
+        repository=document.repository,
     )
 
 

@@ -22,6 +22,7 @@ from clearhold.validation.builder import Laboratory
 from clearhold.validation.evidence import PREDICATE_TYPE
 from clearhold.validation.examination import Examination, examine
 from clearhold.validation.recipe import Recipe
+from clearhold.validation.releases import release_said
 from clearhold.validation.verdict import MINIMISED_LEVEL, Claim
 from clearhold.wire import dsse
 
@@ -67,18 +68,21 @@ class _Predicate(msgspec.Struct, frozen=True):
     minimised: _Minimised
     verdict: _Decided
     claim: _Claimed = _Claimed()
+    release: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What evidence says that a replay needs or is compared with.
 
+    `release` is what was built in place of the recipe's own vulnerable side, as it was written.
     `proof` is None when the evidence names it by hash alone; `builds` are the SHA-256 of the files
     that were made, by side; `signed_by` is the key that verified, or empty when none was given.
     """
 
     recipe: str
     recipe_sha256: str
+    release: Mapping[str, Any] | None
     target: str
     claim: Claim
     proof_sha256: str
@@ -135,6 +139,7 @@ def read(envelope: bytes, *, key: Ed25519PublicKey | None) -> Recorded:
     return Recorded(
         recipe=said.recipe.name,
         recipe_sha256=said.recipe.sha256,
+        release=said.release,
         target=said.target,
         claim=Claim(
             said.claim.violation, said.claim.version, said.claim.frames, said.claim.toolchain
@@ -196,6 +201,7 @@ def replay(laboratory: Laboratory, recipe: Recipe, recorded: Recorded, proof: by
         claim=recorded.claim,
         compare_with_fix="fixed" in recorded.builds,
         second_environment=recorded.level > MINIMISED_LEVEL,
+        release=release_said(laboratory, recipe, recorded.release),
         **options,
     )
     same_toolchain = (

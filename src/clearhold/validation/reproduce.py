@@ -19,6 +19,7 @@ STREAMS = ("stdout", "stderr", "report")
 KEPT_BEGINNING = 48 * 1024
 KEPT_END = 16 * 1024
 RUN_PROCESSES = 64
+_PATIENCE = 6.0  # a busy machine costs a run more of the clock, and a finder no verdict
 _COMMON_ENV: Mapping[str, str] = {
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
@@ -78,6 +79,7 @@ def invocation(build: Build, target_name: str) -> Invocation:
         },
         limits=Limits(
             wall_s=recipe.limits.run_s,
+            patience=_PATIENCE,
             cpu_s=recipe.limits.run_s + 1,
             memory_mb=recipe.limits.memory_mb,
             processes=RUN_PROCESSES,

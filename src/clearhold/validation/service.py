@@ -376,5 +376,8 @@ def _state(verdict: Verdict) -> State:
 
 def _found(known: ValidationRecord | None) -> ValidationRecord:
     if known is None:
-        raise NotFoundError("There is no such finding.", next_step="Check the id.")
+        raise NotFoundError(
+            "There is no such finding.",
+            next_step="Check the id; a report that was just sent is taken up in a moment.",
+        )
     return known

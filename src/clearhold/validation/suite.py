@@ -9,11 +9,12 @@ The tests are those of the pristine source, whatever a patch says.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from clearhold.kernel.errors import InvalidError, NotFoundError
 from clearhold.ports.sandbox import Job, Limits, Outcome
+from clearhold.validation import leavings
 from clearhold.validation.builder import Build, Laboratory
 from clearhold.validation.suite_results import read_junit, read_results
 
@@ -48,7 +49,8 @@ exec "$@"
 class SuiteRun:
     """What a run of the tests showed: names by outcome, how it ended and its seconds.
 
-    `partial` says that time or memory ran out before the run came to its end.
+    `partial` says that time or memory ran out before the run came to its end. `left` are the files
+    that it left in its scratch, None where they could not be listed.
     """
 
     passed: frozenset[str]
@@ -57,6 +59,7 @@ class SuiteRun:
     ending: str
     wall_s: float
     partial: bool = False
+    left: leavings.Left | None = field(default=None, compare=False, repr=False)
 
     def of(self, name: str) -> str:
         """What became of a test, or `missing`."""
@@ -156,7 +159,15 @@ def run_suite(
 
     Arguments and what is raised are those of `run_tests`.
     """
-    outcome = run_tests(laboratory, build, added=added, more=more, time_factor=time_factor)
+    outcome = run_tests(
+        laboratory,
+        build,
+        added=added,
+        more=more,
+        time_factor=time_factor,
+        around=leavings.around(leavings.PLACES_OF_TESTS),
+        files=leavings.files(),
+    )
     if outcome.timed_out or outcome.out_of_memory:
         ending = "they exceeded their time" if outcome.timed_out else "they exceeded their memory"
     elif outcome.signal is not None:
@@ -178,6 +189,7 @@ def run_suite(
         ending=ending,
         wall_s=outcome.wall_s,
         partial=outcome.timed_out or outcome.out_of_memory,
+        left=leavings.read(outcome),
     )
 
 

@@ -140,11 +140,7 @@ def decide(
     asked for when a stack was exhausted, because instrumented frames are several times larger.
     """
     if control.kind is not RunKind.CLEAN:
-        return Verdict(
-            VerdictKind.HARNESS_FAULT,
-            0,
-            f"The benign control does not pass on the unchanged harness: {control.reason}.",
-        )
+        return _of_control(control)
     violations = [run for run in vulnerable if run.kind is RunKind.VIOLATION]
     if not violations:
         return _nothing_seen(vulnerable, build_key)
@@ -179,6 +175,17 @@ def decide(
     return _against_fix(shown, fixed, claim=claim, fixed_version=fixed_version, minimised=minimised)
 
 
+def _of_control(control: Run) -> Verdict:
+    if control.kind is RunKind.INCONCLUSIVE:
+        reason = f"The benign control stayed open: {control.reason}."
+        return Verdict(VerdictKind.ENVIRONMENT_FAILURE, 0, reason)
+    return Verdict(
+        VerdictKind.HARNESS_FAULT,
+        0,
+        f"The benign control does not pass on the unchanged harness: {control.reason}.",
+    )
+
+
 def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
     def common(*kinds: RunKind) -> str:
         reasons = Counter(run.reason for run in runs if run.kind in kinds)
@@ -186,13 +193,13 @@ def _nothing_seen(runs: Sequence[Run], build_key: str) -> Verdict:
 
     if fault := common(RunKind.FAULT):
         return Verdict(VerdictKind.HARNESS_FAULT, 0, f"The harness failed: {fault}.")
+    if undecided := _left_open(runs):
+        return undecided
     if limit := common(RunKind.RESOURCE_LIMIT):
         why = "The run reached a limit, which proves nothing under this oracle."
         return Verdict(VerdictKind.RESOURCE_LIMIT, 0, why, limit)
     if common(RunKind.UNUSABLE):
         why = "The proof is not of the form that the target takes."
-    elif undecided := _left_open(runs):
-        return undecided
     else:
         why = f"No violation in {len(runs)} runs."
     return Verdict(VerdictKind.NOT_REPRODUCED, 0, why, build_key[:12])

@@ -13,8 +13,10 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
+from clearhold.adapters.sandbox_bwrap.forked import WORDS
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.ports.sandbox import Job, Limits
 
@@ -54,10 +56,11 @@ def check(job: Job) -> None:
     for word in (*job.argv, *job.env.values()):
         _check_text(word)
     for name in job.env:
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or name == WORDS:
             raise InvalidError(
                 f"{name!r} cannot be the name of an environment variable.",
-                next_step="Use letters, digits and underscores, not beginning with a digit.",
+                next_step="Use letters, digits and underscores, not beginning with a digit; "
+                f"{WORDS} is the sandbox's own.",
             )
     words = sum(len(each) + 1 for each in (*job.argv, *job.env, *job.env.values()))
     if words > MAX_ARGUMENTS:
@@ -197,9 +200,9 @@ def _check_reachable(real: Path, group: int) -> None:
 
 
 def options(job: Job, *, trees: dict[str, Path]) -> list[str]:
-    """The options of bubblewrap for a checked job, but for those that name descriptors."""
+    """The options of bubblewrap for a checked job, but for those that `forked` adds."""
     scratch = str(job.limits.scratch_mb * MIB)
-    words = ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+    words = ["--unshare-all", "--disable-userns", "--cap-drop", "ALL"]
     words += ["--uid", "65534", "--gid", "65534", "--hostname", "sandbox"]
     words += ["--die-with-parent", "--new-session", "--clearenv"]
     for name, value in environment(job).items():
@@ -218,7 +221,8 @@ def environment(job: Job) -> dict[str, str]:
     return {**ENVIRONMENT, **job.env}
 
 
-def system(root: str = "") -> list[str]:
+@cache
+def system(root: str = "") -> tuple[str, ...]:
     """The options that lay the machine's programs and libraries below `root`, read-only."""
     words = ["--ro-bind", "/usr", f"{root}/usr"]
     if DEBUG_SYMBOLS.is_dir():
@@ -234,7 +238,7 @@ def system(root: str = "") -> list[str]:
             words += ["--ro-bind", str(place), f"{root}{place}"]
     for name in ("/etc/ld.so.cache", "/etc/alternatives"):
         words += ["--ro-bind-try", name, f"{root}{name}"]
-    return words
+    return tuple(words)
 
 
 def bound(trees: dict[str, Path], root: str = "") -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +31,17 @@ class Hierarchy:
     version: int
     parents: Mapping[str, Path]
 
-    def group(self, name: str, limits: Limits) -> Group:
+    def group(self, name: str) -> Group:
         """Make a group for one run; raises `UnavailableError` when the machine does not let it."""
-        group = Group(self.version, {each: home / name for each, home in self.parents.items()})
+        group = Group(
+            name, self.version, {each: home / name for each, home in self.parents.items()}
+        )
         try:
-            group.make(limits)
-        except OSError as problem:
+            with _refused():
+                group.make()
+        except UnavailableError:
             group.remove()
-            raise UnavailableError(
-                f"No control group could be made for the run: {problem.strerror}.",
-                next_step="Run `clearhold doctor` to see what this machine can enforce now.",
-            ) from problem
+            raise
         return group
 
     def sweep(self) -> None:
@@ -59,17 +60,29 @@ class Hierarchy:
 class Group:
     """The group of one run. Descriptors are opened by the hub, so that joining needs no right."""
 
-    def __init__(self, version: int, homes: Mapping[str, Path]) -> None:
+    def __init__(self, name: str, version: int, homes: Mapping[str, Path]) -> None:
+        self.name = name
         self._version = version
         self._homes = homes
         self._memory = homes["memory"]
         self.joins: list[int] = []
         self.events = -1
 
-    def make(self, limits: Limits) -> None:
-        """Create the directories, write the limits and open what the run needs."""
+    def make(self) -> None:
+        """Create the directories and open what the run needs."""
         for home in self._homes.values():
             home.mkdir()
+        for home in self._homes.values():
+            self.joins.append(os.open(home / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+        counter = "memory.oom_control" if self._version == 1 else "memory.events"
+        self.events = os.open(self._memory / counter, os.O_RDONLY | os.O_CLOEXEC)
+
+    def bound(self, limits: Limits) -> None:
+        """Write the limits, once; raises `UnavailableError` when the machine does not let it."""
+        with _refused():
+            self._bound(limits)
+
+    def _bound(self, limits: Limits) -> None:
         memory = str(limits.memory_mb << 20)
         processes = str(limits.processes + 3)  # two of bubblewrap, and the shell that starts
         if self._version == 1:
@@ -85,10 +98,6 @@ class Group:
             _write_if_there(self._memory / "memory.oom.group", "1")
             _write(self._memory / "pids.max", processes)
             _write_if_there(self._memory / "cpu.max", f"{_PERIOD_US} {_PERIOD_US}")
-        for home in self._homes.values():
-            self.joins.append(os.open(home / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
-        counter = "memory.oom_control" if self._version == 1 else "memory.events"
-        self.events = os.open(self._memory / counter, os.O_RDONLY | os.O_CLOEXEC)
 
     def peak_mb(self) -> float:
         """The most memory the group ever held, in MiB; 0 when the kernel does not tell."""
@@ -98,12 +107,23 @@ class Group:
         except OSError:
             return 0.0  # memory.peak is younger than version 2 itself
 
-    def remove(self) -> None:
-        """Close and remove everything; the kernel may need a moment after the last process."""
+    def stands(self) -> bool:
+        """Whether nobody has removed it: a hub that does not see this one sweeps what is empty."""
+        return all(home.exists() for home in self._homes.values())
+
+    def release(self) -> None:
+        """Close what was opened, and leave the group to whoever else has it."""
         for fd in (*self.joins, self.events):
             if fd >= 0:
                 os.close(fd)
         self.joins, self.events = [], -1
+
+    def remove(self) -> None:
+        """Close and remove everything; the kernel may need a moment after the last process.
+
+        What is still in it was left by a supervisor that was killed, and is killed too.
+        """
+        self.release()
         for home in self._homes.values():
             for _ in range(100):
                 try:
@@ -111,9 +131,18 @@ class Group:
                 except FileNotFoundError:
                     break
                 except OSError:
+                    _kill_all(home)
                     time.sleep(0.01)
                 else:
                     break
+
+
+def _kill_all(home: Path) -> None:
+    """Kill what is in a group; processes that this namespace does not see are listed as 0."""
+    with contextlib.suppress(OSError):
+        for pid in map(int, (home / "cgroup.procs").read_text().split()):
+            if pid:
+                os.kill(pid, signal.SIGKILL)
 
 
 def find(proc: Path = Path("/proc/self")) -> Hierarchy | None:
@@ -189,6 +218,18 @@ def _delegated(mount: Path, own: str) -> Path | None:
             finally:
                 trial.rmdir()
     return None
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Say of what the machine refuses that there is no control group."""
+    try:
+        yield
+    except OSError as problem:
+        raise UnavailableError(
+            f"No control group could be made for the run: {problem.strerror}.",
+            next_step="Run `clearhold doctor` to see what this machine can enforce now.",
+        ) from problem
 
 
 def _write(path: Path, value: str) -> None:

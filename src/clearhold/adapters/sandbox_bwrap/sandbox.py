@@ -72,9 +72,9 @@ class BubblewrapSandbox:
         self._bwrap = found if found is not None and os.access(found, os.X_OK) else None
         self._use_cgroup = use_cgroup
         self._hierarchy = cgroup.find() if use_cgroup else None
-        identities = _identities(count, first_uid)
-        self.group: int | None = first_uid if ":" in identities[0] else None
-        self._slots = [Slot(each, self._supervisor) for each in identities]
+        users = identities(count, first_uid)
+        self.group: int | None = first_uid if ":" in users[0] else None
+        self._slots = [Slot(each, self._supervisor) for each in users]
         self._free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in reversed(self._slots):
             self._free.put(slot)
@@ -177,19 +177,18 @@ class BubblewrapSandbox:
                 # Watched memory is bounded by what one run can take before it is looked at: one
                 # at a time keeps that bound the machine's.
                 with _ALONE:
-                    answer = slot.run(header, blobs, joins=(), events=-1, on_output=on_output)
+                    answer = slot.run(header, blobs, groups=None, on_output=on_output)
                 return _outcome(answer, job, tier=tier, peak_mb=0.0)
-            group = hierarchy.group(
-                f"clearhold-{os.getpid()}-{id(self)}-{next(self._serial)}",
-                self._group_limits(job.limits),
-            )
+            group, following = slot.groups(lambda: hierarchy.group(self._group_name()))
             try:
-                answer = slot.run(
-                    header, blobs, joins=group.joins, events=group.events, on_output=on_output
-                )
+                group.bound(self._group_limits(job.limits))
+                answer = slot.run(header, blobs, groups=(group, following), on_output=on_output)
                 return _outcome(answer, job, tier=tier, peak_mb=self._peak_mb(group, answer))
             finally:
-                group.remove()
+                slot.keep(group, following)
+
+    def _group_name(self) -> str:
+        return f"clearhold-{os.getpid()}-{id(self)}-{next(self._serial)}"
 
     def _group_limits(self, limits: Limits) -> Limits:
         """What the control group of a run is bounded by."""
@@ -223,6 +222,7 @@ class BubblewrapSandbox:
         return {
             "bwrap": self._bwrap,
             "wall_s": limits.wall_s,
+            "longest_s": limits.wall_s * max(1.0, limits.patience),
             "memory_kb": limits.memory_mb << 10,
             "output_bytes": limits.output_kb << 10,
             "artefact_bytes": limits.artefacts_mb << 20,
@@ -242,6 +242,8 @@ def _outcome(answer: Answer, job: Job, *, tier: Tier, peak_mb: float) -> Outcome
         timed_out=reason == "wall" or ended_by == signal.SIGXCPU or (spent and reason is None),
         out_of_memory=reason == "memory",
         output_truncated=result["clipped"] or reason == "output",
+        starved=result["starved"],
+        cpu_s=result["cpu_s"],
         stdout=answer.stdout,
         stderr=answer.stderr,
         artefacts=answer.artefacts,
@@ -269,7 +271,7 @@ def sized(header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], l
     return {**header, "blobs": [len(each) for each in blobs]}, blobs
 
 
-def _identities(count: int, first_uid: int) -> list[str]:
+def identities(count: int, first_uid: int) -> list[str]:
     """Whom each slot runs as: users of its own under root, else whoever the hub is."""
     if os.geteuid() != 0:
         return ["keep"] * count

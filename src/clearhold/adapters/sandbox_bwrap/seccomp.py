@@ -2,7 +2,7 @@
 
 What is denied is what a program under test never needs and what kernel exploits begin with: other
 namespaces and mounts, io_uring, userfaultfd, keys, BPF, tracing, modules, clocks, and every socket
-family but UNIX and IP. An unknown newer call answers ENOSYS, which C libraries understand.
+family but UNIX and IP, of whose protocols there are TCP, UDP and ICMP. An unknown newer call answers ENOSYS, which C libraries understand.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ NEW_NAMESPACES = (
 FIRST_32_BITS = 0xFFFFFFFF
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+# Above them SCTP, UDP-Lite, SMC, MPTCP and others, and below DCCP: what waits in their sockets is in
+# no table that the supervisor reads, nor in a control group of version 1.
+LAST_PROTOCOL, DCCP = 58, 33
 KIND_OF_FILE, DEVICES = 0o170000, (0o020000, 0o060000)  # S_IFMT; S_IFCHR and S_IFBLK of inode(7)
 BELOW_ZERO = 1 << 31
 
@@ -91,6 +94,9 @@ def program(*, ptrace: bool, uncounted_memory: bool, nesting: bool = False) -> b
                 if family not in {AF_UNIX, AF_INET, AF_INET6}:
                     rules.add_rule(refuse, call, pyseccomp.Arg(0, pyseccomp.EQ, family))
             rules.add_rule(refuse, call, pyseccomp.Arg(0, pyseccomp.GT, AF_INET6))
+        unknown = pyseccomp.ERRNO(errno.EPROTONOSUPPORT)  # as of a kernel that was built without
+        for how, protocol in ((pyseccomp.GT, LAST_PROTOCOL), (pyseccomp.EQ, DCCP)):
+            rules.add_rule(unknown, "socket", pyseccomp.Arg(2, how, protocol))
         return _no_newer_calls() + _exported(rules)
     except OSError as problem:
         raise UnavailableError(

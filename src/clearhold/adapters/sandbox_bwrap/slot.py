@@ -12,19 +12,19 @@ import os
 import queue
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clearhold.adapters.sandbox_bwrap import helper
 from clearhold.adapters.sandbox_bwrap.artefacts import ArtefactReader
+from clearhold.adapters.sandbox_bwrap.cgroup import Group
 from clearhold.kernel.errors import UnavailableError
 
 _SCRIPT = Path(__file__).with_name("supervisor.py")
 _LARGEST_MESSAGE = 1 << 17
-_START_S = 30.0
 # Above a job's wall clock: setting up, killing, and sending artefacts on a busy machine.
 _GRACE_S = 120.0
 # How often a job that says nothing is told of, so that whoever waits for it can end it.
@@ -63,24 +63,84 @@ class Slot:
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._owner = 0
+        self._ahead: Group | None = None
+        self._spent: Group | None = None
+        self._spare: Group | None = None
+        self._make: Callable[[], Group] | None = None
+
+    def groups(self, make: Callable[[], Group]) -> tuple[Group, Group]:
+        """The control group of the next run and that of the run after it.
+
+        The first may be one in which a process of the supervisor waits already; `make` makes others.
+        """
+        if self._owner != os.getpid():
+            # Those of the process that this one was forked from, whose next run joins one of them.
+            for each in (self._ahead, self._spent, self._spare):
+                if each is not None:
+                    each.release()
+            self._ahead = self._spent = self._spare = None
+        ahead, spare = self._ahead, self._spare
+        self._ahead = self._spare = None
+        self._make = make
+        if spare is not None and not spare.stands():
+            spare.remove()
+            spare = None
+        now = ahead or make()
+        try:
+            return now, spare or make()
+        except BaseException:
+            now.remove()
+            raise
+
+    def keep(self, spent: Group, following: Group) -> None:
+        """Take over the group of a run that is over, and that of the run after.
+
+        In the latter a process waits while the supervisor lives. The former is removed while the next
+        run is set up, since the kernel takes its time.
+        """
+        if self._link is None:
+            spent.remove()
+            following.remove()
+        else:
+            self._spent, self._ahead = spent, following
+
+    def _tidy(self) -> None:
+        """Remove the group of a run that is over."""
+        spent, self._spent = self._spent, None
+        if spent is not None:
+            spent.remove()
+
+    def _lay_by(self) -> None:
+        """Make a group for later, while the kernel is busy with this run."""
+        if self._make is not None and self._spare is None:
+            with contextlib.suppress(UnavailableError):  # whoever needs it makes it, or fails
+                self._spare = self._make()
 
     def run(
         self,
         header: dict[str, Any],
         blobs: Sequence[bytes],
         *,
-        joins: Sequence[int],
-        events: int,
+        groups: tuple[Group, Group] | None,
         on_output: Callable[[bytes], None] | None,
     ) -> Answer:
-        """Carry out one job; blocks until it is over.
+        """Carry out one job, in the first of `groups`; blocks until it is over.
 
         Raises `SetupError` when the sandbox could not be set up, `UnavailableError` when the
         supervisor died or hangs, `IntegrityError` on artefacts that break the rules, and whatever
         `on_output` raises. After anything but `SetupError` nothing of the job is left running.
         """
         try:
-            self._send(header, blobs, [*joins, *([events] if events >= 0 else [])])
+            told: dict[str, Any] = {"group": "", "following": "", "joins": 0}
+            fds: list[int] = []
+            if groups is not None:
+                now, following = groups
+                fds = [*now.joins, now.events, *following.joins]
+                told = {"group": now.name, "following": following.name, "joins": len(now.joins)}
+            self._send({**header, **told}, blobs, fds)
+            self._tidy()
+            if groups is not None:
+                self._lay_by()
             return self._listen(header, on_output)
         except SetupError:
             raise
@@ -101,6 +161,8 @@ class Slot:
     def close(self) -> None:
         """End the supervisor, and with it a job that may still run."""
         link, process = self._link, self._process
+        unused = (self._ahead, self._spare)
+        self._ahead = self._spare = None
         self._link = self._process = None
         if link is not None:
             link.close()
@@ -109,17 +171,15 @@ class Slot:
         if self._owner != os.getpid():
             process.returncode = 0  # another process's child, seen after a fork: not ours to reap
             return
-        try:
-            process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        helper.end(process)
+        self._tidy()
+        for each in unused:
+            if each is not None:
+                each.remove()
 
     def _send(self, header: dict[str, Any], blobs: Sequence[bytes], fds: list[int]) -> None:
-        text = json.dumps(header).encode("ascii")
         with os.fdopen(os.memfd_create("request"), "w+b") as request:
-            request.write(len(text).to_bytes(8, "big") + text)
-            request.writelines(blobs)
+            request.writelines(pieces(header, blobs))
             request.seek(0)
             for attempt in (1, 2):
                 link = self._ensure()
@@ -143,38 +203,14 @@ class Slot:
         return self._link
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # Not PR_SET_PDEATHSIG: that follows the thread that forked, and pools end their threads.
-        hub = os.pidfd_open(os.getpid())
-        try:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", "-B", str(self._script or _SCRIPT)),
-                    *(str(theirs.fileno()), str(hub), self._identity),
-                ],
-                env={},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), hub),
-                start_new_session=True,  # a Ctrl-C in the hub's terminal is the hub's to handle
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(hub)
-        self._link, self._owner = ours, os.getpid()
-        ours.settimeout(_START_S)
-        if ours.recv(16) != b"S":
-            raise ConnectionError
+        script = self._script or _SCRIPT
+        self._process, self._link = helper.start(script, self._identity)
+        self._owner = os.getpid()
 
     def _listen(self, header: dict[str, Any], on_output: Callable[[bytes], None] | None) -> Answer:
         streams = {b"O": bytearray(), b"E": bytearray()}
         reader = ArtefactReader(header["artefact_bytes"])
-        for kind, content in self._messages(time.monotonic() + header["wall_s"] + _GRACE_S):
+        for kind, content in self._messages(time.monotonic() + header["longest_s"] + _GRACE_S):
             if kind in streams:
                 streams[kind] += content
                 if len(streams[kind]) > header["output_bytes"]:
@@ -211,6 +247,12 @@ class Slot:
             if not message:
                 return
             yield message[:1], message[1:]
+
+
+def pieces(header: dict[str, Any], blobs: Sequence[bytes]) -> list[bytes]:
+    """A request as the supervisor reads it: the header's length, the header, and what it names."""
+    text = json.dumps(header).encode("ascii")
+    return [len(text).to_bytes(8, "big"), text, *blobs]
 
 
 @contextlib.contextmanager

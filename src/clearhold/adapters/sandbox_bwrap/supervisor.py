@@ -6,16 +6,14 @@ job at a time. Started by root it first becomes the slot's own user and keeps no
 
 Messages travel over one SOCK_SEQPACKET socket. The hub sends one per job, with descriptors: the
 request (eight bytes of big-endian length, that many bytes of JSON, then the seccomp program and the
-files one after the other), the control groups' `cgroup.procs`, and perhaps the memory events. The
-answers begin with one letter: `E` and `O` carry standard error and output, `F` begins an artefact
+files one after the other), the control groups' `cgroup.procs`, perhaps the memory events, and the
+`cgroup.procs` of the run after. The answers begin with one letter: `E` and `O` carry standard error and output, `F` begins an artefact
 (eight bytes of size, then its name), `D` continues it, and `R` (result) or `X` (bubblewrap could not
 set the sandbox up) ends the job.
 """
 
 from __future__ import annotations
 
-import array
-import ctypes
 import fcntl
 import json
 import os
@@ -28,45 +26,39 @@ import struct
 import sys
 import time
 from collections import deque
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clearhold.adapters.sandbox_bwrap import forked
+else:
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (pathlib is a slow import)
+    import forked
 
 PIECE = 65536
 SETUP_S = 30.0
 TICK_S = 0.025
+TICKS_S = os.sysconf("SC_CLK_TCK")  # the unit of /proc/<pid>/stat
 FLOOD = 64  # output is read on, and thrown away, up to this many times its limit
+STARVED_SHARE = 0.05  # of the wall clock: less waiting than that explains nothing
 SCRATCH = ("out", "work", "tmp", "dev/shm")
 SCRATCH_INODES = 65536  # bubblewrap cannot pass nr_inodes=, so tmpfs inodes are counted here
 ARTEFACT_FILES = 4096
 ARTEFACT_DEPTH = 32
 NAME_BYTES = 1024
-GATE = 3
-# The shell tells the supervisor that everything is set up, waits for leave, and becomes the program.
-# A gate that closes instead is no leave: nothing may start without its limits.
-STAGE = f'echo >&{GATE}; read -r _ <&{GATE} || exit 125; exec "$@" {GATE}>&-'
 
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
-ADDR_NO_RANDOMIZE = 0x0040000
 CLONE_NEWUSER = 0x10000000
 PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, struct pidfd_info), linux/pidfd.h
 PIDFD_INFO_EXIT = 1 << 3  # since Linux 6.15
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def call(name: str, *arguments: int) -> None:
-    """Call a C library function that answers -1 for failure."""
-    if getattr(libc, name)(*[ctypes.c_ulong(each) for each in arguments]) == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{name}: {os.strerror(code)}")
 
 
 def become(identity: str) -> None:
     """Give up every privilege: `keep`, `map` (root of a user namespace with no other user) or `UID`."""
     if identity == "map":
         # Root here is an ordinary user outside. Below root, bubblewrap starts without capabilities.
-        call("unshare", CLONE_NEWUSER)
+        forked.call("unshare", CLONE_NEWUSER)
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", "65534 0 1"),
@@ -79,23 +71,11 @@ def become(identity: str) -> None:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    forked.call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    forked.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.umask(0o022)
-
-
-def sealed(blob: bytes) -> int:
-    """A memory file that nobody can change any more, positioned at its start."""
-    fd = os.memfd_create("input", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(blob)
-    while view:
-        view = view[os.write(fd, view) :]
-    os.lseek(fd, 0, os.SEEK_SET)
-    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    return fd
 
 
 def read_proc(path: str) -> str:
@@ -115,24 +95,48 @@ def read_proc(path: str) -> str:
         os.close(fd)
 
 
-def resident_kb(root: int) -> int:
-    """Memory that cannot be dropped, in KiB, of a process and all below it."""
-    total, found, waiting = 0, {root}, [root]
+def family(root: int) -> Iterator[tuple[int, list[str]]]:
+    """A process and all below it, each with its threads."""
+    found, waiting = {root}, [root]
     while waiting:
         pid = waiting.pop()
-        for line in read_proc(f"/proc/{pid}/status").splitlines():
-            if line.startswith(("RssAnon:", "RssShmem:")):
-                total += int(line.split()[1])
         try:
             threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 (pathlib is a slow import)
         except OSError:
             continue
+        yield pid, threads
         for thread in threads:
             for child in read_proc(f"/proc/{pid}/task/{thread}/children").split():
                 if int(child) not in found:
                     found.add(int(child))
                     waiting.append(int(child))
-    return total
+
+
+def resident_kb(root: int) -> int:
+    """Memory that cannot be dropped, in KiB, of a process and all below it."""
+    return sum(
+        int(line.split()[1])
+        for pid, _ in family(root)
+        for line in read_proc(f"/proc/{pid}/status").splitlines()
+        if line.startswith(("RssAnon:", "RssShmem:"))
+    )
+
+
+def ran_and_waited(root: int) -> list[tuple[float, float]]:
+    """Seconds that each thread ran, and that it could have run and waited for a processor.
+
+    Those of a process that are gone, and the children that it waited for, are one that never waited:
+    else a program that works in short-lived children would have done nothing. None where the kernel
+    keeps no such account (sched-stats.rst, /proc/<pid>/schedstat; proc_pid_stat(5)).
+    """
+    accounts = []
+    for pid, threads in family(root):
+        lines = [read_proc(f"/proc/{pid}/task/{each}/schedstat").split() for each in threads]
+        living = [(int(each[0]) / 1e9, int(each[1]) / 1e9) for each in lines if len(each) == 3]
+        spent = read_proc(f"/proc/{pid}/stat").rpartition(")")[2].split()[11:15]
+        gone = sum(int(each) for each in spent) / TICKS_S - sum(ran for ran, _ in living)
+        accounts += [*living, (max(0.0, gone), 0.0)] if living else []
+    return accounts
 
 
 def has_sockets(root: int) -> bool:
@@ -165,19 +169,25 @@ class HubGone(Exception):  # noqa: N818 (an event, not an error; never leaves th
 
 
 class Run:
-    """One job, from its request to its result."""
+    """One job, from its request to its result.
 
-    def __init__(self, link: socket.socket, hub: int, request: bytes, fds: list[int]) -> None:
+    `waiting` is the child that an earlier run left for this one; `following` the one that this run
+    leaves.
+    """
+
+    def __init__(
+        self, link: socket.socket, hub: int, fds: list[int], waiting: forked.Bubblewrap | None
+    ) -> None:
         self.link, self.hub = link, hub
-        length = int.from_bytes(request[:8], "big")
-        self.job: dict[str, Any] = json.loads(request[8 : 8 + length])
-        self.blobs: list[bytes] = []
-        start = 8 + length
-        for size in self.job["blobs"]:
-            self.blobs.append(request[start : start + size])
-            start += size
-        self.watch = fds.pop() if self.job["watch"] else -1
-        self.joins = fds
+        request, *fds = fds
+        self.job, self.blobs = forked.understood(forked.contents(request))
+        os.close(request)
+        joins = self.job["joins"]
+        self.joins, rest = fds[:joins], fds[joins:]
+        self.watch = rest.pop(0) if self.job["watch"] else -1
+        self.joins_ahead = rest
+        self.child = waiting
+        self.following: forked.Bubblewrap | None = None
         self.waiting: deque[bytes] = deque()
         self.seen = {b"O": 0, b"E": 0}
         self.clipped = False
@@ -189,63 +199,17 @@ class Run:
         self.peak_kb = 0
         self.began: float | None = None
         self.stopped: float | None = None
+        self.accounts: list[tuple[float, float]] = []
         self.deadline = 0.0
-
-    # The child between fork and exec ---------------------------------------------------------
-
-    def start(self, out: int, err: int, info: int, gate: int) -> NoReturn:
-        """Become bubblewrap; runs in the forked child and never returns."""
-        try:
-            parent = os.getppid()
-            # What is ignored or blocked stays so across exec: Python ignores two, nohup(1) a third,
-            # a shell's background jobs others.
-            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-                if signal.getsignal(number) is not signal.SIG_DFL:
-                    signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
-            for fd in self.joins:
-                os.write(fd, b"0")
-            if not self.job["randomise"]:
-                call("personality", ADDR_NO_RANDOMIZE)
-            keep = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (info, *map(sealed, self.blobs))]
-            places = {1: out, 2: err, GATE: gate, **self.more}
-            low = {
-                place: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for place, fd in places.items()
-            }
-            for place, fd in low.items():
-                os.dup2(fd, place)
-            argv = [self.job["bwrap"], "--info-fd", str(keep[0]), "--seccomp", str(keep[1])]
-            argv += self.job["options"]
-            for fd, name in zip(keep[2:], self.job["files"], strict=True):
-                argv += ["--perms", "0555", "--ro-bind-data", str(fd), name]
-            argv += ["--remount-ro", "/", "--chdir", self.job["directory"], "--"]
-            argv += ["/bin/sh", "-c", STAGE, "sh", *self.job["argv"]]
-            os.execve(argv[0], argv, {})  # noqa: S606 (no shell is the point)
-        except BaseException as problem:  # noqa: BLE001 (the child must never return into the loop)
-            os.write(err, f"{problem}\n".encode("utf-8", "replace"))
-        os._exit(1)
 
     # The supervisor --------------------------------------------------------------------------
 
     def carry_out(self) -> None:
         """Run the job to its end and send everything that follows from it."""
-        out, out_child = os.pipe2(os.O_CLOEXEC)
-        err, err_child = os.pipe2(os.O_CLOEXEC)
-        info, info_child = os.pipe2(os.O_CLOEXEC)
-        gate, gate_child = socket.socketpair()
-        gate.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        pid = os.fork()
-        if pid == 0:
-            self.start(out_child, err_child, info_child, gate_child.fileno())
-        self.outer = os.pidfd_open(pid)
-        for fd in (out_child, err_child, info_child, *self.joins, *self.more.values()):
-            os.close(fd)
-        gate_child.close()
-        os.set_blocking(out, False)
-        os.set_blocking(err, False)
+        child = self.started()
+        pid, self.outer = child.pid, child.handle
+        out, err, info, gate = child.out, child.err, child.info, child.gate
+        self.think_ahead(child.shape)
         try:
             self.attend(out, err, info, gate)
         finally:
@@ -261,9 +225,12 @@ class Run:
             last = b"X" + json.dumps({"detail": text[:500]}).encode()
         else:
             status, spent = verdict
+            # A dying init reaps what it takes along without its times (zap_pid_ns_processes).
+            spent = max(spent, sum(ran for ran, _ in self.accounts))
             if self.ended_by is None:
                 self.harvest()
             result = {"status": status, "ended_by": self.ended_by, "clipped": self.clipped}
+            result["starved"] = self.ended_by == "wall" and self.kept_waiting(wall, spent)
             measured = {"wall_s": wall, "cpu_s": spent, "peak_kb": self.peak_kb}
             last = b"R" + json.dumps({**result, **measured}).encode()
         gate.close()
@@ -272,6 +239,30 @@ class Run:
             if fd >= 0:
                 os.close(fd)
         self.say(last)  # whoever reads it finds nothing of the job left
+
+    def started(self) -> forked.Bubblewrap:
+        """The bubblewrap of this job, which has been told of it."""
+        shape = forked.shape(self.job, self.blobs)
+        child, joins = self.child, self.joins
+        if child is not None:
+            fits = (child.group, child.shape, self.more) == (self.job["group"], shape, {})
+            if fits and child.go(self.job, self.blobs):
+                for fd in joins:
+                    os.close(fd)
+                return child
+            child.dismiss()
+        child = forked.Bubblewrap(shape, self.job["group"], joins, self.more)
+        child.go(self.job, self.blobs)
+        return child
+
+    def think_ahead(self, shape: forked.Shape) -> None:
+        """Start the next run's bubblewrap while this one sets its sandbox up and leaves us idle."""
+        if self.more:  # nobody knows those of the next run
+            for fd in self.joins_ahead:
+                os.close(fd)
+        else:
+            guess = shape._replace(words=())
+            self.following = forked.Bubblewrap(guess, self.job["following"], self.joins_ahead)
 
     def attend(self, out: int, err: int, info: int, gate: socket.socket) -> None:  # noqa: C901 (one loop)
         """Pump output and keep the limits until the program ends or must be ended."""
@@ -298,10 +289,31 @@ class Run:
                     self.flush()
             now = time.monotonic()
             if now >= self.deadline:
-                self.ended_by = "wall"
+                self.ended_by = "wall" if self.out_of_time(now) else None
             elif now >= look:
                 self.judge_memory()
                 look = now + TICK_S
+
+    def out_of_time(self, now: float) -> bool:
+        """Whether the wall clock ends the run; what others keep waiting may last longer."""
+        self.accounts = ran_and_waited(self.init_pid) if self.init >= 0 else []
+        if self.began is None or now >= self.began + self.job["longest_s"]:
+            return True
+        spent = sum(ran for ran, _ in self.accounts)
+        self.deadline = now + self.job["wall_s"] / 4
+        return not self.kept_waiting(now - self.began, spent)
+
+    def kept_waiting(self, wall: float, spent: float) -> bool:
+        """Whether the run mostly waited for a processor that others had.
+
+        Others than the program's own: while a thread waits for its siblings these run, and while the
+        quota holds it up the program has run as long before. So that much of its waiting tells nothing.
+        """
+        held_up = any(
+            waited - max(0.0, spent - ran) >= max(ran, STARVED_SHARE * wall)
+            for ran, waited in self.accounts
+        )
+        return held_up and spent < self.job["wall_s"] / 2
 
     def inner(self) -> tuple[int, ...]:
         """What to listen to beside the program's output; bubblewrap says nothing of its own."""
@@ -399,6 +411,7 @@ class Run:
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
+        spared = None if self.following is None else self.following.pid
         gone: dict[int, tuple[int, resource.struct_rusage]] = {}
         while True:
             try:
@@ -406,12 +419,17 @@ class Run:
             except ChildProcessError:
                 return gone
             if pid:
-                gone[pid] = (status, usage)
+                if pid == spared:
+                    spared = None  # it died, and its number may become another's
+                else:
+                    gone[pid] = (status, usage)
                 continue
-            for child in read_proc(f"/proc/self/task/{os.getpid()}/children").split():
-                os.kill(
-                    int(child), signal.SIGKILL
-                )  # ours, and not reaped: the number is not reused
+            children = read_proc(f"/proc/self/task/{os.getpid()}/children").split()
+            left = [int(child) for child in children if int(child) != spared]
+            if not left:
+                return gone
+            for child in left:
+                os.kill(child, signal.SIGKILL)  # ours, and not reaped: the number is not reused
             time.sleep(0.0005)
 
     def verdict(
@@ -520,23 +538,6 @@ class Harvest:
         return True
 
 
-def receive(link: socket.socket) -> tuple[bytes, list[int]] | None:
-    """The next request and its descriptors, or None when the hub closed the line."""
-    numbers = array.array("i")
-    data, ancillary, _, _ = link.recvmsg(16, socket.CMSG_SPACE(16 * numbers.itemsize))
-    for _, kind, content in ancillary:
-        if kind == socket.SCM_RIGHTS:
-            numbers.frombytes(content)
-    if not data:
-        return None
-    fds = list(numbers)
-    for fd in fds:
-        os.set_inheritable(fd, False)
-    first = fds.pop(0)
-    with os.fdopen(first, "rb") as file:
-        return file.read(), fds
-
-
 def main(kind: type[Run] = Run) -> None:
     """Serve the hub until it is gone. Arguments: the socket, the hub's pidfd, the identity."""
     link = socket.socket(fileno=int(sys.argv[1]))
@@ -545,19 +546,29 @@ def main(kind: type[Run] = Run) -> None:
     os.set_inheritable(hub, False)
     become(sys.argv[3])
     link.send(b"S")
-    while True:
-        poll = select.poll()
-        poll.register(link, select.POLLIN)
-        poll.register(hub, select.POLLIN)
-        if any(fd == hub for fd, _ in poll.poll()):
-            return
-        request = receive(link)
-        if request is None:
-            return
-        try:
-            kind(link, hub, *request).carry_out()
-        except (HubGone, BrokenPipeError, ConnectionResetError):
-            return
+    waiting = None
+    try:
+        while fds := asked(link, hub):
+            run = kind(link, hub, fds, waiting)
+            try:
+                run.carry_out()
+            finally:
+                waiting = run.following
+    except (HubGone, BrokenPipeError, ConnectionResetError):
+        pass
+    finally:
+        if waiting is not None:
+            waiting.dismiss()
+
+
+def asked(link: socket.socket, hub: int) -> list[int]:
+    """The descriptors of the next job; none when the hub is gone."""
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    poll.register(hub, select.POLLIN)
+    if any(fd == hub for fd, _ in poll.poll()):
+        return []
+    return forked.received(link)[1]
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def outer(*, runsc: str, trees: dict[str, Path]) -> list[str]:
 
     It is root of namespaces of its own without any privilege outside them, as runsc demands.
     """
-    words = ["--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"]
+    words = ["--unshare-all", "--uid", "0", "--gid", "0", "--cap-add", "ALL"]
     words += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv"]
     words += [*argv.system(), "--ro-bind", runsc, _RUNSC]
     words += ["--dev", "/dev", "--proc", "/proc"]

@@ -16,10 +16,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clearhold.adapters.sandbox_bwrap import forked
     from clearhold.adapters.sandbox_bwrap import supervisor as base
 else:
     own = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (pathlib is a slow import)
     sys.path.insert(0, os.path.join(os.path.dirname(own), "sandbox_bwrap"))  # noqa: PTH118, PTH120
+    import forked
     import supervisor as base
 
 TELLS = 4
@@ -31,11 +33,13 @@ MOST = {"status": (1 << 16) - 1, "cpu_s": 1e9, "peak_kb": 1 << 40}
 class GvisorRun(base.Run):
     """One job inside gVisor. The program's clock starts when the stage starts it."""
 
-    def __init__(self, link: socket.socket, hub: int, request: bytes, fds: list[int]) -> None:
-        super().__init__(link, hub, request, fds)
+    def __init__(
+        self, link: socket.socket, hub: int, fds: list[int], waiting: forked.Bubblewrap | None
+    ) -> None:
+        super().__init__(link, hub, fds, waiting)
         self.heard, tells = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.heard, False)
-        self.more = {0: base.sealed(self.blobs.pop()), TELLS: tells}
+        self.more = {0: forked.sealed(self.blobs.pop()), TELLS: tells}
         self.pending = b""
         self.room = self.job["artefact_bytes"] + base.ARTEFACT_FILES * (base.NAME_BYTES + 16)
         self.artefacts: list[bytes] = []

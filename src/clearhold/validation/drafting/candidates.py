@@ -97,6 +97,8 @@ def _forms(told: Told, oracle: str, *, node: bool) -> list[str]:
         return first[::-1] if oracle in _ON_FILES else first
     if told.form == "json":
         return ["json", "text"]
+    if told.form == "reader":
+        return ["reader"]
     return ["text", "file"] if oracle in _ON_FILES else ["text"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,19 @@ def of_python(tree: Path, name: str, known: Sequence[str] = ()) -> Layout:
             layout.modules[each] = root
     sources = (*tree.rglob("*.c"), *tree.rglob("*.pyx"), *tree.rglob("*.cpp"), *tree.rglob("*.cc"))
     layout.extension = any(not _NO_PACKAGE & set(each.relative_to(tree).parts) for each in sources)
+    return layout
+
+
+def of_needed(tree: Path, name: str) -> Layout:
+    """Where the modules of a dependency lie that was published as source.
+
+    Those named like modules of the interpreter's own are for older ones that lack them, and would
+    stand in their place.
+    """
+    layout = of_python(tree, name)
+    layout.modules = {
+        each: root for each, root in layout.modules.items() if each not in sys.stdlib_module_names
+    }
     return layout
 
 

@@ -12,22 +12,36 @@ from clearhold.kernel.errors import InvalidError
 from clearhold.validation.drafting.draft import quoted
 from clearhold.validation.drafting.native_drivers import Driver
 
-RUNNER: Final = "program.sh"
+RUNNER: Final = "program.py"
 PROOF: Final = "/in/proof"
 _MOST: Final = 8
 _PLACEHOLDER: Final = "@@"
 RUNNING: Final = """\
-#!/bin/sh
 # Gives a proof to a program, on its standard input too, and takes its refusal for a good end.
-proof=$1
-shift
-[ -w . ] || cd /tmp
-"$@" <"$proof"
-code=$?
-# A death by a signal is passed on, and so are what a sanitizer ends with and what never began.
-[ "$code" -le 128 ] || kill "-$((code - 128))" "$$"
-case $code in 77 | 126 | 127) exit "$code" ;; esac
-exit 0
+import os
+import signal
+import sys
+
+proof, *words = sys.argv[1:]
+if not os.access(".", os.W_OK):
+    os.chdir("/tmp")
+pid = os.fork()
+if pid == 0:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
+        signal.signal(number, signal.SIG_DFL)
+    os.dup2(os.open(proof, os.O_RDONLY), 0)
+    try:
+        os.execv(words[0], words)
+    except OSError as problem:
+        print(problem, file=sys.stderr, flush=True)
+        os._exit(127)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+if code < 0:  # a death by a signal is passed on, and an exit code of 128 and more is none
+    if -code not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+# So is what a sanitizer ends with, and what never began.
+sys.exit(code if code in (77, 126, 127) else 0)
 """
 
 
@@ -90,5 +104,13 @@ def _driver(program: str, source: str, given: Sequence[str], number: int) -> Dri
         (f'"$SRC"/{quoted(source)}',) if source else (),
         {RUNNER: RUNNING.encode()},
         program=program,
-        argv=("/bin/sh", f"/recipe/{RUNNER}", PROOF, f"/build/{built}", *given),
+        argv=(
+            "/usr/bin/python3",
+            "-I",
+            "-S",
+            f"/recipe/{RUNNER}",
+            PROOF,
+            f"/build/{built}",
+            *given,
+        ),
     )

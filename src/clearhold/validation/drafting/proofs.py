@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Form = Literal["call", "args", "growing", "json", "text", "bytes"]
+Form = Literal["call", "args", "growing", "json", "text", "bytes", "reader"]
 
 _CANARIES: Final = (
     (rb"clearhold_canary\s*\(", "eval"),

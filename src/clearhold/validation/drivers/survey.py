@@ -87,6 +87,8 @@ def entries(found, tops):
                 continue
             known[id(thing)] = thing
             is_class = inspect.isclass(thing)
+            if is_class and issubclass(thing, BaseException):
+                continue  # it is raised about an input, and reads none
             told[f"{module.__name__}.{name}"] = {
                 "name": f"{module.__name__}.{name}",
                 "own": getattr(thing, "__qualname__", name).split(".")[-1],

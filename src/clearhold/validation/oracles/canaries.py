@@ -149,7 +149,7 @@ CANARIES: Final[tuple[Watched, ...]] = (
     ),
     Complexity(
         name="complexity",
-        version="3",
+        version="4",
         claim="hang",
         purpose="Time grows with the square of the input or faster, beyond a second.",
         hosts=ALL_HOSTS,

@@ -146,7 +146,7 @@ def ended_abnormally(outcome: Outcome) -> Observation | None:
     if outcome.out_of_memory:
         return Observation(RunKind.RESOURCE_LIMIT, "oom")
     if outcome.timed_out:
-        return Observation(RunKind.RESOURCE_LIMIT, "timeout")
+        return _out_of_time(outcome)
     if outcome.signal == signal.SIGXFSZ:
         return Observation(RunKind.RESOURCE_LIMIT, "disk")
     if outcome.output_truncated and outcome.signal == signal.SIGKILL:
@@ -154,6 +154,13 @@ def ended_abnormally(outcome: Outcome) -> Observation | None:
     if outcome.exit_code == UNUSABLE_EXIT:
         return Observation(RunKind.UNUSABLE, "the driver cannot read the proof")
     return None
+
+
+def _out_of_time(outcome: Outcome) -> Observation:
+    if outcome.starved:
+        busy = "the machine gave the run too little processor time"
+        return Observation(RunKind.INCONCLUSIVE, busy)
+    return Observation(RunKind.RESOURCE_LIMIT, "timeout")
 
 
 def crashed(outcome: Outcome) -> Observation | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from clearhold.ports.sandbox import Outcome
 from clearhold.validation.oracles.observation import (
     Host,
@@ -87,19 +89,24 @@ class Raised(PlainOracle):
         return Observation(RunKind.CLEAN, "no unexpected exception")
 
 
+LEAST_SHARE: Final = 0.2
+"""Of the wall clock: a run that had so much of a processor and did not end is a hang on a busy machine too."""
+
+
 class Hang(PlainOracle):
     """A run that does not end within the recipe's limit, while the benign control does."""
 
     name = "hang"
-    version = "1"
+    version = "2"
     claim = "hang"
     purpose = "The run does not end within the recipe's limit."
     self_test = SelfTest(violating="while :; do :; done", clean="exit 0")
 
     def observe(self, outcome: Outcome, reference: bytes | None) -> Observation:
-        """A violation when the wall clock ended the run."""
+        """A violation when the wall clock ended the run, unless it hardly had the processor."""
         del reference
-        if outcome.timed_out and not outcome.out_of_memory:
+        hardly_ran = outcome.starved and outcome.cpu_s < LEAST_SHARE * outcome.wall_s
+        if outcome.timed_out and not outcome.out_of_memory and not hardly_ran:
             return Observation(RunKind.VIOLATION, "the run did not end", ("hang",))
         ended = ended_abnormally(outcome)
         if ended:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -23,7 +23,7 @@ import msgspec
 
 from clearhold.ports.sandbox import Job, Outcome
 from clearhold.validation.builder import Toolchain
-from clearhold.validation.oracles.inside.sizes import SIZES, SLOW_S
+from clearhold.validation.oracles.inside.sizes import growth
 from clearhold.validation.oracles.observation import (
     UNUSABLE_EXIT,
     Host,
@@ -41,9 +41,6 @@ _WALL_FACTOR: Final = 12
 _CPU_FACTOR: Final = 6
 """What the sizes of one run may take at most, in limits of a run: see the watcher's own bounds."""
 ALL_HOSTS: Final[tuple[Host, ...]] = ("native", "python", "node")
-STEEP: Final = 1.8
-FLAT: Final = 1.2
-NOISE_S: Final = 0.02
 
 
 class _Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,8 +122,7 @@ class Watched:
 class Complexity(Watched):
     """Time that grows at least with the square of the input, or nearly so, and is long.
 
-    The exponent is the slope of a straight line through the logarithms of four sizes, each double
-    the one before, and of the least processor time that each took beyond an input of size nought.
+    What is measured and what it says is told beside the watcher, in `inside/sizes.py`.
     """
 
     def prepare(self, job: Job, host: Host) -> Job:
@@ -144,35 +140,16 @@ class Complexity(Watched):
         ended = _ended(told)
         if ended:
             return ended
-        times: dict[int, float] = {}
-        for size, seconds, _ in told.sizes:
-            times[size] = min(seconds, times.get(size, seconds))
-        if 0 not in times or len(times) < 2 or told.sizes[0][2]:
+        seen = growth(told.sizes)
+        if seen is None:
             return Observation(RunKind.RESOURCE_LIMIT, "timeout")
-        base = times.pop(0)
-        largest = max(times)
-        beyond, capped = times[largest] - base, told.sizes[-1][2]
-        slope = exponent([(size, seconds - base) for size, seconds in times.items()])
-        measured = f"the time grows with exponent {slope:.2f}, to {beyond:.2f} s at {largest}"
-        slow = beyond > SLOW_S or capped
-        if slow and slope >= STEEP and len(times) >= SIZES:
+        measured = (
+            f"the time grows with exponent {seen.exponent:.2f}, "
+            f"to {seen.beyond_s:.2f} s at {seen.largest}"
+        )
+        if seen.steep:
             return Observation(RunKind.VIOLATION, measured, ("complexity",))
-        if len(times) >= SIZES and (not slow or (slope <= FLAT and not capped)):
-            return Observation(RunKind.CLEAN, measured)
-        return Observation(RunKind.INCONCLUSIVE, measured)
-
-
-def exponent(points: Sequence[tuple[int, float]]) -> float:
-    """The slope of the least-squares line through the logarithms of sizes and seconds.
-
-    Seconds below `NOISE_S` count as that much, so that noise has no slope.
-    """
-    logs = [(math.log(size), math.log(max(seconds, NOISE_S))) for size, seconds in points]
-    if len(logs) < 2:
-        return 0.0
-    middle = sum(x for x, _ in logs) / len(logs)
-    spread = sum((x - middle) ** 2 for x, _ in logs)
-    return sum((x - middle) * y for x, y in logs) / spread
+        return Observation(RunKind.CLEAN if seen.flat else RunKind.INCONCLUSIVE, measured)
 
 
 def _read(outcome: Outcome) -> _Answer | Observation:

@@ -39,8 +39,6 @@ PASSED_ON_BYTES = 256 << 10
 PR_SET_DUMPABLE = 4
 UNUSABLE = 65
 PATIENCE_S = 5.0
-SHORT_S, TIMES = 0.5, 3
-"""What takes less than so many seconds is run so many times: a busy machine only ever adds time."""
 
 
 def refuse_outside(hub: str) -> None:
@@ -202,9 +200,10 @@ def left_behind() -> list[bytes]:
 def growing(task: Mapping[str, str], argv: Sequence[str]) -> dict[str, object]:
     """Run the target on the proof at growing sizes and take the processor time of each.
 
-    Short ones are taken more than once. All may take the budget together, and more where a size would
-    otherwise be cut off before it can be told from one that grows slowly. Of what grows so fast that
-    fewer than `sizes.SIZES` come to an end below the one that is cut off, smaller ones are measured too.
+    In doubt they are taken more than once. All may take the budget together, and more where a size
+    would otherwise be cut off before it can be told from one that grows slowly. Of what grows so fast
+    that fewer than `sizes.SIZES` come to an end below the one that is cut off, smaller ones are
+    measured too.
     """
     budget = float(task["budget_s"])
     try:
@@ -220,16 +219,16 @@ def growing(task: Mapping[str, str], argv: Sequence[str]) -> dict[str, object]:
     measured: list[sizes.Measured] = []
     last = Ran()
     plan = generator.sizes()
-    while (size := sizes.following(plan, measured)) is not None:
+    while (size := sizes.following(plan, measured, budget)) is not None:
         place = AREA / f"proof-{size}"
         place.write_bytes(generator.make(size))
         words = [str(place) if word == PROOF else word for word in argv]
         most = math.ceil(sizes.allowed(budget, size, measured))
-        for _ in range(TIMES):
+        for _ in range(sizes.times_at_once(size)):
             last = run(words, os.environ, token="", cpu_s=most)
-            over = os.waitstatus_to_exitcode(last.status) in {-signal.SIGXCPU, -signal.SIGKILL}
+            over = cut_off(last, most)
             measured.append((size, last.cpu_s, over))
-            if last.status or last.cpu_s > SHORT_S:
+            if last.status:
                 break
         if last.status and not over:
             break
@@ -243,6 +242,12 @@ def growing(task: Mapping[str, str], argv: Sequence[str]) -> dict[str, object]:
         "sizes": sizes.telling(measured),
         "hosted": False,
     }
+
+
+def cut_off(ran: Ran, most: float) -> bool:
+    """Whether its limit of processor time ended a run: a kill before that is something else."""
+    ending = os.waitstatus_to_exitcode(ran.status)
+    return ending == -signal.SIGXCPU or (ending == -signal.SIGKILL and ran.cpu_s >= most)
 
 
 def answer(content: dict[str, object]) -> None:
