@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.cve_proofs import PROOFS
+from clearhold.validation.known_proofs import PROOFS
 
 Edit = tuple[str, str, str]
 """A path, a text that stands once in it, and what takes its place."""

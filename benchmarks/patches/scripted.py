@@ -100,7 +100,7 @@ SCRIPTED: Final = (
                 "            (r'\\b(type|eqtype)\\b(?!\\')', Keyword.Reserved, 'tname'),\n",
                 (
                     "            (r'\\b(type|eqtype)\\b(?!\\')', Keyword.Reserved, 'tname'),\n"
-                    "            (r'\\bval\\b', Keyword), (r'\\bfour\\b', Name), (r'[ ]{1}=', Punctuation),\n"
+                    "            (r'\\b(twice|raise)\\b', String),\n"
                 ),
             ),
         ),

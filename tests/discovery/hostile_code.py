@@ -69,7 +69,11 @@ LINKS = {"lib/link.py": "../private/notes.py"}
 
 
 def packaged(
-    laboratory: Laboratory, place: Path, files: dict[str, bytes], links: dict[str, str]
+    laboratory: Laboratory,
+    place: Path,
+    files: dict[str, bytes],
+    links: dict[str, str],
+    build: bytes = b"true\n",
 ) -> tuple[Laboratory, Recipe]:
     """A package's recipe, and a laboratory that has its archive beside all others."""
     digest = archive(place, files, links)
@@ -84,7 +88,7 @@ build: {{flavours: [plain]}}
 targets:
   run: {{summary: none, argv: [/bin/true], flavour: plain, oracle: address, control: benign}}
 """.encode(),
-        "build.sh": b"true\n",
+        "build.sh": build,
         "benign": b"x\n",
     }
     own = place / "recipes" / "hostile-code"

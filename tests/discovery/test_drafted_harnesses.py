@@ -74,6 +74,14 @@ def parse(text):
     return pairs
 
 
+class Table:
+    """What is read from an open file."""
+
+    def __init__(self, file):
+        self.rows = [each.split(",") for each in file.readlines()]
+        self.pairs = [parse(";".join(row)) for row in self.rows if "=" in row[0]]
+
+
 def add(number):
     """No text."""
     return number + 1
@@ -129,13 +137,18 @@ def test_of_a_python_package_what_takes_the_input_is_offered(
     harnesses, recipe = drafted(laboratory, found)
     if not harnesses.offered and "no atheris" in str(harnesses.left_out).lower():
         pytest.skip(str(harnesses.left_out))
-    assert [each.target for each in harnesses.offered] == ["toy-parse"], harnesses.left_out
+    offered = {each.target for each in harnesses.offered}
+    assert len(offered) == 2, harnesses.left_out
+    (table,) = offered - {"toy-parse"}
+    assert table.startswith("toy-table")
     assert "toy-add" not in recipe.targets
+    assert not any("refused" in each for each in harnesses.left_out)
     workspace = Workspace(laboratory, recipe)
     mistake = judge(workspace, "toy-parse", b"a=(b")
     assert mistake.standing == "confirmed"
     assert mistake.signature == ("raised", "IndexError", "parse")
     assert judge(workspace, "toy-parse", b"refused").standing == "unconfirmed"
+    assert judge(workspace, table, b"x,y\na=(b\n").signature[1:3] == ("IndexError", "parse")
 
 
 def test_what_reaches_most_comes_first() -> None:

@@ -52,6 +52,8 @@ def test_afl_finds_a_flaw_of_ujson_and_a_campaign_goes_on_from_its_corpus(
     assert found.edges >= short.edges
     assert found.confirmed
     assert set(short.corpus) <= set(found.corpus)
+    assert "lib/ultrajsonenc.c" in found.read
+    assert found.lines > 0
 
 
 def test_atheris_finds_where_ujson_reads_another_value(
@@ -63,6 +65,7 @@ def test_atheris_finds_where_ujson_reads_another_value(
     assert found.confirmed[0].signature[0] == "wrong-result"
     assert found.executions > 0
     assert found.edges > 0
+    assert "lib/ultrajsondec.c" in found.read
 
 
 def test_each_fuzzer_takes_the_harnesses_it_can_run(ujson: Recipe) -> None:

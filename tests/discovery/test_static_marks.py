@@ -127,11 +127,49 @@ def test_what_is_shown_is_the_line_between_its_neighbours() -> None:
 def test_coverage_says_which_files_were_read_within_its_bounds() -> None:
     assert looked_at(("a/b.py", "a/c.py", "d.c")) == ("*.c", "a/*.py")
     many = tuple(f"top/{n}/{m}.py" for n in range(40) for m in range(2))
-    assert looked_at(many) == ("top/**",)
-    assert looked_at(("a/b?.py",)) == ()
-    assert looked_at(tuple(f"{n}/x.py" for n in range(MOST_PATHS + 1))) == ()
+    assert looked_at(many) == ("top/**/*.py",)
+    assert looked_at(("a/b?.py", "../x.py")) == ()
+    assert looked_at(tuple(f"{n}/x.py" for n in range(MOST_PATHS + 1))) == ("**/*.py",)
     for path in many:
         assert globs.names(looked_at(many)[0], path)
+
+
+def test_what_was_left_out_is_not_claimed_and_costs_its_neighbours_nothing() -> None:
+    assert looked_at(("a/b.py", "a/c.py"), unread=("a/big.py",)) == ("a/b.py", "a/c.py")
+    assert looked_at(("a/b.py", "a/c.py"), listed=False) == ("a/b.py", "a/c.py")
+    assert looked_at(("a/b.py",), scope=("a/b*",)) == ("a/b.py",)
+    many = tuple(f"a/{n:03}.py" for n in range(40))
+    told = looked_at((*many, "b/x.py", "b/y.py"), unread=("a/big.py",))
+    assert len(told) == MOST_PATHS
+    assert "b/*.py" in told
+
+
+_PARTS = st.sampled_from(("a", "b", "c.d", "odd*", "lib"))
+_PATHS = st.builds(
+    lambda parts, name: "/".join((*parts, name)),
+    st.lists(_PARTS, max_size=3),
+    st.sampled_from(("x.py", "y.py", "z.c", "Makefile", ".py", "w?.c", "v.PY")),
+)
+
+
+@given(
+    there=st.dictionaries(_PATHS, st.booleans(), max_size=60),
+    scope=st.sampled_from((("**",), ("a/**",), ("a/*.py", "lib/**"), ("?/**",))),
+)
+def test_coverage_never_claims_a_file_that_was_not_read(
+    there: dict[str, bool], scope: tuple[str, ...]
+) -> None:
+    within = {each for each in there if any(globs.names(glob, each) for glob in scope)}
+    read = sorted(each for each in within if there[each])
+    told = looked_at(read, unread=sorted(within.difference(read)), scope=scope)
+    assert len(told) <= MOST_PATHS
+    assert tuple(map(globs.normal, told)) == told
+    for each in there:
+        if each not in read:
+            assert not any(globs.names(glob, each) for glob in told if glob != "**")
+    if len(told) < MOST_PATHS:
+        plain = [each for each in read if not {"*", "?"} & {*each}]
+        assert all(any(globs.names(glob, each) for glob in told) for each in plain)
 
 
 def test_rules_of_ours_are_told_apart_and_every_file_is_pinned() -> None:

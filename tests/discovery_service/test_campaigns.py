@@ -18,6 +18,7 @@ from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.http import discovery as routes
+from clearhold.discovery import running
 from clearhold.discovery.campaigns import RUN
 from clearhold.discovery.engine import (
     Crash,
@@ -47,6 +48,7 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import DiscoveryId
 from clearhold.ledger.records import leaves
+from clearhold.parties.terms import Act
 from clearhold.scanning.model import Lease, Mode, Outcome, StopReason, Versions, make_scope
 
 PACKAGE = "pkg:pypi/ujson"
@@ -141,6 +143,13 @@ class Field:
             "key": "key-1",
         } | changes
         return self.service.begin(actor or self.lab, **given)
+
+    def suspend(self) -> None:
+        """Suspend the first lab from every agreement."""
+        for each in self.hub.agreements.standings(self.lab):
+            self.hub.agreements.bar(
+                self.coordinator, each.agreement, self.lab.party, Act.SUSPEND, reason="harm"
+            )
 
     def told(self, action: str) -> int:
         with self.hub.sessions.transaction() as unit:
@@ -329,24 +338,43 @@ def test_a_revoked_lease_stops_a_campaign_that_has_not_begun(ground: Field) -> N
     assert ground.service.get(ground.lab, identity).campaign.state == "stopped"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"budget_s": 0},
-        {"budget_s": 24 * 3600 + 1},
-        {"seed": 0},
-        {"seed": -1},
-        {"seed": 1 << 32},
-        {"target": "no-such-target"},
-        {"package": f"{PACKAGE}@5.4.0"},
-        {"package": PACKAGE},
-        {"package": "not a purl"},
-    ],
-)
-def test_what_cannot_be_searched_is_refused(ground: Field, change: dict[str, Any]) -> None:
-    with pytest.raises(InvalidError) as told:
-        ground.begin(ground.lease(), **change)
-    assert told.value.next_step
+@pytest.mark.parametrize("when", ["before it begins", "while it searches"])
+def test_a_suspended_party_searches_no_further(
+    ground: Field, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(running, "_PULSE_S", 0.0)
+    identity = ground.begin(ground.lease())
+    if when == "before it begins":
+        ground.suspend()
+    else:
+        ground.searcher.during = ground.suspend
+    ground.engine.run_due()
+    with ground.hub.sessions.transaction() as unit:
+        row = unit.connection.execute(select(campaign).where(campaign.c.id == identity)).one()
+    assert (row.state, row.ending) == ("stopped", "lease")
+    assert len(ground.searcher.asked) == (0 if when == "before it begins" else 1)
+
+
+UNSEARCHABLE: list[dict[str, Any]] = [
+    {"budget_s": 0},
+    {"budget_s": 24 * 3600 + 1},
+    {"seed": 0},
+    {"seed": -1},
+    {"seed": 1 << 32},
+    {"target": "no-such-target"},
+    {"package": f"{PACKAGE}@5.4.0"},
+    {"package": PACKAGE},
+    {"package": "not a purl"},
+]
+
+
+def test_what_cannot_be_searched_is_refused(ground: Field, subtests: pytest.Subtests) -> None:
+    lease = ground.lease()
+    for change in UNSEARCHABLE:
+        with subtests.test(change=change):
+            with pytest.raises(InvalidError) as told:
+                ground.begin(lease, **change)
+            assert told.value.next_step
 
 
 def test_another_party_can_see_none_of_it(ground: Field) -> None:

@@ -27,6 +27,7 @@ from clearhold.kernel.errors import (
     NotFoundError,
 )
 from clearhold.kernel.ids import FindingId, LeadId
+from clearhold.scanning.coverage_model import Sharing
 from clearhold.scanning.model import Lease, Mode, Outcome, Versions, make_scope
 from clearhold.wire.finding_json import SCHEMA
 
@@ -171,6 +172,28 @@ def test_leads_are_no_findings_and_change_no_outcome(bench: Bench) -> None:
     assert coverage.outcome is Outcome.NOTHING_FOUND
     assert (coverage.effort["files"], coverage.effort["lines"]) == (2, 90)
     assert coverage.paths == ("lib/*.py", "tests/*.py")
+
+
+def test_coverage_claims_neither_what_was_left_out_nor_the_lease_for_want_of_knowing(
+    bench: Bench,
+) -> None:
+    hub, lab = bench.ground.hub, bench.ground.lab
+    hub.scanning.covering.choose(lab, Sharing.SHARED)
+    told = [
+        replace(read(), unread=("lib/huge.py",)),
+        replace(read(), read=(), unread=("lib/huge.py",), executions=0, lines=0),
+        Searched(Ending.STOPPED),
+        Searched(Ending.BUDGET, 9000, 80, 60),
+    ]
+    for each in told:
+        bench.meet(each)
+    recorded = hub.scanning.covering.list(lab)
+    assert sorted((each.paths, each.shown_from is not None) for each in recorded) == [
+        ((), False),
+        ((), False),
+        ((), True),
+        (("lib/code.py", "tests/*.py"), True),
+    ]
 
 
 def test_what_was_dismissed_stays_so_when_it_is_met_again(bench: Bench) -> None:

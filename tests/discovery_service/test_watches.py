@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from test_campaigns import FOUND, NOTHING, PACKAGE, VERSION, Field
+from test_campaigns import FOUND, NOTHING, PACKAGE, VERSION, Died, Field
 from test_campaigns import ground as ground  # noqa: PLC0414  # a fixture of that module
 
 from clearhold.catalogue.model import Technique
 from clearhold.discovery import watching
+from clearhold.discovery.engine import Plan
+from clearhold.discovery.following import Following, Moved, next_commit
 from clearhold.discovery.watching import EVERY, LOOK, Watching, WatchView
 from clearhold.kernel.errors import (
     ClearholdError,
@@ -25,7 +27,6 @@ from clearhold.kernel.errors import (
 )
 from clearhold.kernel.ids import DiscoveryId, WatchId
 from clearhold.ledger.records import leaves
-from clearhold.parties.terms import Act
 from clearhold.scanning.model import Lease, Mode, Versions, make_scope
 from clearhold.validation.recipe import SideSource, Source
 
@@ -35,8 +36,9 @@ class Registry:
     """What is published, or why that cannot be told."""
 
     version: str = VERSION
-    problem: Exception | None = None
+    problem: BaseException | None = None
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    commit: str = "1" * 40
 
     def newer(self, package: str, target: str, *, after: str) -> SideSource | None:
         self.asked.append((package, target, after))
@@ -44,6 +46,22 @@ class Registry:
             raise self.problem
         source = Source(f"pypi:ujson=={self.version}:a.tar.gz", "a" * 64)
         return None if self.version == after else SideSource(self.version, (source,))
+
+    def followed(self, plan: Plan, ref: str) -> Following:
+        if plan.package != f"{PACKAGE}@{VERSION}":
+            raise InvalidError("No repository.", next_step="Name one.")
+        return Following(ref, base="1" * 40)
+
+    def moved(self, plan: Plan, following: Following) -> Moved:
+        self.asked.append((plan.package, following.ref, following.base))
+        if self.problem is not None:
+            raise self.problem
+        step = next_commit(following, {following.ref: self.commit})
+        if not step.commit:
+            return Moved(step.following)
+        source = Source(f"git:https://git.example/x@{self.commit}", "a" * 64)
+        side = SideSource(self.commit, (source,))
+        return Moved(step.following, side, first=("lib/changed.c",))
 
 
 class Bench:
@@ -61,11 +79,11 @@ class Bench:
         self.campaign = ground.begin(self.lease)
         ground.engine.run_due()
 
-    def over_versions(self, key: str = "over-versions") -> Lease:
+    def over_versions(self, key: str = "over-versions", before: str | None = "6.0") -> Lease:
         scope = make_scope(
             PACKAGE,
-            versions=Versions(start="5.1.0", before="6.0"),
-            paths=(),
+            versions=Versions(start="5.1.0", before=before),
+            paths=() if before else ("lib/**",),
             technique=Technique.FUZZING,
         )
         return self.ground.hub.scanning.claim(
@@ -193,15 +211,7 @@ def test_a_suspended_party_searches_nothing_more(bench: Bench) -> None:
     bench.ask()
     bench.ground.engine.run_due()
     asked = len(bench.registry.asked)
-    hub = bench.ground.hub
-    for each in hub.agreements.standings(bench.ground.lab):
-        hub.agreements.bar(
-            bench.ground.coordinator,
-            each.agreement,
-            bench.ground.lab.party,
-            Act.SUSPEND,
-            reason="harm",
-        )
+    bench.ground.suspend()
     bench.registry.version = "5.2.0"
     assert bench.later().watch.ending == "suspended"
     assert (len(bench.registry.asked), len(bench.searched())) == (asked, 1)
@@ -249,22 +259,20 @@ def test_asking_twice_is_one_watch(bench: Bench) -> None:
     assert bench.ask() == bench.ask()
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        (lambda bench: {"fence": bench.lease.fence + 1}, ConflictError),
-        (lambda _: {"total_s": 59}, InvalidError),
-        (lambda _: {"total_s": 1 << 30}, InvalidError),
-        (lambda bench: {"actor": bench.ground.other}, NotFoundError),
-    ],
-    ids=["lease", "less than one search", "too long", "another party"],
-)
-def test_what_may_not_be_watched_is_refused(
-    bench: Bench, change: Callable[[Bench], dict[str, Any]], error: type[ClearholdError]
-) -> None:
-    with pytest.raises(error):
-        bench.ask(**change(bench))
-    assert bench.watching.list(bench.ground.lab) == ()
+UNWATCHABLE: list[tuple[Callable[[Bench], dict[str, Any]], type[ClearholdError]]] = [
+    (lambda bench: {"fence": bench.lease.fence + 1}, ConflictError),
+    (lambda _: {"total_s": 59}, InvalidError),
+    (lambda _: {"total_s": 1 << 30}, InvalidError),
+    (lambda bench: {"actor": bench.ground.other}, NotFoundError),
+]
+
+
+def test_what_may_not_be_watched_is_refused(bench: Bench, subtests: pytest.Subtests) -> None:
+    for change, error in UNWATCHABLE:
+        with subtests.test(change=change):
+            with pytest.raises(error):
+                bench.ask(**change(bench))
+            assert bench.watching.list(bench.ground.lab) == ()
 
 
 def test_nothing_is_watched_without_a_live_lease(bench: Bench) -> None:
@@ -283,3 +291,87 @@ def test_others_see_no_watch(bench: Bench) -> None:
     for call in (bench.watching.get, bench.watching.stop):
         with pytest.raises(NotFoundError):
             call(bench.ground.other, identity)
+
+
+MAIN = "refs/heads/main"
+
+
+@pytest.fixture
+def following(bench: Bench) -> Bench:
+    """The same lab with a lease that has no last version, under which it may follow commits."""
+    bench.ground.hub.scanning.release(bench.ground.lab, bench.lease.id, fence=bench.lease.fence)
+    bench.lease = bench.over_versions("without-end", before=None)
+    return bench
+
+
+def test_a_new_commit_is_searched_once_with_what_changed_first(following: Bench) -> None:
+    identity = following.ask(ref=MAIN)
+    assert following.ask(ref=MAIN) == identity
+    following.ground.engine.run_due()
+    assert len(following.searched()) == 1
+    following.registry.commit = "2" * 40
+    view = following.later()
+    plan = following.ground.searcher.asked[-1]
+    assert plan.package == f"{PACKAGE}@{'2' * 40}"
+    assert plan.source is not None
+    assert (plan.source.version, plan.first) == ("2" * 40, ("lib/changed.c",))
+    assert (view.state.ref, view.state.version, view.watch.left_s) == (MAIN, "2" * 40, 540)
+    newest, *_ = following.ground.hub.scanning.covering.list(following.ground.lab)
+    assert (newest.version, newest.commit) == ("", "2" * 40)
+    following.later()
+    assert len(following.searched()) == 2
+
+
+def test_a_branch_that_was_set_back_costs_nothing(following: Bench) -> None:
+    following.ask(ref=MAIN)
+    for commit in ("2", "3", "2", "1"):
+        following.registry.commit = commit * 40
+        view = following.later()
+    assert [plan[-40:] for plan in following.searched()[1:]] == ["2" * 40, "3" * 40, "1" * 40]
+    assert view.watch.left_s == 600 - 3 * 60
+
+
+def test_a_look_that_dies_anywhere_searches_a_commit_once(
+    following: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = following.ask(ref=MAIN)
+    following.ground.engine.run_due()
+    following.registry.commit = "2" * 40
+    following.registry.problem = Died()
+    look = {"watch": identity, "look": "1"}
+    with pytest.raises(Died):
+        following.watching.look(look)
+    following.registry.problem = None
+    kept = watching.records.change
+
+    def dies(*given: Any) -> None:
+        kept(*given)
+        raise Died
+
+    monkeypatch.setattr(watching.records, "change", dies)
+    with pytest.raises(Died):
+        following.watching.look(look)
+    monkeypatch.setattr(watching.records, "change", kept)
+    for _ in range(2):
+        following.watching.look(look)
+    following.ground.engine.run_due()
+    assert [plan[-40:] for plan in following.searched()[1:]] == ["2" * 40]
+    (view,) = following.watching.list(following.ground.lab)
+    assert (view.watch.looks, view.watch.left_s) == (2, 540)
+
+
+def test_commits_and_releases_of_one_campaign_are_two_watches(following: Bench) -> None:
+    assert following.ask(ref=MAIN) != following.ask()
+    assert {each.state.ref for each in following.watching.list(following.ground.lab)} == {MAIN, ""}
+
+
+def test_commits_are_followed_only_under_a_lease_without_a_last_version(bench: Bench) -> None:
+    with pytest.raises(ConflictError, match="no commit that is still to come"):
+        bench.ask(ref=MAIN)
+
+
+def test_what_is_no_branch_or_tag_is_not_followed(following: Bench) -> None:
+    for ref in ("main", "refs/heads/../x", "refs/notes/x", "--upload-pack=x", "refs/heads/-x"):
+        with pytest.raises(InvalidError):
+            following.ask(ref=ref)
+    assert following.watching.list(following.ground.lab) == ()

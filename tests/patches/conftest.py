@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from reproduction_bench import cjson, laboratory, pygments, ujson
+from reproduction_bench import cjson, few_inputs, laboratory, pygments, ujson
 
-__all__ = ["cjson", "laboratory", "pygments", "ujson"]
+__all__ = ["cjson", "few_inputs", "laboratory", "pygments", "ujson"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from importlib import resources
 
 import pytest
 
@@ -15,6 +14,7 @@ from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.judging import Candidate, Judgement
 from clearhold.patches.records import State
 from clearhold.validation.builder import Laboratory
+from clearhold.validation.known_proofs import NESTED_OBJECTS
 from clearhold.validation.recipe import Recipe, Side
 from reproduction_bench import DEEP_LISTS
 
@@ -25,7 +25,7 @@ OBJECTS = CaseProof(
     FindingId("objects"),
     PACKAGE,
     "dumps",
-    (resources.files(material) / "lab_b_proof.json").read_bytes(),
+    NESTED_OBJECTS,
 )
 HARMLESS = CaseProof(FindingId("harmless"), PACKAGE, "encode", b"[1]")
 

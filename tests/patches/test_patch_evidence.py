@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -15,7 +15,9 @@ from clearhold.kernel.ids import FindingId
 from clearhold.patches import attestation, replaying
 from clearhold.patches.judging import Judgement, ProofOutcome
 from clearhold.patches.records import State
+from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Side, SideSource, Source, load
+from clearhold.validation.releases import release_said
 from clearhold.wire import dsse
 
 SMALL = CaseProof(FindingId("a"), "pkg:pypi/x@1", "parse", b"small")
@@ -65,11 +67,18 @@ def test_nothing_that_was_run_is_nothing_to_attest() -> None:
 PUBLISHED = Source("pypi:ujson==5.2.0:ujson-5.2.0.tar.gz", "a" * 64)
 
 
+class Shelf:
+    """Every origin gave the same archive."""
+
+    def pin(self, _origin: str) -> str:
+        return PUBLISHED.sha256
+
+
 @pytest.mark.parametrize(
     ("changes", "taken"),
     [
-        ({}, True),
         ({"beside": "own"}, True),
+        ({}, False),
         ({"origin": "pypi:other==1:other-1.tar.gz"}, False),
         ({"fallbacks": ("tarball:https://elsewhere.example/a.tar.gz",)}, False),
         ({"into": "../elsewhere"}, False),
@@ -92,9 +101,11 @@ def test_evidence_names_releases_of_the_recipes_project_alone(
     if beside:
         named.append(extra if beside == "own" else Source(beside, "d" * 64, "more"))
     said = msgspec.to_builtins(SideSource("5.2.0", tuple(named), series=series))
+    shelf = cast("Laboratory", Shelf())
     if taken:
-        there = replaying._of_release(recipe, said)
-        assert there.side(Side.VULNERABLE).sources == tuple(named)
+        release = release_said(shelf, recipe, said)
+        assert release is not None
+        assert release.sources == tuple(named)
     else:
         with pytest.raises(IntegrityError):
-            replaying._of_release(recipe, said)
+            release_said(shelf, recipe, said)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from clearhold.cases.material import CaseProof
 from clearhold.kernel.ids import FindingId
-from clearhold.patches import watching
 from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.judging import Candidate
 from clearhold.patches.reach import spots
 from clearhold.patches.records import State
+from clearhold.validation import line_coverage
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.diff import read_diff
-from clearhold.validation.recipe import load
+from clearhold.validation.recipe import Flavour, Side, load
 
 FIX = b"""\
 --- a/index.js
@@ -80,8 +80,8 @@ def test_what_lines_were_taken_out_of_is_asked_on_both_sides() -> None:
 
 def test_files_are_matched_by_most_of_their_path() -> None:
     seen = {"/x/lib/a.py": {1: True}, "/x/other/a.py": {1: False}}
-    assert watching.of_paths(["src/other/a.py"], seen) == {"src/other/a.py": {1: False}}
-    assert watching.merged({"a": {2: False}}, {"a": {1: False, 2: True}}) == {
+    assert line_coverage.of_paths(["src/other/a.py"], seen) == {"src/other/a.py": {1: False}}
+    assert line_coverage.merged({"a": {2: False}}, {"a": {1: False, 2: True}}) == {
         "a": {1: False, 2: True}
     }
 
@@ -101,3 +101,14 @@ def test_a_fix_with_a_change_beside_it_that_nothing_runs_is_not_shown(
     more, _ = judge.judge_by(recipe, Candidate(FIX + BESIDE, (proof,), ()))
     assert (more.state, more.kind) == (State.UNDECIDED, "not_shown")
     assert "cli.js:30" in more.reason
+
+
+def test_a_build_that_holds_programs_of_the_shell_is_measured(laboratory: Laboratory) -> None:
+    recipe = load("cjson")
+    build = laboratory.build(recipe, Side.VULNERABLE, flavour=Flavour.COVERAGE)
+    assert (build.directory / "run_tests.sh").stat().st_mode & 0o111
+    seen = line_coverage.lines_of_input(
+        laboratory, build, "parse", recipe.control("parse"), line_coverage.native()
+    )
+    ran = line_coverage.of_paths(["cJSON.c"], seen)["cJSON.c"]
+    assert {True, False} == set(ran.values())

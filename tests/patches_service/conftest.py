@@ -23,9 +23,9 @@ from clearhold.findings.model import Match, Method, State
 from clearhold.kernel.ids import FindingId, VulnerabilityId
 from clearhold.patches.flows import Judging
 from clearhold.patches.service import JUDGE
-from reproduction_bench import laboratory, ujson
+from reproduction_bench import few_inputs, laboratory, ujson
 
-__all__ = ["laboratory", "ujson"]
+__all__ = ["few_inputs", "laboratory", "ujson"]
 
 
 @pytest.fixture

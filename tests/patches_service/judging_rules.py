@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from clearhold.access.model import Actor
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.assembly import Hub
+from clearhold.findings.model import Match, Method
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.ids import CaseId, FindingId
 from clearhold.patches.flows import Judging
@@ -99,3 +100,11 @@ class Workbench:
         submitted = self.submit(actor, diff, key=key)
         self.engine.run_due()
         return self.hub.patches.get(actor, submitted.id)
+
+
+def join(hub: Hub, first: FindingId, other: FindingId) -> None:
+    """Say that a finding is the same as one of a case, which it joins by that."""
+    with hub.sessions.transaction() as unit:
+        hub.findings.assert_match(
+            unit, first, other, verdict=Match.SAME, method=Method.PERSON, evidence={}, by="test"
+        )

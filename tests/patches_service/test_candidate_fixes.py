@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from judging_rules import FIX, HIDES_ONE, NEEDS_SANDBOX, Workbench
+from judging_rules import FIX, HIDES_ONE, NEEDS_SANDBOX, Workbench, join
 from sqlalchemy import Engine
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
 from clearhold.cases.model import ReportStep
-from clearhold.findings.model import Match, Method
 from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,
@@ -34,13 +32,6 @@ from clearhold.vault.service import Vault
 def delivered(bench: Workbench) -> Delivery | None:
     with bench.hub.sessions.transaction() as unit:
         return bench.hub.patches.delivery_of(unit, bench.case, reader="service:test")
-
-
-def join(hub: Hub, first: FindingId, other: FindingId) -> None:
-    with hub.sessions.transaction() as unit:
-        hub.findings.assert_match(
-            unit, first, other, verdict=Match.SAME, method=Method.PERSON, evidence={}, by="test"
-        )
 
 
 def test_a_fix_that_stops_every_proof_is_accepted(bench: Workbench) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from judging_rules import FIX, HIDES_ONE, Workbench
+from judging_rules import FIX, HIDES_ONE, Workbench, join
 
+from clearhold.access.model import Actor
+from clearhold.access.permissions import PartyKind
 from clearhold.cases.material import CaseMaterial
 from clearhold.kernel.errors import (
     ConflictError,
@@ -19,6 +22,7 @@ from clearhold.kernel.errors import (
     TooLargeError,
     UnavailableError,
 )
+from clearhold.kernel.ids import FindingId
 from clearhold.patches import backporting
 from clearhold.patches.asking import MOST_VERSIONS
 from clearhold.patches.backporting import tips
@@ -100,6 +104,28 @@ def test_a_version_is_asked_once_and_a_named_one_again_while_it_has_no_verdict(
     bench.engine.run_due()
     assert porter.asked == ["1.1", "1.2", "1.2", "9"]
     assert told(bench, shown)[1:] == [("1.2", "not_affected"), ("9", "not_published")]
+
+
+def test_what_was_found_out_before_a_proof_joined_counts_no_more(
+    bench: Workbench,
+    porter: RulingPorter,
+    party_of: Callable[..., Actor],
+    found: Callable[..., FindingId],
+) -> None:
+    shown = bench.judged(bench.maintainer, FIX)
+    join(bench.hub, bench.findings[0], found(party_of(PartyKind.LAB), b"PROOF-THREE"))
+    bench.engine.run_due()
+    assert told(bench, shown) == []
+    later = bench.hub.patches.get(bench.maintainer, shown.id)
+    assert later.backports_left == ("1.1", "1.2")
+    with pytest.raises(NotFoundError):
+        bench.hub.patches.backported(bench.maintainer, shown.id, "1.1")
+    bench.hub.patches.backport(bench.maintainer, shown.id, ["1.1"])
+    bench.engine.run_due()
+    assert told(bench, shown) == [("1.1", "adapted"), ("1.2", "not_affected")]
+    ported = bench.hub.patches.get(bench.maintainer, shown.id).backports[0].judgement
+    assert ported is not None
+    assert len(ported.proofs) == 3
 
 
 def test_what_a_machine_lacks_is_tried_again_where_it_was(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from importlib import resources
 
 import pytest
 from judging_rules import MAINTAINER
@@ -25,11 +24,11 @@ from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.records import Origin, State
 from clearhold.patches.service import JUDGE
 from clearhold.validation.builder import Laboratory
+from clearhold.validation.known_proofs import NESTED_OBJECTS
 from clearhold.validation.recipe import Recipe
 from reproduction_bench import DEEP_LISTS
 
 # Mappings, where the other proof nests lists: what hides the one leaves the other.
-NESTED_OBJECTS = (resources.files(material) / "lab_b_proof.json").read_bytes()
 
 
 @pytest.mark.slow

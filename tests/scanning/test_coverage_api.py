@@ -149,27 +149,33 @@ def test_an_operator_agrees_to_be_counted_and_withdraws(
     assert json.loads(command(operator, "inventory", "share", "off", "--json")) == {"shared": False}
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/coverage-map", {"package": "ujson"}),
-        ("/coverage-map", {"package": "pkg:pypi/" + "x" * 2000}),
-        ("/coverage-map", {"package": "\ud800"}),
-        ("/coverage-map", {}),
-        ("/suggestions", {"technique": "guessing"}),
-        ("/coverage-sharing", {"sharing": "everything"}),
-        ("/leases/x/coverage", {"fence": 1, "outcome": "found", "result_sha256": "a" * 64,
-                                "paths": ["lib"] * 100}),
-        ("/leases/x/coverage", {"fence": 1, "outcome": "found", "result_sha256": "a" * 64,
-                                "depth": "bottomless"}),
-    ],
-)  # fmt: skip
+HOSTILE: list[tuple[str, Any]] = [
+    ("/coverage-map", {"package": "ujson"}),
+    ("/coverage-map", {"package": "pkg:pypi/" + "x" * 2000}),
+    ("/coverage-map", {"package": "\ud800"}),
+    ("/coverage-map", {}),
+    ("/suggestions", {"technique": "guessing"}),
+    ("/coverage-sharing", {"sharing": "everything"}),
+    (
+        "/leases/x/coverage",
+        {"fence": 1, "outcome": "found", "result_sha256": "a" * 64, "paths": ["lib"] * 100},
+    ),
+    (
+        "/leases/x/coverage",
+        {"fence": 1, "outcome": "found", "result_sha256": "a" * 64, "depth": "bottomless"},
+    ),
+]
+
+
 def test_hostile_questions_are_answered_with_a_problem(
-    token_of: Callable[..., str], ask: Callable[..., httpx.Response], path: str, body: Any
+    token_of: Callable[..., str], ask: Callable[..., httpx.Response], subtests: pytest.Subtests
 ) -> None:
-    answer = ask(token_of(PartyKind.LAB, "lab-a"), f"{API}{path}", body)
-    assert answer.status_code == 422
-    assert answer.json()["next_step"]
+    lab = token_of(PartyKind.LAB, "lab-a")
+    for path, body in HOSTILE:
+        with subtests.test(path=path, body=body):
+            answer = ask(lab, f"{API}{path}", body)
+            assert answer.status_code == 422
+            assert answer.json()["next_step"]
 
 
 def test_who_may_not_scan_learns_neither_maps_nor_suggestions(

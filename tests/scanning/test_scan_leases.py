@@ -282,14 +282,20 @@ def test_services_learn_whether_a_lease_is_held_and_covers(
     assert not holds(lab_a)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"window": timedelta(0)}, {"window": timedelta(days=31)}, {"budget_s": 0}, {"budget_s": 1e9}],
-)
-def test_windows_and_budgets_have_bounds(hub: Hub, lab_a: Actor, options: dict[str, Any]) -> None:
-    with pytest.raises(InvalidError) as refused:
-        claim(hub, lab_a, scope(), **options)
-    assert refused.value.next_step
+OUT_OF_BOUNDS: list[dict[str, Any]] = [
+    {"window": timedelta(0)},
+    {"window": timedelta(days=31)},
+    {"budget_s": 0},
+    {"budget_s": 1e9},
+]
+
+
+def test_windows_and_budgets_have_bounds(hub: Hub, lab_a: Actor, subtests: pytest.Subtests) -> None:
+    for options in OUT_OF_BOUNDS:
+        with subtests.test(options=options):
+            with pytest.raises(InvalidError) as refused:
+                claim(hub, lab_a, scope(), **options)
+            assert refused.value.next_step
 
 
 @pytest.mark.parametrize(

@@ -140,37 +140,39 @@ def test_a_finding_is_submitted_read_and_hidden_from_others(
     assert web.get("/api/v1/findings", headers=headers(lab_b)).json() == []
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "key"),
-    [
-        ("/findings", {"format": "text", "content": "!", "package": "pkg:pypi/x@1"}, "k"),
-        ("/findings", {"format": "odd", "content": ""}, "k"),
-        ("/findings", {"format": "text", "content": "", "lease": "a\x00b", "fence": 1}, "k"),
-        ("/findings", {"format": "text", "content": "", "package": "pkg:pypi/x@1"}, ""),
-        ("/scanning/leases", CLAIM | {"window_hours": "nan"}, "k"),
-        ("/scanning/leases", CLAIM | {"budget_s": 10**30}, "k"),
-        ("/scanning/leases", CLAIM | {"paths": ["\x1b[2J"]}, "k"),
-        ("/scanning/leases", CLAIM | {"package": "\ud800"}, "k"),
-        ("/scanning/leases", CLAIM | {"technique": "live-probing"}, "k"),
-        ("/scanning/leases", CLAIM | {"versions": {"commits": ["abc"]}}, "k"),
-        ("/scanning/leases", CLAIM | {"versions": {"commits": ["a" * 40], "exact": "1"}}, "k"),
-        ("/scanning/leases", CLAIM | {"functions": ["a\x1b"]}, "k"),
-        ("/scanning/leases", CLAIM | {"functions": ["f"] * 33}, "k"),
-        ("/scanning/leases/x/heartbeat", {"fence": 10**30}, ""),
-    ],
-)
+HOSTILE: list[tuple[str, object, str]] = [
+    ("/findings", {"format": "text", "content": "!", "package": "pkg:pypi/x@1"}, "k"),
+    ("/findings", {"format": "odd", "content": ""}, "k"),
+    ("/findings", {"format": "text", "content": "", "lease": "a\x00b", "fence": 1}, "k"),
+    ("/findings", {"format": "text", "content": "", "package": "pkg:pypi/x@1"}, ""),
+    ("/scanning/leases", CLAIM | {"window_hours": "nan"}, "k"),
+    ("/scanning/leases", CLAIM | {"budget_s": 10**30}, "k"),
+    ("/scanning/leases", CLAIM | {"paths": ["\x1b[2J"]}, "k"),
+    ("/scanning/leases", CLAIM | {"package": "\ud800"}, "k"),
+    ("/scanning/leases", CLAIM | {"technique": "live-probing"}, "k"),
+    ("/scanning/leases", CLAIM | {"versions": {"commits": ["abc"]}}, "k"),
+    ("/scanning/leases", CLAIM | {"versions": {"commits": ["a" * 40], "exact": "1"}}, "k"),
+    ("/scanning/leases", CLAIM | {"functions": ["a\x1b"]}, "k"),
+    ("/scanning/leases", CLAIM | {"functions": ["f"] * 33}, "k"),
+    ("/scanning/leases/x/heartbeat", {"fence": 10**30}, ""),
+]
+
+
 def test_hostile_requests_are_answered_with_a_problem(
-    web: httpx.Client, token_of: Callable[..., str], path: str, body: object, key: str
+    web: httpx.Client, token_of: Callable[..., str], subtests: pytest.Subtests
 ) -> None:
     lab = token_of(PartyKind.LAB, "lab-a")
-    answer = web.post(
-        f"/api/v1{path}",
-        content=json.dumps(body),
-        headers=headers(lab, key) | {"Content-Type": "application/json"},
-    )
-    assert answer.status_code == 422
-    assert answer.json()["next_step"]
-    assert "\x1b" not in answer.json()["title"]
+    for number, (path, body, key) in enumerate(HOSTILE):
+        with subtests.test(path=path, body=body):
+            answer = web.post(
+                f"/api/v1{path}",
+                content=json.dumps(body),
+                headers=headers(lab, key and f"{key}{number}")
+                | {"Content-Type": "application/json"},
+            )
+            assert answer.status_code == 422
+            assert answer.json()["next_step"]
+            assert "\x1b" not in answer.json()["title"]
 
 
 def test_an_odd_id_is_no_more_than_not_found_or_refused(

@@ -36,6 +36,7 @@ from clearhold.parties import wishes
 from clearhold.ports.engine import Task
 from clearhold.scanning.coverage_model import MOST_FUNCTIONS, NewCoverage
 from clearhold.scanning.service import ScanningService
+from clearhold.scanning.spans import is_commit
 from clearhold.store.unit_of_work import UnitOfWork
 from clearhold.vault.service import Vault
 
@@ -232,8 +233,12 @@ class Campaigns:
                 outcome,
                 effort_of(searched),
                 digest,
-                version=version,
-                paths=looked_at(searched.read),
+                version="" if is_commit(version) else version,
+                commit=version if is_commit(version) else "",
+                paths=looked_at(
+                    searched.read, unread=searched.unread, scope=scope, listed=searched.listed
+                ),
+                measured=True,
                 functions=searched.functions[:MOST_FUNCTIONS],
             ),
         )

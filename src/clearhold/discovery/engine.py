@@ -63,7 +63,8 @@ class Plan:
 
     `options` are the engine's own, checked by it; `target` is a recipe's, or what the engine calls
     what it looks at. `source` is what is searched in place of the recipe's own version, when the
-    package has come out anew since.
+    package has come out anew since. `first` are paths to look at before all others, where the engine
+    looks at one file after the other.
     """
 
     package: str
@@ -73,6 +74,7 @@ class Plan:
     engine: str = "libfuzzer"
     options: Mapping[str, str] = field(default_factory=dict)
     source: SideSource | None = None
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,8 @@ class Searched:
     """What a search came to: everything `Progress` has at its end, leads, and why it ended.
 
     `functions`, `lines` and the paths `read` say what was reached, where that can be measured;
-    `unread` are those that could not be. `complete` says that whatever the engine did not point at
-    it would not, there and now.
+    `unread` are those of their kind that were not, `listed` says that these are all there are.
+    `complete` says that whatever the engine did not point at it would not, there and now.
     """
 
     ending: Ending
@@ -166,6 +168,7 @@ class Searched:
     log: str = ""
     read: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    listed: bool = True
     complete: bool = False
 
     @property

@@ -27,6 +27,7 @@ from clearhold.discovery.engine import (
     Workspace,
     no_options,
 )
+from clearhold.discovery.reaching import Reached, reached
 from clearhold.kernel.errors import ClearholdError, InvalidError
 from clearhold.validation.crash import similar
 from clearhold.validation.examination import examine
@@ -196,6 +197,15 @@ class _Search:
         last = self.progress
         if len(self.corpus) > _WORTH_MERGING and ending is not Ending.FOUND:
             self.corpus = bounded(ready.merged(self.corpus))
+        known = reached(
+            self.workspace.laboratory,
+            self.workspace.recipe,
+            self.plan.target,
+            self.corpus
+            | {each.verdict + str(n): each.content for n, each in enumerate(last.crashes)},
+            scope=self.workspace.start.scope,
+            pulse=self.workspace.pulse,
+        )
         return Searched(
             ending,
             executions=last.executions,
@@ -203,7 +213,10 @@ class _Search:
             spent_s=min(last.spent_s, self.plan.budget_s),
             crashes=last.crashes,
             corpus=self.corpus,
-            log=self.log + self._ended(ending, again),
+            log=self.log + self._ended(ending, again) + _reaching(known),
+            read=known.files,
+            lines=known.lines,
+            listed=False,
         )
 
     def _turn(self, number: int, seconds: int) -> Turn:
@@ -345,6 +358,12 @@ def crashing(artefacts: Mapping[str, bytes], prefixes: Sequence[str]) -> tuple[b
     """The artefacts whose paths begin so, in order, a few at most."""
     found = [each for path, each in sorted(artefacts.items()) if path.startswith(tuple(prefixes))]
     return tuple(found[:MOST_AT_ONCE])
+
+
+def _reaching(known: Reached) -> str:
+    if known.why:
+        return f"\nWhich files were reached is not known: {known.why}\n"
+    return f"\nA sample of its inputs runs {known.lines} lines of {len(known.files)} files.\n"
 
 
 def _alike(first: Crash, second: Crash) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from clearhold.discovery.agents.engine_model import ModelEngine
@@ -10,15 +11,32 @@ from clearhold.discovery.engine import Engine, Engines, Plan, Progress, Searched
 from clearhold.discovery.engine_afl import Afl
 from clearhold.discovery.engine_atheris import Atheris
 from clearhold.discovery.engine_libfuzzer import LibFuzzer
+from clearhold.discovery.following import (
+    Following,
+    Moved,
+    Step,
+    address_of,
+    at_commit,
+    base_of,
+    next_commit,
+    origin,
+)
 from clearhold.discovery.fuzzing import FuzzingEngine
 from clearhold.discovery.static.analysers import all_analysers
+from clearhold.discovery.static.engine_codeql import CodeqlEngine
 from clearhold.discovery.static.engine_static import StaticEngine
 from clearhold.discovery.variants.engine_variants import VariantEngine
-from clearhold.kernel.errors import UnavailableError
+from clearhold.kernel.errors import (
+    ClearholdError,
+    InvalidError,
+    TooLargeError,
+    UnavailableError,
+)
 from clearhold.kernel.purl import Purl
 from clearhold.kernel.versions import scheme_for
 from clearhold.ports.model import Model
 from clearhold.ports.releases import ReleaseLists
+from clearhold.ports.repositories import Repositories
 from clearhold.settings import LEAST_CONTEXT
 from clearhold.validation.builder import Laboratory
 from clearhold.validation.recipe import Recipe, Side, SideSource
@@ -31,7 +49,11 @@ def all_engines(model: Model | None = None, *, context: int = LEAST_CONTEXT) -> 
     `model` is the one to search with, `context` how many tokens it takes in.
     """
     fuzzers = (FuzzingEngine(each) for each in (LibFuzzer(), Afl(), Atheris()))
-    readers: tuple[Engine, ...] = (*map(StaticEngine, all_analysers()), VariantEngine())
+    readers: tuple[Engine, ...] = (
+        *map(StaticEngine, all_analysers()),
+        CodeqlEngine(),
+        VariantEngine(),
+    )
     return Engines((*fuzzers, ModelEngine(model, context=context), *readers))
 
 
@@ -44,10 +66,12 @@ class LaboratorySearcher:
         engines: Engines | None = None,
         *,
         lists: ReleaseLists | None = None,
+        repositories: Repositories | None = None,
     ) -> None:
         self._laboratory = laboratory
         self._engines = engines or all_engines()
         self._lists = lists
+        self._repositories = repositories
 
     def engine(self, name: str) -> Engine:
         """The engine of that name. Raises `InvalidError`."""
@@ -73,6 +97,54 @@ class LaboratorySearcher:
             return None
         return newest.pinned(self._laboratory) if isinstance(newest, Listed) else newest
 
+    def followed(self, plan: Plan, ref: str) -> Following:
+        """What is remembered of refs before the first look at them.
+
+        Raises `InvalidError` when the recipe names no repository, `UnavailableError` without a recipe.
+        """
+        recipe = self._any(plan)
+        return Following(ref, base_of(plan, address_of(recipe)[1]))
+
+    def moved(self, plan: Plan, following: Following) -> Moved:
+        """The next new commit at the refs that are followed, its tree pinned by hash.
+
+        A commit that cannot be laid out is passed over, and said. Raises what asking the repository
+        and fetching raise.
+        """
+        if self._repositories is None:
+            raise UnavailableError(
+                "No repository can be asked here.", next_step="Watch for releases instead."
+            )
+        recipe = self._any(plan)
+        address, _ = address_of(recipe)
+        step = next_commit(following, self._repositories.heads(address, following.ref))
+        if not step.commit:
+            return Moved(step.following)
+        try:
+            pinned = self._laboratory.pin(origin(address, step.commit))
+        except (InvalidError, TooLargeError) as problem:
+            return Moved(step.following, note=f"{step.commit} was not searched: {problem.message}")
+        return Moved(
+            step.following,
+            at_commit(recipe, address, step.commit, pinned),
+            self._changed(address, step),
+        )
+
+    def _changed(self, address: str, step: Step) -> tuple[str, ...]:
+        """The files that changed up to a commit; none when that cannot be told."""
+        if not step.before or self._repositories is None:
+            return ()
+        with suppress(ClearholdError):  # it is an order of looking, and no reason not to look
+            return self._repositories.changed(address, step.before, step.commit)
+        return ()
+
+    def _any(self, plan: Plan) -> Recipe:
+        """The recipe about a plan's package. Raises `UnavailableError`."""
+        recipe = self._recipe(plan.package, target=plan.target, any_version=True)
+        if recipe is None:
+            raise _gone()
+        return recipe
+
     def search(
         self,
         plan: Plan,
@@ -86,9 +158,7 @@ class LaboratorySearcher:
         if recipe is not None and plan.source is not None:
             recipe = replace(recipe, sides={Side.VULNERABLE: plan.source})
         if recipe is None:
-            raise UnavailableError(
-                "The recipe of this package is gone.", next_step="Restore the recipe."
-            )
+            raise _gone()
         workspace = Workspace(self._laboratory, recipe, start, pulse)
         return self.engine(plan.engine).search(plan, workspace, on_progress)
 
@@ -103,3 +173,7 @@ class LaboratorySearcher:
         if found is None or (not any_version and found.side(Side.VULNERABLE).version != version):
             return None
         return found
+
+
+def _gone() -> UnavailableError:
+    return UnavailableError("The recipe of this package is gone.", next_step="Restore the recipe.")

@@ -159,6 +159,10 @@ class DiscoveryService:
         """The engine that a plan is for."""
         return self._searcher.engine(plan.engine)
 
+    def begun(self, unit: UnitOfWork, party: PartyId, *, key: str) -> bool:
+        """Whether a party's search that it asked for in advance was begun by that key."""
+        return records.by_key(unit, party, key) is not None
+
     def again(
         self,
         unit: UnitOfWork,

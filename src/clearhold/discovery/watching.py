@@ -1,4 +1,4 @@
-"""Searching again when a newer version is published: a watch on a campaign, under a lease.
+"""Searching again when a newer version or commit is published: a watch on a campaign, under a lease.
 
 A watch is a chain of tasks, each of which looks once and queues the next, so that it outlives the hub's
 restarts. It does nothing without its lease: a look that finds the lease over ends it.
@@ -16,9 +16,11 @@ import msgspec
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
+from clearhold.catalogue.model import Technique
 from clearhold.discovery import watch_records as records
 from clearhold.discovery.campaigns import LONGEST_BUDGET_S
 from clearhold.discovery.engine import Kind, Plan
+from clearhold.discovery.following import ANY_COMMIT, Following, Moved
 from clearhold.discovery.keeping import READER
 from clearhold.discovery.service import DiscoveryService
 from clearhold.discovery.watch_records import Watch
@@ -34,6 +36,7 @@ from clearhold.kernel.ids import DiscoveryId, LeaseId, WatchId, new_id
 from clearhold.kernel.purl import Purl
 from clearhold.parties import records as parties
 from clearhold.ports.engine import Task
+from clearhold.ports.repositories import REF
 from clearhold.scanning.service import ScanningService
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.validation.recipe import SideSource
@@ -56,12 +59,35 @@ class Releases(Protocol):
         """
         ...
 
+    def followed(self, plan: Plan, ref: str) -> Following:
+        """What is remembered of branches or tags before the first look at them.
+
+        Raises `InvalidError` when no repository of the package is known.
+        """
+        ...
+
+    def moved(self, plan: Plan, following: Following) -> Moved:
+        """The next new commit at what is followed, its tree pinned by hash.
+
+        Raises what asking the repository and fetching raise.
+        """
+        ...
+
 
 class State(msgspec.Struct, frozen=True):
-    """What is sealed of a watch: the version last seen, and what the last look came to, in words."""
+    """What is sealed of a watch: the version or commit last seen, and what the last look came to.
+
+    `following` is what was seen of branches or tags, when these are followed and not releases.
+    """
 
     version: str
     note: str = ""
+    following: Following | None = None
+
+    @property
+    def ref(self) -> str:
+        """The pattern of branches or tags that are followed; empty for releases."""
+        return "" if self.following is None else self.following.ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +125,11 @@ class Watching:
         lease: LeaseId,
         fence: int,
         total_s: int,
+        ref: str = "",
     ) -> WatchId:
         """Watch for versions newer than the one a campaign of the actor's party searched.
 
+        With `ref`, for commits at the branches or tags of the package's repository that it names.
         Each is searched as the campaign was and for as long, until `total_s` seconds are used up.
         Asking again under the same lease while it is watched is the same watch. Raises
         `NotFoundError`, `ConflictError` without a lease that covers what the campaign searched and for
@@ -120,22 +148,29 @@ class Watching:
                     next_step="Choose another total.",
                 )
             purl = Purl.parse(plan.package)
-            if not self._scanning.holds(
-                unit,
-                actor.party,
-                lease,
-                fence=fence,
-                package=purl.package,
-                version=purl.version or "",
-                technique=engine.technique,
-            ):
-                raise ConflictError(
-                    f"You hold no lease that covers {engine.technique} of what the campaign searched.",
-                    next_step="Claim a lease with `clearhold scan claim`, over the versions to come.",
+            state = self._before(plan, purl.version or "", ref)
+            for version in (purl.version or "", *([ANY_COMMIT] if ref else [])):
+                leased = self._scanning.holds(
+                    unit,
+                    actor.party,
+                    lease,
+                    fence=fence,
+                    package=purl.package,
+                    version=version,
+                    technique=engine.technique,
                 )
+                if not leased:
+                    raise _no_lease(engine.technique, coming=version == ANY_COMMIT)
             parties.hold(unit, actor.party)
             watched = records.open_of(unit, actor.party)
-            known = next((each for each in watched if each.campaign == campaign), None)
+            known = next(
+                (
+                    each
+                    for each in watched
+                    if each.campaign == campaign and self._state(unit, each, READER).ref == ref
+                ),
+                None,
+            )
             if known is not None and (known.lease, known.fence) == (lease, fence):
                 return known.id
             if known is not None:
@@ -161,11 +196,20 @@ class Watching:
                 sealed_state=b"",
                 asked_at=unit.now,
             )
-            sealed = self._sealed(unit, new, State(purl.version or ""))
+            sealed = self._sealed(unit, new, state)
             records.add(unit, replace(new, sealed_state=sealed))
             self._record(unit, new, "begin", by=actor.principal)
             unit.enqueue(_task(new.id, 0))
             return new.id
+
+    def _before(self, plan: Plan, version: str, ref: str) -> State:
+        """What is remembered before the first look. Raises `InvalidError` for what is no ref."""
+        if ref and not REF.fullmatch(ref):
+            raise InvalidError(
+                f"{ref[:80]!a} names no branches or tags.",
+                next_step="Write refs/heads/main, or refs/tags/v1.* with * for any characters.",
+            )
+        return State(version, following=self._releases.followed(plan, ref) if ref else None)
 
     def list(self, actor: Actor) -> tuple[WatchView, ...]:
         """The newest watches of the actor's party, the newest first."""
@@ -201,24 +245,24 @@ class Watching:
                 return
             plan = self._discovery.plan_for(unit, known.campaign, reader=READER)
             state = self._state(unit, known, READER)
-        newer, note, unforeseen = None, "nothing newer", None
+        seen, unforeseen = Moved(state.following, note="nothing newer"), None
         try:
-            newer = self._releases.newer(plan.package, plan.target, after=state.version)
+            seen = self._seen(plan, state)
         except (ClearholdError, OSError) as problem:
             error = machine_error(problem) if isinstance(problem, OSError) else problem
-            note = error.message
+            seen = Moved(state.following, note=error.message)
         except Exception as problem:  # noqa: BLE001  # raised again, once the next look is queued
             note = f"the look failed in a way that nobody foresaw ({type(problem).__name__})"
-            unforeseen = problem
+            seen, unforeseen = Moved(state.following, note=note), problem
         with self._sessions.transaction() as unit:
             known = self._due(unit, identity, number)
             if known is None:
                 return
             begun = None
-            if newer is not None:
-                begun, state = self._searched(unit, known, plan, newer, state)
+            if seen.source is not None:
+                begun, state = self._searched(unit, known, plan, seen, state)
             else:
-                state = State(state.version, note)
+                state = State(state.version, seen.note, seen.following)
             left = known.left_s - (known.budget_s if begun else 0)
             values = {
                 "left_s": left,
@@ -240,22 +284,39 @@ class Watching:
         known = records.one(unit, identity)
         if known is None or known.ended_at is not None or known.looks != number:
             return None
-        if not self._scanning.in_force(unit, known.party, known.lease, fence=known.fence):
-            self._end(unit, known, "lease", by=READER)
-            return None
         if not records.heeded(unit, identity):
             self._end(unit, known, "suspended", by=READER)
             return None
+        if not self._scanning.in_force(unit, known.party, known.lease, fence=known.fence):
+            self._end(unit, known, "lease", by=READER)
+            return None
         return known
 
+    def _seen(self, plan: Plan, state: State) -> Moved:
+        """What is newer than what was seen before, be it a release or a commit."""
+        if state.following is None:
+            newer = self._releases.newer(plan.package, plan.target, after=state.version)
+            return Moved(None, newer, note="nothing newer")
+        moved = self._releases.moved(plan, state.following)
+        return moved if moved.source or moved.note else replace(moved, note="nothing newer")
+
     def _searched(
-        self, unit: UnitOfWork, known: Watch, plan: Plan, newer: SideSource, state: State
+        self, unit: UnitOfWork, known: Watch, plan: Plan, seen: Moved, state: State
     ) -> tuple[DiscoveryId | None, State]:
-        """The campaign that was begun on a newer version, or None; and what to remember."""
-        purl = replace(Purl.parse(plan.package), version=newer.version)
+        """The campaign that was begun on what is newer, or None; and what to remember."""
+        newer = seen.source
+        assert newer is not None  # noqa: S101  # the caller looked
         again = replace(
-            plan, package=str(purl), seed=time.time_ns() // 1000 % (1 << 32) or 1, source=newer
+            plan,
+            package=str(Purl.parse(plan.package).at(newer.version)),
+            seed=time.time_ns() // 1000 % (1 << 32) or 1,
+            source=newer,
+            first=seen.first,
         )
+        key = self._vault.request_key(known.party, f"{LOOK}:{known.id}:{newer.version}")
+        if self._discovery.begun(unit, known.party, key=key):  # a branch that was set back
+            said = f"{newer.version} was searched before"
+            return None, State(newer.version, said, seen.following)
         try:
             begun = self._discovery.again(
                 unit,
@@ -263,16 +324,15 @@ class Watching:
                 again,
                 lease=known.lease,
                 fence=known.fence,
-                key=self._vault.request_key(known.party, f"{LOOK}:{known.id}:{newer.version}"),
+                key=key,
                 by=READER,
             )
-        except LimitError as problem:  # the version is still to be searched, another time
-            return None, State(state.version, problem.message)
+        except LimitError as problem:  # it is still to be searched, another time
+            return None, State(state.version, problem.message, state.following)
         except ClearholdError as problem:
-            return None, State(
-                newer.version, f"{newer.version} was not searched: {problem.message}"
-            )
-        return begun, State(newer.version, f"{newer.version} is searched")
+            said = f"{newer.version} was not searched: {problem.message}"
+            return None, State(newer.version, said, seen.following)
+        return begun, State(newer.version, f"{newer.version} is searched", seen.following)
 
     def _view(self, unit: UnitOfWork, known: Watch, reader: str) -> WatchView:
         plan = self._discovery.plan_for(unit, known.campaign, reader=reader)
@@ -308,6 +368,16 @@ class Watching:
 def _task(identity: WatchId, number: int) -> Task:
     arguments = {"watch": identity, "look": str(number)}
     return Task(LOOK, f"{LOOK}:{identity}:{number}", arguments, "patient")
+
+
+def _no_lease(technique: Technique, *, coming: bool) -> ConflictError:
+    return ConflictError(
+        "Your lease covers no commit that is still to come."
+        if coming
+        else f"You hold no lease that covers {technique} of what the campaign searched.",
+        next_step="Claim a lease with `clearhold scan claim`, over "
+        + ("all versions, or those from one on." if coming else "the versions to come."),
+    )
 
 
 def _place(identity: WatchId) -> tuple[str, str, str]:

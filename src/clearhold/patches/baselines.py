@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from clearhold.patches import behaviour
+from clearhold.patches import behaviour, writing
+from clearhold.patches.behaviour import Answer, Case
 from clearhold.validation.builder import Build, Laboratory
+from clearhold.validation.leavings import Left
+from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Flavour, Recipe, Side
 from clearhold.validation.suite import SuiteRun, run_suite
 
@@ -26,13 +30,13 @@ class Baselines:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._answers: dict[str, dict[behaviour.Case, behaviour.Answer]] = {}
+        self._answers: dict[str, dict[Case, Answer]] = {}
+        self._asked: dict[str, dict[Case, Answer]] = {}
+        self._left: dict[str, dict[Case, Left]] = {}
         self._offered: dict[str, dict[str, str] | None] = {}
         self._suites: dict[str, list[SuiteRun]] = {}
 
-    def behaviour(
-        self, laboratory: Laboratory, recipe: Recipe
-    ) -> dict[behaviour.Case, behaviour.Answer]:
+    def behaviour(self, laboratory: Laboratory, recipe: Recipe) -> dict[Case, Answer]:
         """How the unpatched builds answer benign inputs, as far as they answer steadily."""
         key = f"{recipe.digest}:{_sources(recipe)}"
         with self._alone(f"answers:{key}"):
@@ -48,6 +52,38 @@ class Baselines:
                 again = behaviour.answers(laboratory, builds.__getitem__, fit)
                 self._answers[key] = behaviour.steady({case: first[case] for case in fit}, again)
             return self._answers[key]
+
+    def asked(
+        self, laboratory: Laboratory, recipe: Recipe, given: Sequence[Case]
+    ) -> dict[Case, Answer]:
+        """How the unpatched builds answer these, asked once; such as do not end well are left out."""
+        key = f"{recipe.digest}:{_sources(recipe)}"
+        with self._alone(f"asked:{key}"):
+            if key not in self._asked:
+                _bounded(self._asked)
+            kept = self._asked.setdefault(key, {})
+            builds = {
+                each.target: _build(laboratory, recipe, recipe.target(each.target).flavour)
+                for each in given
+            }
+            kept |= behaviour.answers(
+                laboratory, builds.__getitem__, [each for each in given if each not in kept]
+            )
+            return {each: kept[each] for each in given if kept[each].run.kind is RunKind.CLEAN}
+
+    def leavings(self, laboratory: Laboratory, recipe: Recipe) -> dict[Case, Left]:
+        """What benign inputs leave alike in the scratch of the unpatched builds."""
+        known = self.behaviour(laboratory, recipe)
+        key = f"{recipe.digest}:{_sources(recipe)}"
+        with self._alone(f"left:{key}"):
+            if key not in self._left:
+                _bounded(self._left)
+                builds = {
+                    name: _build(laboratory, recipe, target.flavour)
+                    for name, target in recipe.targets.items()
+                }
+                self._left[key] = writing.left_alike(laboratory, builds.__getitem__, known)
+            return self._left[key]
 
     def offered(self, laboratory: Laboratory, recipe: Recipe) -> dict[str, str] | None:
         """What the unpatched package offers; None where that cannot be asked."""
@@ -87,11 +123,6 @@ def _sources(recipe: Recipe) -> str:
     return ",".join((side.version, *(each.sha256 for each in side.sources), *side.without))
 
 
-def _bounded(
-    kept: dict[str, object]
-    | dict[str, dict[behaviour.Case, behaviour.Answer]]
-    | dict[str, dict[str, str] | None]
-    | dict[str, list[SuiteRun]],
-) -> None:
+def _bounded(kept: dict[str, Any]) -> None:
     if len(kept) > _MOST_RECIPES:
         kept.pop(next(iter(kept)))

@@ -17,7 +17,7 @@ import msgspec
 from clearhold.cases import progress
 from clearhold.cases.material import CaseMaterial
 from clearhold.kernel.errors import ClearholdError, LimitError, UnavailableError, machine_error
-from clearhold.kernel.ids import PatchId
+from clearhold.kernel.ids import FindingId, PatchId
 from clearhold.patches import records
 from clearhold.patches.judging import Candidate, Judgement
 from clearhold.patches.records import READER, PatchRecord, State, found
@@ -35,7 +35,8 @@ class Ported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `outcome` is fits, adapted, already_fixed, not_affected, does_not_fit, not_published or
     not_built; `diff` is what was judged there, empty when nothing was, and `judgement` its own
-    verdict, by the proofs that work on that version without it.
+    verdict, by the proofs that work on that version without it. `asked_by` are the findings whose
+    proofs were asked of.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Ported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: str
     diff: bytes = b""
     judgement: Judgement | None = None
+    asked_by: tuple[str, ...] = ()
 
 
 class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,11 +126,13 @@ class Porting:
 
     def _ported(self, candidate: Candidate, version: str) -> Ported:
         try:
-            return self.porter.port(candidate, version)
+            done = self.porter.port(candidate, version)
         except UnavailableError:
             raise
         except ClearholdError as error:
-            return Ported(version, "not_built", _words(error))
+            done = Ported(version, "not_built", _words(error))
+        by = tuple(sorted(str(each.finding) for each in candidate.proofs))
+        return msgspec.structs.replace(done, asked_by=by)
 
     def _take(self, patch: PatchId) -> tuple[Candidate, Book] | None:
         with self.sessions.transaction() as unit:
@@ -140,7 +144,11 @@ class Porting:
                 proofs=self.material.proofs_of_case(unit, known.case, reader=READER),
                 others=(),
             )
-            return candidate, read_book(unit, self.vault, known, reader=READER)
+            return candidate, self._book(unit, known)
+
+    def _book(self, unit: UnitOfWork, known: PatchRecord) -> Book:
+        among = self.material.with_proof(unit, known.case)
+        return read_book(unit, self.vault, known, reader=READER, among=among)
 
     def _keep(
         self, patch: PatchId, *, planned: tuple[str, ...] | None = None, done: Ported | None = None
@@ -148,7 +156,7 @@ class Porting:
         """Add what was found out to what is kept by now, which somebody may have added to."""
         with self.sessions.transaction() as unit:
             known = locked(unit, patch)
-            book = read_book(unit, self.vault, known, reader=READER)
+            book = self._book(unit, known)
             book = msgspec.structs.replace(book, waiting="")
             if planned is not None:
                 book = msgspec.structs.replace(book, planned=planned)
@@ -167,7 +175,7 @@ class Porting:
     def _wait(self, patch: PatchId, arguments: Mapping[str, str], why: str) -> None:
         with self.sessions.transaction() as unit:
             known = locked(unit, patch)
-            book = read_book(unit, self.vault, known, reader=READER)
+            book = self._book(unit, known)
             write_book(unit, self.vault, known, msgspec.structs.replace(book, waiting=why))
             task = porting_task(
                 patch,
@@ -204,14 +212,19 @@ def porting_task(patch: PatchId, *, lines: bool, asked: str = "", attempt: int =
 
 
 def name_versions(
-    unit: UnitOfWork, vault: Vault, known: PatchRecord, versions: Collection[str]
+    unit: UnitOfWork,
+    vault: Vault,
+    known: PatchRecord,
+    versions: Collection[str],
+    *,
+    among: Collection[FindingId],
 ) -> Book:
     """Add versions that a person named, or have the lines of releases looked up again without any.
 
     What was asked before and came to no verdict is asked again. Raises `LimitError` for more than one
     fix is brought to.
     """
-    book = read_book(unit, vault, known, reader=READER)
+    book = read_book(unit, vault, known, reader=READER, among=among)
     again = set(versions) or {each.version for each in book.done}
     named = tuple(dict.fromkeys((*book.named, *versions)))
     if len(named) > MOST_NAMED:
@@ -232,14 +245,28 @@ def name_versions(
     return book
 
 
-def read_book(unit: UnitOfWork, vault: Vault, known: PatchRecord, *, reader: str) -> Book:
-    """What is kept of where a fix was brought, released to `reader`; an empty one at first."""
+def read_book(
+    unit: UnitOfWork,
+    vault: Vault,
+    known: PatchRecord,
+    *,
+    reader: str,
+    among: Collection[FindingId],
+) -> Book:
+    """What is kept of where a fix was brought, released to `reader`; an empty one at first.
+
+    `among` are the findings of the case with a proof: what was found out before one of them joined
+    counts no more, and its version is still to be asked.
+    """
     if known.sealed_backports is None:
         return Book()
     content = vault.unseal(
         unit, known.compartment, place=_place(known), sealed=known.sealed_backports, reader=reader
     )
-    return msgspec.json.decode(content, type=Book)
+    book = msgspec.json.decode(content, type=Book)
+    wanted = {str(each) for each in among}
+    done = tuple(each for each in book.done if wanted <= set(each.asked_by))
+    return msgspec.structs.replace(book, done=done)
 
 
 def write_book(unit: UnitOfWork, vault: Vault, known: PatchRecord, book: Book) -> None:

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from unidiff.patch import Hunk, Line, PatchSet
 
-from clearhold.patches import watching
 from clearhold.patches.risk import is_code, is_document
-from clearhold.patches.watching import (
+from clearhold.validation import line_coverage
+from clearhold.validation.builder import Build, BuildFailedError, Laboratory
+from clearhold.validation.diff import Change, Diff
+from clearhold.validation.line_coverage import (
     Lines,
     Watch,
     lines_of_input,
@@ -23,8 +25,6 @@ from clearhold.patches.watching import (
     merged,
     of_paths,
 )
-from clearhold.validation.builder import Build, BuildFailedError, Laboratory
-from clearhold.validation.diff import Change, Diff
 from clearhold.validation.recipe import Flavour, Recipe
 
 Inputs = Sequence[tuple[str, bytes]]
@@ -203,15 +203,15 @@ def _ways(
     found = []
     for kind, mine in groups.items():
         if kind == "python" and kind in hosts:
-            found.append(_Way(watching.python(mine), tuple(mine), patched))
+            found.append(_Way(line_coverage.python(mine), tuple(mine), patched))
         elif kind == "node" and kind in hosts:
-            found.append(_Way(watching.node(), tuple(mine), patched))
+            found.append(_Way(line_coverage.node(), tuple(mine), patched))
         elif kind == "native" and laboratory.toolchain().has("clang"):
             try:
                 patched(Flavour.COVERAGE)
             except BuildFailedError:
                 return None
-            found.append(_Way(watching.native(), tuple(mine), _always(patched)))
+            found.append(_Way(line_coverage.native(), tuple(mine), _always(patched)))
         else:
             return None
     return tuple(found)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from clearhold.cases.material import CaseProof
@@ -23,8 +22,8 @@ from clearhold.patches.attestation import Recorded
 from clearhold.patches.judge import LaboratoryJudge
 from clearhold.patches.judging import Candidate, Judgement
 from clearhold.validation.builder import Laboratory
-from clearhold.validation.recipe import Recipe, Side, SideSource
-from clearhold.validation.releases import project_of
+from clearhold.validation.recipe import Recipe, Side
+from clearhold.validation.releases import release_said
 from clearhold.validation.replay import envelope_payload
 
 
@@ -63,7 +62,8 @@ def replay(
             f"The recipe {recipe.name} of this release is not the one that the evidence names.",
             next_step=f"Use the release whose recipe has SHA-256 {facts.get('recipe_sha256')}.",
         )
-    recipe = _of_release(recipe, facts.get("release"))
+    if (release := release_said(laboratory, recipe, facts.get("release"))) is not None:
+        recipe = replace(recipe, sides={Side.VULNERABLE: release})
     proofs = tuple(
         CaseProof(
             FindingId(f"proof-{number}"), recorded.package, each.target, _content(each, given)
@@ -83,34 +83,6 @@ def replay(
         same_toolchain=same,
         differences=differences,
     )
-
-
-def _of_release(recipe: Recipe, said: object) -> Recipe:
-    """The recipe for the release that a fix was brought to; the archives are held to their hashes.
-
-    Raises `IntegrityError` for archives of anything that the recipe itself does not name.
-    """
-    if said is None:
-        return recipe
-    try:
-        release = msgspec.convert(said, SideSource)
-    except msgspec.ValidationError as error:
-        raise InvalidError(f"The evidence names no release: {error}.") from error
-    own = [each for side in recipe.sides.values() for each in side.sources]
-    parts = {(project_of(each.origin), each.into) for each in own} - {
-        ("", each.into) for each in own
-    }
-    # A fallback is another origin, which nothing here says is the same project's.
-    ours = all(
-        each in own or (not each.fallbacks and (project_of(each.origin), each.into) in parts)
-        for each in release.sources
-    )
-    laid = {
-        (side.series, without) for side in recipe.sides.values() for without in ((), side.without)
-    }
-    if not ours or (release.series, release.without) not in laid:
-        raise IntegrityError("The evidence names archives of another project than the recipe's.")
-    return replace(recipe, sides={Side.VULNERABLE: release})
 
 
 def _content(said: attestation.SaidProof, given: Mapping[str, bytes]) -> bytes:

@@ -195,7 +195,8 @@ class PatchService:
         check_versions(versions)
         with self._sessions.transaction() as unit:
             known = self._accepted(unit, actor, patch)
-            porting.name_versions(unit, self._vault, known, versions)
+            among = self._material.with_proof(unit, known.case)
+            porting.name_versions(unit, self._vault, known, versions, among=among)
             asked = str(to_microseconds(unit.now))
             unit.enqueue(porting.porting_task(patch, lines=not versions, asked=asked))
             tell(unit, known, "patches:candidate:ask-backport", by=actor.principal)
@@ -246,7 +247,10 @@ class PatchService:
         """Where a fix was brought, for who may read the case's content; else nothing."""
         if not sees(unit, actor, known.compartment, tier=Tier.CONTENT):
             return Book()
-        return porting.read_book(unit, self._vault, known, reader=actor.principal)
+        if known.sealed_backports is None:
+            return Book()
+        among = self._material.with_proof(unit, known.case)
+        return porting.read_book(unit, self._vault, known, reader=actor.principal, among=among)
 
     def _ported(self, unit: UnitOfWork, actor: Actor, known: PatchRecord, version: str) -> Ported:
         for each in self._book(unit, actor, known).done:

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from clearhold.kernel.errors import ClearholdError, UnavailableError
-from clearhold.patches import behaviour, fitting, hunting, reach, regression, risk
+from clearhold.patches import fitting, hunting, reach, regression, risk, siblings, writing
+from clearhold.patches.answering import Answering
 from clearhold.patches.attempts import Attempt, run_attempts, working
 from clearhold.patches.baselines import Baselines
 from clearhold.patches.judging import Candidate, ProofOutcome
-from clearhold.patches.mutating import mutants
 from clearhold.patches.reading import Refusal, Undecided, understand
 from clearhold.validation.builder import Build, BuildFailedError, Laboratory
 from clearhold.validation.crash import similar
@@ -20,14 +20,12 @@ from clearhold.validation.diff import Diff
 from clearhold.validation.oracles import RunKind
 from clearhold.validation.recipe import Flavour, Recipe, Side
 from clearhold.validation.reproduce import Run, vary
-from clearhold.validation.suite import compare_builds, run_suite
+from clearhold.validation.suite import BASELINE_RUNS, SuiteRun, compare_builds, run_suite
 
 PATCHED_RUNS: Final = 2
 MOST_TRIES: Final = 4
 SLOWER: Final = 3  # than without the fix, a build with it may be
 MOST_VARIANTS: Final = 40
-MOST_BENIGN_MUTANTS: Final = 8
-FEWEST_DIFFERING: Final = 4
 _NEVER_ENDS: Final = "exceeded its time"
 _OFFLINE: Final = (
     "could not resolve",
@@ -92,11 +90,19 @@ class Trial:
             )
         self._build_all()
         self._try_proofs()
-        self._try_benign()
+        self._doubt = Answering(
+            self._laboratory,
+            self._recipe,
+            self._baselines,
+            (self.pristine, self.patched),
+            facts=self.facts,
+            gaps=self.gaps,
+        ).judge(self._seed(), [proof.target for proof in self.proofs])
         variants = self._variants()
         self._try_variants([*variants, *self._related(candidate)])
+        beside = self._try_siblings(variants)
         with ThreadPoolExecutor(max_workers=1) as pool:
-            searching = pool.submit(self._search, [*self.proofs, *variants])
+            searching = pool.submit(self._search, [*self.proofs, *variants, *beside])
             self._try_tests()
             found = searching.result()
         self._judge_search(found)
@@ -270,88 +276,6 @@ class Trial:
             if places:
                 self.gaps.append(f"What it changes at {_listed(places)} {how}.")
 
-    def _try_benign(self) -> None:
-        """Benign inputs of every target must end, and print, as they do unpatched."""
-        before = self._baselines.behaviour(self._laboratory, self._recipe)
-        after = behaviour.answers(self._laboratory, self._patched_for, list(before))
-        differing = behaviour.differences(
-            self._laboratory, before, after, (self._pristine_for, self._patched_for)
-        )
-        offered = behaviour.api_changes(
-            self._baselines.offered(self._laboratory, self._recipe), self._offered()
-        )
-        self.facts["benign_inputs"] = len(before)
-        self.facts["behaviour"] = told = {
-            "benign_inputs": len(before),
-            "from_the_projects_tests": sum("tests" in case.origin for case in before),
-            "answered_differently": len(differing),
-            "offered": offered,
-            "verdict": "nothing that is benign is answered differently",
-        }
-        order = ("introduces_fault", "over_broad", "behaviour_changing")
-        if differing:
-            told["verdict"] = "harmful: benign inputs are answered differently"
-            first = min(differing, key=lambda each: order.index(each.kind))
-            told["input_sha256"] = hashlib.sha256(first.case.content).hexdigest()
-            told |= {"before": first.before, "after": first.after}
-            raise Refusal(first.kind, f"{first.words} {len(differing)} of {len(before)} are.")
-        if gone := offered.get("gone"):
-            told["verdict"] = "harmful: names that users may call are gone"
-            raise Refusal(
-                "behaviour_changing", f"The package no longer offers {', '.join(gone[:3])}."
-            )
-        if offered:
-            told["verdict"] = "harmless as far as seen: names are new or have another shape"
-        self._try_near_benign(before)
-
-    def _try_near_benign(self, before: dict[behaviour.Case, behaviour.Answer]) -> None:
-        """Inputs near the benign ones: told where they differ, refused where most fail or any faults."""
-        near = []
-        for name, target in self._recipe.targets.items():
-            own = [case.content for case in before if case.target == name]
-            if target.oracle not in {"hang", "complexity"} and own:
-                made = mutants(self._seed(), own, most=MOST_BENIGN_MUTANTS)
-                near += [behaviour.Case(name, each, "inputs near the benign ones") for each in made]
-        one, two = (behaviour.answers(self._laboratory, self._pristine_for, near) for _ in range(2))
-        known = behaviour.steady(one, two)
-        after = behaviour.answers(self._laboratory, self._patched_for, list(known))
-        differing = behaviour.differences(
-            self._laboratory, known, after, (self._pristine_for, self._patched_for)
-        )
-        self.facts["behaviour"] |= {"near_inputs": len(known), "near_differently": len(differing)}
-        faults = [each for each in differing if each.kind == "introduces_fault"]
-        if faults:
-            raise Refusal("introduces_fault", faults[0].words)
-        if len(differing) >= FEWEST_DIFFERING and len(differing) * 2 > len(known):
-            raise Refusal(
-                "over_broad",
-                f"{len(differing)} of {len(known)} inputs near the benign ones are answered otherwise.",
-            )
-        if differing:
-            self.facts["behaviour"]["verdict"] = (
-                "harmless as far as seen: benign inputs are answered as before, and"
-                f" {len(differing)} of {len(known)} inputs near them are not"
-            )
-            first = differing[0]
-            self.facts["behaviour"] |= {"near_before": first.before, "near_after": first.after}
-        if behaviour.doubtful(len(differing), len(known)):
-            self._doubt = (
-                f"It stops the case's proofs, but {len(differing)} of {len(known)} inputs near the"
-                " benign ones are answered otherwise, which may be all that it does to them. Send"
-                " the fix of the flaw alone, or say to the recipe which of these are benign."
-            )
-
-    def _pristine_for(self, target: str) -> Build:
-        return self.pristine(self._recipe.target(target).flavour)
-
-    def _patched_for(self, target: str) -> Build:
-        return self.patched(self._recipe.target(target).flavour)
-
-    def _offered(self) -> dict[str, str] | None:
-        if Flavour.PLAIN not in self._recipe.build.flavours:
-            return None
-        return behaviour.offered(self._laboratory, self.patched(Flavour.PLAIN))
-
     def _variants(self) -> tuple[Attempt, ...]:
         """Other shapes of the proofs that also work on the unpatched build."""
         varied: dict[Attempt, None] = {}
@@ -393,24 +317,67 @@ class Trial:
                     "It stops the case's proofs, but the flaw is still reached in another way.",
                 )
 
+    def _try_siblings(self, variants: Sequence[Attempt]) -> tuple[Attempt, ...]:
+        """Ways to the flaw through other targets of the recipe, all of which must be stopped too."""
+        found = siblings.find(
+            self._laboratory,
+            self._recipe,
+            self.pristine,
+            self.proofs,
+            variants,
+            seed=self._seed(),
+        )
+        self.facts["other_targets"] = found.facts
+        for attempt, run in zip(found.attempts, self._settled(found.attempts), strict=True):
+            if not self._stopped(attempt, run):
+                raise Refusal(
+                    "symptom_only",
+                    "It stops the case's proofs where they came in, but what they are made of still"
+                    f" reaches the flaw through the target {attempt.target}: {run.reason}.",
+                )
+        if found.apart:
+            self.gaps.append(
+                f"The proofs show something through {_listed(found.apart)} too, with and without it,"
+                " that is not known to be the same flaw."
+            )
+        return found.attempts
+
     def _try_tests(self) -> None:
         tests = self._recipe.tests
         if tests is None:
             self.tests = "The recipe names no tests of the project."
             self.gaps.append(self.tests)
             return
-        compared = compare_builds(
-            lambda runs: self._baselines.suites(self._laboratory, self._recipe, runs),
-            lambda factor: run_suite(
-                self._laboratory, self.patched(tests.flavour), time_factor=factor
-            ),
-        )
+        ran: list[SuiteRun] = []
+
+        def run(factor: float = 1.0) -> SuiteRun:
+            made = run_suite(self._laboratory, self.patched(tests.flavour), time_factor=factor)
+            ran.append(made)
+            return made
+
+        def baseline(runs: int) -> list[SuiteRun]:
+            return self._baselines.suites(self._laboratory, self._recipe, runs)
+
+        compared = compare_builds(baseline, run)
         self.tests = compared.summary
         self.facts["tests"] = compared.facts
         if not compared.no_worse:
             raise Refusal("test_breaking", compared.summary)
         if not compared.telling:
             self.gaps.append("The project's tests are too few, or too unsteady, to show anything.")
+        changed, gap = writing.by_tests(
+            baseline(BASELINE_RUNS),
+            list(ran),
+            (lambda: run_suite(self._laboratory, self.pristine(tests.flavour)), run),
+        )
+        self.facts["tests"]["files_left_otherwise"] = changed
+        if changed:
+            raise Refusal(
+                "behaviour_changing",
+                f"The project's tests pass with it and leave other files: {changed}.",
+            )
+        if gap:
+            self.gaps.append(gap)
 
     def _seed(self) -> int:
         """A seed made from the patch lets anybody repeat what is drawn."""

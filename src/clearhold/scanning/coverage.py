@@ -297,7 +297,7 @@ class CoverageService:
         self, unit: UnitOfWork, held: StoredLease, new: NewCoverage, body: _Body
     ) -> bool:
         sharing = new.sharing or records.sharing_of(unit, held.lease.party)
-        if sharing is Sharing.PRIVATE:
+        if sharing is Sharing.PRIVATE or new.nothing:
             return False
         if body.package and showable(body.version or body.commit):
             return True
@@ -350,7 +350,9 @@ def _looked_at(scope: SoftwareScope, new: NewCoverage) -> tuple[str, str, tuple[
         raise InvalidError(
             f"At most {MOST_PATHS} path globs can be named.", next_step="Use wider globs."
         )
-    paths = tuple(dict.fromkeys(globs.normal(path) for path in new.paths)) or scope.paths
+    paths = tuple(dict.fromkeys(globs.normal(path) for path in new.paths))
+    if not paths and not new.measured:
+        paths = scope.paths
     for path in paths:
         if not any(globs.meet(path, leased) for leased in scope.paths):
             raise InvalidError(

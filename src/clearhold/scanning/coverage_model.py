@@ -28,6 +28,7 @@ MOST_FUNCTIONS: Final = 256
 MOST_ENTRIES: Final = 2048
 MOST_OF_ONE: Final = 128
 """Entries of one party in one package's map; its own oldest make room."""
+_SOME_PART: Final = "?"
 _MONDAY: Final = date(1970, 1, 5)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -67,7 +68,8 @@ class NewCoverage:
     Without a version or commit it is that of the lease if the lease is of one; without paths or
     depth, those of the lease. `functions` names functions reached, if the technique can tell. `effort` counts
     what the technique counts (seconds, executions, files). `sharing` None follows the party's
-    standing choice.
+    standing choice. With `measured`, the paths are all that was seen to be looked at: without any,
+    it is not known which part that was, and with no effort but time nothing was.
     """
 
     outcome: Outcome
@@ -79,6 +81,12 @@ class NewCoverage:
     functions: tuple[str, ...] = ()
     depth: Depth | None = None
     sharing: Sharing | None = None
+    measured: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing at all was looked at."""
+        return self.measured and not self.paths and not set(self.effort) - {"seconds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +216,16 @@ def area_of(glob: str) -> str:
     if glob == globs.EVERYTHING:
         return glob
     if {"*", "?"} & {*first} or not showable(first.lstrip(".") or "."):
-        return "?"
+        return _SOME_PART
     return f"{first}/" if rest else "./"
 
 
 def areas_of(paths: Iterable[str]) -> tuple[str, ...]:
-    """The coarse areas of some path globs; the whole package takes in all others."""
-    found = sorted({area_of(path) for path in paths})
+    """The coarse areas of some path globs; the whole package takes in all others.
+
+    Without any it is some part of the package.
+    """
+    found = sorted({area_of(path) for path in paths}) or [_SOME_PART]
     return (globs.EVERYTHING,) if globs.EVERYTHING in found else tuple(found)
 
 

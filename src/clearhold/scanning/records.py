@@ -232,9 +232,10 @@ def seen(unit: UnitOfWork, actor: Actor, identity: LeaseId) -> StoredLease | Non
 
 
 def of_party(unit: UnitOfWork, party: PartyId, identity: LeaseId) -> StoredLease | None:
-    """One lease of a party, for services that act for it."""
+    """One lease of a party that may hold leases, as a suspended one may not; for services alone."""
+    heeded = open_now(lease.c.party, Permission.SCANNING_CLAIM, unit.now)
     with unit.as_service():
-        return _one(unit, lease.c.party == party, lease.c.id == identity)
+        return _one(unit, lease.c.party == party, lease.c.id == identity, heeded)
 
 
 def by_id(unit: UnitOfWork, identity: LeaseId) -> StoredLease | None:

@@ -307,7 +307,10 @@ class ScanningService:
         return scope.paths if isinstance(scope, SoftwareScope) else ()
 
     def in_force(self, unit: UnitOfWork, party: PartyId, lease: LeaseId, *, fence: int) -> bool:
-        """Whether a party's lease is still its own and not over; opens nothing, so it is cheap."""
+        """Whether a party's lease is still its own and not over; opens nothing, so it is cheap.
+
+        A suspended party holds none.
+        """
         held = records.of_party(unit, party, lease)
         return (
             held is not None

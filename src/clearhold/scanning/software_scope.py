@@ -132,12 +132,16 @@ class SoftwareScope:
     def covers(self, package: Purl, version: str, technique: Technique | None) -> bool:
         """Whether looking at that version of a package is within this scope.
 
-        A version is within commits only when it is one of them by name.
+        A version is within commits only when it is one of them by name. A commit is within versions
+        when they have no end: to which of them it will belong nobody knows.
         """
         if package.package != self.package or technique not in {None, self.technique}:
             return False
         if self.versions.commits:
             return version.lower() in self.versions.commits
+        if spans.is_commit(version):
+            unending = self.versions.exact is None and self.versions.before is None
+            return unending or version == self.versions.exact
         if self.versions.everything:
             return version != ""
         scheme = scheme_for(self.package.type)

@@ -96,6 +96,11 @@ def normal(versions: Versions, purl_type: str) -> Versions:
     return versions
 
 
+def is_commit(state: str) -> bool:
+    """Whether the name of a state of a package is that of a commit, in full."""
+    return _COMMIT.fullmatch(state) is not None
+
+
 def meet(a: Versions, b: Versions, purl_type: str) -> bool:
     """Whether some state lies in both, or it is not known that none does."""
     if a.commits and b.commits:

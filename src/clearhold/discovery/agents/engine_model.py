@@ -19,6 +19,7 @@ from clearhold.discovery.engine import (
     Workspace,
     no_options,
 )
+from clearhold.findings.report import one_line
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.purl import Purl
 from clearhold.ports.model import Model
@@ -28,6 +29,8 @@ NAME: Final = "model"
 ANY: Final = "any"
 """The target of a search that may try every target of the recipe."""
 
+_MOST_FIRST: Final = 40
+_LONGEST_PATH: Final = 200
 _MOST: Final = Allowance(turns=500, tokens=5_000_000, proofs=200, calls=5000)
 
 
@@ -151,9 +154,11 @@ def task_of(plan: Plan, scope: tuple[str, ...]) -> str:
     """What an agent is told it is to do."""
     where = "all of it" if "**" in scope else f"the files {', '.join(scope)} alone"
     target = "any target" if plan.target == ANY else f"the target {plan.target}"
+    changed = ", ".join(one_line(each)[:_LONGEST_PATH] for each in plan.first[:_MOST_FIRST])
     return (
         f"The package is {plan.package}; your lease covers {where}. Find an input for {target} that "
         "violates what its oracle watches for. Begin with describe_targets and list_files."
+        + (f" These files changed lately, so look at them first: {changed}." if changed else "")
     )
 
 

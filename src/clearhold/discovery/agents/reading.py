@@ -7,7 +7,7 @@ those of the package, as leases name them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -38,6 +38,12 @@ class File:
     inner: str
     path: str
     size: int
+
+
+def in_order(files: Iterable[File], *, first: Sequence[str]) -> list[File]:
+    """Files as they come, but for those of the paths that are to be looked at before all others."""
+    early = frozenset(first)
+    return sorted(files, key=lambda each: each.path not in early)
 
 
 class Reading:
@@ -150,6 +156,11 @@ class Reading:
         return tuple(self._files.values())
 
     @property
+    def listed(self) -> bool:
+        """Whether `within` is all there is: a package may have too many files to be listed."""
+        return self._listing[-1:] == [{"done": True}] and {"cut": True} not in self._listing
+
+    @property
     def mounts(self) -> dict[str, Path]:
         """The trees by the places at which jobs find them, numbered as files name their root."""
         return {f"/src/{n}": tree for n, tree in enumerate(self._trees.values())}
@@ -185,11 +196,15 @@ class Reading:
         return self._laboratory.source_tree(self._recipe, Side.VULNERABLE)[0]
 
     @cached_property
+    def _listing(self) -> list[dict[str, Any]]:
+        return self._ask(what="list", roots=[f"/src/{n}" for n in range(len(self._trees))])
+
+    @cached_property
     def _files(self) -> dict[str, File]:
         """What lies within the scope, by path and in order."""
         places = tuple(self._trees)
         files = []
-        for each in self._ask(what="list", roots=[f"/src/{n}" for n in range(len(places))]):
+        for each in self._listing:
             if "path" in each:
                 place = places[each["root"]]
                 whole = f"{place}/{each['path']}" if place else each["path"]

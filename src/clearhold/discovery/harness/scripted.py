@@ -30,10 +30,10 @@ from clearhold.validation.drafting.survey import Ranked, ranked, survey
 from clearhold.validation.drafting.trial import alone
 from clearhold.validation.recipe import Flavour, Recipe, Side
 
-_MOST_PLANS: Final = 60
+_MOST_PLANS: Final = 80
 _MOST_SEARCHED: Final = 16
 _LONGEST_NAME: Final = 100
-_FORMS: Final[tuple[Literal["text", "bytes"], ...]] = ("text", "bytes")
+_FORMS: Final[tuple[Literal["text", "bytes", "reader"], ...]] = ("text", "bytes", "reader")
 _TAKES_OTHER: Final = frozenset({"refused", "refused TypeError", "refused AttributeError"})
 
 _PYTHON: Final = '''\
@@ -58,7 +58,7 @@ def harnesses(
     *,
     box: Box,
 ) -> Harnesses:
-    """Harnesses of a Python package: calls that take the input as text or bytes.
+    """Harnesses of a Python package: calls that take the input as text, bytes or an open file.
 
     Raises as `native`. What can be called is surveyed in the sandbox.
     """

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 
 from clearhold.catalogue.model import Technique
-from clearhold.discovery.agents.reading import File, Reading
+from clearhold.discovery.agents.reading import File, Reading, in_order
 from clearhold.discovery.engine import (
     LOG_TAIL,
     Ending,
@@ -120,11 +120,13 @@ class StaticEngine:
         reading = Reading(
             workspace.laboratory, workspace.recipe, workspace.start.scope, run=workspace.run
         )
-        ours = [each for each in reading.within if self._understands(each)]
+        ours = in_order(filter(self._understands, reading.within), first=plan.first)
         readable = [each for each in ours if 0 <= each.size <= LARGEST_FILE]
         done = _Reader(self, plan, workspace, on_progress, began)
         done.through(reading, _batches(readable), tools)
-        made = leads(done.found, around(_lines(reading, done.found), done.found), engine=self.name)
+        made = leads(
+            done.found, around(lines_of(reading, done.found), done.found), engine=self.name
+        )
         return Searched(
             done.ending,
             executions=done.files,
@@ -132,9 +134,10 @@ class StaticEngine:
             leads=made[:MOST_LEADS],
             lines=done.lines,
             read=tuple(done.read),
-            complete=done.ending is Ending.DONE,
+            complete=done.ending is Ending.DONE and reading.listed,
+            listed=reading.listed,
             unread=tuple(sorted({each.path for each in ours}.difference(done.read))),
-            log=self._log(made, done, len(ours)),
+            log=self._log(made, done, len(ours), listed=reading.listed),
         )
 
     def _tools(self, workspace: Workspace) -> tuple[Path, ...]:
@@ -213,12 +216,14 @@ class StaticEngine:
             next_step="Claim a lease for fewer paths, or search by another engine.",
         )
 
-    def _log(self, made: Sequence[Lead], done: _Reader, ours: int) -> str:
+    def _log(self, made: Sequence[Lead], done: _Reader, ours: int, *, listed: bool) -> str:
         left_out = max(0, len(made) - MOST_LEADS)
         said = [
             f"{self.name} {self._analyser.version}, rules {self._analyser.digest[:16]}",
             f"{done.files} of {ours} files read, {done.lines} lines, {len(made)} leads",
         ]
+        if not listed:
+            said.append("there are more files than are listed; narrow the lease's paths")
         if left_out:
             said.append(
                 f"{left_out} leads beyond {MOST_LEADS} are left out; narrow the lease's paths"
@@ -308,7 +313,8 @@ def _batches(files: Sequence[File]) -> Iterator[_Batch]:
         yield _Batch(batch)
 
 
-def _lines(reading: Reading, found: Sequence[Hit]) -> dict[tuple[str, int], str]:
+def lines_of(reading: Reading, found: Sequence[Hit]) -> dict[tuple[str, int], str]:
+    """What stands where hits are, with what is around."""
     return reading.lines(wanted_lines(found)) if found else {}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -44,10 +44,18 @@ class Around:
     shown: str
 
 
-def hits(log: bytes, names: Mapping[str, str]) -> tuple[Hit, ...]:
+def last_part(uri: str) -> str:
+    """The name of the file that a log points at, whatever it lies below."""
+    return PurePosixPath(uri).name
+
+
+def hits(
+    log: bytes, names: Mapping[str, str], *, named: Callable[[str], str] = last_part
+) -> tuple[Hit, ...]:
     """The places that a log points at, one of each rule and line, in order.
 
-    Bytes that are no UTF-8 are replaced: analysers quote what they read. `names` are the paths of the files that were laid out by the names they had there. Raises
+    Bytes that are no UTF-8 are replaced: analysers quote what they read. `names` are the paths of the
+    files that were laid out by the names they had there, which `named` makes of what the log says. Raises
     `InvalidError` for what is no SARIF, `TooLargeError` for more than is taken.
     """
     found: dict[tuple[str, str, int], Hit] = {}
@@ -56,7 +64,7 @@ def hits(log: bytes, names: Mapping[str, str]) -> tuple[Hit, ...]:
             if not result.locations or result.unwanted:
                 continue
             place = result.locations[0]
-            path = names.get(PurePosixPath(place.uri).name)
+            path = names.get(named(place.uri))
             if path is None or not result.rule_id:
                 continue
             line = place.line if place.line <= LAST_LINE else 0

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from clearhold.catalogue.model import Technique
-from clearhold.discovery.agents.reading import File, Reading
+from clearhold.discovery.agents.reading import File, Reading, in_order
 from clearhold.discovery.engine import (
     Ending,
     Kind,
@@ -106,7 +106,8 @@ class VariantEngine:
         reading = Reading(
             workspace.laboratory, workspace.recipe, workspace.start.scope, run=workspace.run
         )
-        over = [each for each in reading.within if _reads(each)]
+        ours = in_order(filter(_understands, reading.within), first=plan.first)
+        over = [each for each in ours if _reads(each)]
         told = self._compared(plan, workspace, model, reading, over)
         looked_for = [each.model for each in told if each.model]
         if not looked_for:
@@ -125,6 +126,10 @@ class VariantEngine:
             spent_s=min(int(time.monotonic() - began), plan.budget_s),
             leads=tuple(made[:MOST_VARIANTS]),
             read=tuple(each.path for each in read),
+            unread=tuple(
+                sorted({each.path for each in ours}.difference(each.path for each in read))
+            ),
+            listed=reading.listed,
             log=f"{len(looked_for)} functions of the finding compared with those of {len(read)} of "
             f"{len(over)} files; {len(made)} are alike by {LEAST_ALIKE:.0%} or more",
         )
@@ -173,6 +178,7 @@ class VariantEngine:
                 files={
                     "/in/alike.py": (inside / "variants" / "inside" / "alike.py").read_bytes(),
                     "/in/browse.py": (inside / "agents" / "inside" / "browse.py").read_bytes(),
+                    "/in/cutting.py": (inside / "variants" / "inside" / "cutting.py").read_bytes(),
                     "/in/question": json.dumps(question).encode(),
                 },
                 env={"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -215,5 +221,9 @@ def _leads(model: FindingModel, told: Sequence[_Told], over: Sequence[File]) -> 
     return list(made.values())
 
 
+def _understands(file: File) -> bool:
+    return PurePosixPath(file.inner).suffix.lower() in _READS
+
+
 def _reads(file: File) -> bool:
-    return 0 <= file.size <= LARGEST_FILE and PurePosixPath(file.inner).suffix.lower() in _READS
+    return 0 <= file.size <= LARGEST_FILE and _understands(file)
