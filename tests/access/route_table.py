@@ -82,6 +82,39 @@ GET  /evaluations/engagements/{engagement}           n d d d d d d d d n d
 POST /evaluations/engagements/{engagement}/acts      n d d d d d d d d n d
 POST /evaluations/engagements/{engagement}/release   n d d d d d d d d n d
 POST /evaluations/engagements/{engagement}/consents  n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/consents/taken-back n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/report    n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/plan      n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/draft     n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/reply     n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/final     n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/final     n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/papers    n d d d d d d d d n d
+GET  /evaluations/papers/{paper}                     n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/findings          n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/findings          n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/safeguards        n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/safeguards        n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/safeguards/{safeguard}/steps n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/safeguards/{safeguard}/effort n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/decisions         n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/partners          n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/partners/{partner}/signature n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/partners/{partner}/end n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/departments       n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/requests          n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/requests          n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/duplicates        n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/burden            n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/gateway   n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/endpoint  n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/endpoint/withdrawal n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/switch    n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/canary    n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/grants    n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/grants/{grant}/token n d d d d d d d d n d
+POST /evaluations/engagements/{engagement}/grants/{grant}/withdrawal n d d d d d d d d n d
+GET  /evaluations/engagements/{engagement}/calls     n d d d d d d d d n d
 GET  /cases/{case}                                   y y y y y n n n n n d
 POST /cases/{case}/participants                      d + d d d n n d d d d
 POST /cases/{case}/participants/end                  d + d d d n n d d d d
@@ -232,6 +265,8 @@ POST /inventories/sharing
 POST /remediation/receipts
 POST /evaluations/agreements
 POST /evaluations/engagements
+POST /evaluations/decisions
+POST /evaluations/partners
 """
 
 # What belongs to one person. The columns are:
@@ -296,6 +331,7 @@ GET /.well-known/csaf/{year}/{name}.json.sha256
 GET /.well-known/csaf/{year}/{name}.json.sha512
 GET /assets/{name}
 GET /enrol
+GET /gateway/v1/models
 GET /healthz
 GET /log/checkpoint
 GET /log/tile/{path:path}
@@ -310,6 +346,8 @@ GET /tuf/targets/{path:path}
 POST /enrol/options
 POST /enrol/passkey
 POST /enrol/token
+POST /gateway/v1/chat/completions
+POST /gateway/v1/messages
 POST /sign-in/passkey
 POST /sign-in/passkey/options
 POST /sign-in/provider
@@ -327,6 +365,8 @@ scan_report_coverage  + d d d d d d d d n d
 discovery_status      n d d d d d d d d n d
 discovery_crash       n d d d d d d d d n d
 discovery_stop        n d d d d d d d d n d
+discovery_watch       n d d d d d d d d n d
+discovery_unwatch     n d d d d d d d d n d
 finding_receipt       y y n d d n n n n n d
 finding_get           y y y d d n n n n n d
 patch_submit          + + + d d n n n n n d
@@ -342,6 +382,7 @@ scan_introductions    n d d d d d d d d n d
 scan_list             y d d d d d d d d n d
 scan_coverage         y d d d d d d d d n d
 discovery_list        n d d d d d d d d n d
+discovery_watches     n d d d d d d d d n d
 finding_list          y y y d d n n n n n d
 patch_list            n y y d d n n n n n d
 lead_list             n d d d d d d d d n d
@@ -412,5 +453,19 @@ admin found
 admin known rotate
 admin known-half make
 model agreement draft
+model plan check
+model plan draft
+model run
+model trials
+model report words
+model report render
+model report verify
+model report export
+model suite list
+model suite check
+model suite seal
+model suite unseal
+model suite verify
+model calls verify
 admin known-half serve
 """

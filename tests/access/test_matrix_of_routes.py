@@ -9,7 +9,7 @@ import base64
 import inspect
 import re
 import typing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,10 @@ def things(stage: Stage, case: CaseId) -> dict[str, str]:
         "lead": ABSENT,
         "agreement": ABSENT,
         "engagement": ABSENT,
+        "paper": ABSENT,
+        "safeguard": ABSENT,
+        "partner": ABSENT,
+        "grant": ABSENT,
         "number": "0",
         "version": "1.0",
     } | live_systems(stage)
@@ -255,6 +259,57 @@ def wish(stage: Stage, route: str, case: str) -> Any:
         "POST /evaluations/engagements/{engagement}/acts": {"act": "withdraw"},
         "POST /evaluations/engagements/{engagement}/release": {"release_at": None},
         "POST /evaluations/engagements/{engagement}/consents": {"envelope": "{}"},
+        "POST /evaluations/engagements/{engagement}/consents/taken-back": {"sha256": "0" * 64},
+        "POST /evaluations/engagements/{engagement}/plan": {"sha256": "0" * 64},
+        "POST /evaluations/engagements/{engagement}/draft": {"report": "{}"},
+        "POST /evaluations/engagements/{engagement}/reply": {"text": "x"},
+        "POST /evaluations/engagements/{engagement}/findings": {
+            "finding": "",
+            "trials_sha256": "0" * 64,
+            "task": "x",
+        },
+        "POST /evaluations/engagements/{engagement}/safeguards": {
+            "automated": False,
+            "expert_hours": 1,
+            "reach": "narrow",
+            "severity": "low",
+            "title": "x",
+            "variant": "x",
+        },
+        "POST /evaluations/engagements/{engagement}/safeguards/{safeguard}/steps": {
+            "to": "acknowledged"
+        },
+        "POST /evaluations/engagements/{engagement}/safeguards/{safeguard}/effort": {"log": "{}"},
+        "POST /evaluations/engagements/{engagement}/partners/{partner}/signature": {
+            "envelope": "{}"
+        },
+        "POST /evaluations/engagements/{engagement}/departments": {
+            "begins_at": "2027-01-01T00:00:00Z",
+            "department": "x",
+            "ends_at": "2027-01-02T00:00:00Z",
+            "reviewers": ["x"],
+            "scope": "x",
+        },
+        "POST /evaluations/engagements/{engagement}/requests": {
+            "hours": 1,
+            "question": "x",
+            "suite_sha256": "0" * 64,
+            "tokens": 1,
+            "variant": "x",
+        },
+        "POST /evaluations/engagements/{engagement}/final": {"report": "{}", "envelope": "{}"},
+        "POST /evaluations/engagements/{engagement}/endpoint": {
+            "address": "https://192.0.2.1/v1",
+            "dialect": "openai",
+            "models": {"a": "b"},
+        },
+        "POST /evaluations/engagements/{engagement}/switch": {"off": True},
+        "POST /evaluations/engagements/{engagement}/grants": {
+            "evaluator": "Ada",
+            "variants": ["a"],
+            "kinds": ["chat"],
+            "tokens": 1,
+        },
         "POST /cases/{case}/report": {"step": "receive"},
         "POST /cases/{case}/status": {"fact": "F"},
         "POST /cases/{case}/messages": {"text": "hello"},
@@ -367,6 +422,32 @@ def commands(group: Any = None, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+PLAIN = {int: "1", float: "1", datetime: "2031-01-01T00:00:00"}
+FILLED = {
+    "model determination record": """
+authority = "x"
+basis = "x"
+decided_at = 2031-01-01T00:00:00Z
+decided_by = "x"
+decision = "covered"
+engagement = "x"
+inputs = []
+rule = "x"
+""",
+    "model partner propose": """
+developer = "x"
+engagement = "x"
+not_before = 2031-01-01T00:00:00Z
+partner = "x"
+proposer = "x"
+scope = "x"
+until = 2031-01-02T00:00:00Z
+variants = ["x"]
+""",
+    "model safeguard report": 'title = "x"',
+}
+
+
 def given(name: str, kind: Any, file: Path) -> str:
     """Something that an argument of this name and type takes."""
     kind = next((each for each in typing.get_args(kind) if each is not type(None)), kind)
@@ -378,8 +459,8 @@ def given(name: str, kind: Any, file: Path) -> str:
         return str(file.with_name("key.pem"))
     if kind is Path:
         return str(file.with_name("new")) if name in {"to", "target", "output"} else str(file)
-    if kind in {int, float}:
-        return "1"
+    if kind in PLAIN:
+        return PLAIN[kind]
     return {"until": "2031-01-01T00:00:00Z", "to": f"x={fingerprint(str(RECIPIENT))}"}.get(
         name, "x"
     )
@@ -414,6 +495,8 @@ def test_every_command_asks_by_a_route_of_the_table_or_is_known_to_ask_nobody(
         if name == "party key register":
             file.unlink()
             party_key.make(file)
+        if name in FILLED:
+            file.write_text(FILLED[name])
         if name == "model agreement offer":
             file.write_text(CliRunner().invoke(main.app, ["model", "agreement", "draft"]).output)
         kinds = typing.get_type_hints(inspect.unwrap(found[name].callback))

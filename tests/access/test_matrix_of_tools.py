@@ -39,6 +39,8 @@ def wish(tool: str, things: dict[str, str]) -> dict[str, Any]:
         "discovery_status": {"campaign": ABSENT},
         "discovery_crash": {"campaign": ABSENT, "number": 1},
         "discovery_stop": {"campaign": ABSENT},
+        "discovery_watch": lease | {"campaign": ABSENT, "total_s": 60},
+        "discovery_unwatch": {"watch": ABSENT},
         "discovery_begin": lease
         | {"package": "pkg:pypi/another@1", "idempotency_key": uuid.uuid4().hex},
         "patch_submit": {

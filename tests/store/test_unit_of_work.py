@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, text
 
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.adapters.engine_memory import MemoryEngine
@@ -17,7 +17,7 @@ from clearhold.kernel.events import Event
 from clearhold.ledger.tables import ledger_leaf
 from clearhold.parties.tables import party
 from clearhold.ports.engine import Task, TaskEngine
-from clearhold.store.database import migrate, open_engine
+from clearhold.store.database import migrate, open_engine, synchronise, unsynced
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 
 
@@ -144,3 +144,18 @@ def test_a_full_disk_is_told_as_one_and_loses_nothing(
     assert told.value.next_step
     assert written(database) == (0, 0)
     database.dispose()
+
+
+def test_the_log_of_a_database_behind_a_link_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "hub.db").symlink_to(tmp_path / "far" / "hub.db")
+    engine = open_engine(f"sqlite:///{tmp_path / 'hub.db'}")
+    waited: list[int] = []
+    monkeypatch.setattr("clearhold.store.database.os.fdatasync", waited.append)
+    with unsynced(engine).begin() as connection:
+        connection.execute(text("CREATE TABLE t (n INTEGER)"))
+    synchronise(engine)
+    engine.dispose()
+    assert len(waited) == 1

@@ -208,6 +208,7 @@ STEP_UP: Final = frozenset(
         Permission.DISCOVERY_READ,
         Permission.EVALUATIONS_AGREE,
         Permission.EVALUATIONS_READ,
+        Permission.EVALUATIONS_RUN,
         Permission.FINDINGS_JUDGE,
         Permission.FINDINGS_READ,
         Permission.PARTIES_ACCEPT,

@@ -47,7 +47,7 @@ class Throttle:
         A credential that many guess at is closed only to sources that failed before, so that
         nobody locks its owner out by guessing.
         """
-        place = _place(source)
+        place = network_of(source)
         if self._number("failed", place) >= FAILURES_OF_A_SOURCE or (
             self._number("guessed", credential) >= FAILURES_OF_A_CREDENTIAL
             and self._number("failed", place)
@@ -62,7 +62,7 @@ class Throttle:
 
     def start(self, source: str) -> None:
         """Count the beginning of a sign-in, which costs the hub something before anyone is known."""
-        if self._add("started", _place(source)) > STARTS_OF_A_SOURCE:
+        if self._add("started", network_of(source)) > STARTS_OF_A_SOURCE:
             raise _refusal()
 
     def _number(self, what: str, of: str) -> int:
@@ -85,7 +85,7 @@ class Throttle:
         return self._clock.now() - count.since >= WINDOW
 
 
-def _place(source: str) -> str:
+def network_of(source: str) -> str:
     """One host, or the /64 that a host of IPv6 chooses its addresses from."""
     try:
         address = ipaddress.ip_address(source)

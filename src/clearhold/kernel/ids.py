@@ -39,6 +39,8 @@ ActionId = NewType("ActionId", str)
 ReceiptId = NewType("ReceiptId", str)
 ModelAgreementId = NewType("ModelAgreementId", str)
 EngagementId = NewType("EngagementId", str)
+EndpointId = NewType("EndpointId", str)
+ModelGrantId = NewType("ModelGrantId", str)
 
 
 def new_id(now: datetime) -> str:

@@ -7,7 +7,9 @@ from clearhold.catalogue import tables as _catalogue
 from clearhold.discovery import lead_tables as _leads
 from clearhold.discovery import tables as _discovery
 from clearhold.discovery.agents import tables as _agents
+from clearhold.evaluations import paper_tables as _papers
 from clearhold.evaluations import tables as _evaluations
+from clearhold.evaluations.gateway import tables as _gateway
 from clearhold.findings import tables as _findings
 from clearhold.findings.known import tables as _known
 from clearhold.inventory import tables as _inventory
@@ -35,10 +37,12 @@ _ = (
     _evaluations,
     _executors,
     _findings,
+    _gateway,
     _inventory,
     _known,
     _leads,
     _ledger,
+    _papers,
     _live,
     _parties,
     _patches,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from clearhold.kernel.errors import InvalidError, UnavailableError
 
 _BUSY_MILLISECONDS = 30_000
 _BACKENDS = ("sqlite", "postgresql+psycopg")
+_UNSYNCED = "clearhold_unsynced"
 
 
 def database_address(url: str) -> URL:
@@ -56,11 +58,13 @@ def open_engine(url: str) -> Engine:
     """
     parsed = database_address(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, isolation_level="READ COMMITTED")
+        return _lenient(create_engine(parsed, pool_pre_ping=True, isolation_level="READ COMMITTED"))
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
-        parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000, "check_same_thread": False}
+        parsed,
+        connect_args={"timeout": _BUSY_MILLISECONDS / 1000, "check_same_thread": False},
+        pool_use_lifo=True,  # the connection that wrote last still holds the pages it read
     )
 
     @event.listens_for(engine, "connect")
@@ -78,10 +82,81 @@ def open_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        mode = connection.get_execution_options().get("clearhold_read_only")
-        connection.exec_driver_sql("BEGIN" if mode else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        _synchronise(connection, "NORMAL" if options.get(_UNSYNCED) else "FULL")
+        mode = options.get("clearhold_read_only")
+        directly(connection, "BEGIN" if mode else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def directly(connection: Connection, text: str, values: Any = ()) -> Any:
+    """The driver's cursor that has run a statement, which goes round the toolkit and its cost.
+
+    Raises what the toolkit would, without the values, which may be what no log repeats.
+    """
+    cursor = connection.connection.cursor()
+    kind = connection.dialect.loaded_dbapi.Error
+    try:
+        cursor.execute(text, values)
+    except kind as error:
+        raise DBAPIError.instance(text, None, error, kind, hide_parameters=True) from None
+    return cursor
+
+
+def _lenient(engine: Engine) -> Engine:
+    """Let PostgreSQL answer a commit before its log is on the disk, where that was asked for."""
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_UNSYNCED):
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+
+    return engine
+
+
+def _synchronise(connection: Connection, mode: str) -> None:
+    """Say whether SQLite waits for the disk in a commit; between transactions alone it can be told."""
+    if connection.info.get(_UNSYNCED, "FULL") != mode:
+        directly(connection, f"PRAGMA synchronous={mode}")
+        connection.info[_UNSYNCED] = mode
+
+
+def unsynced(engine: Engine) -> Engine:
+    """The same database, with commits that do not wait for the disk.
+
+    Everybody sees what was committed at once, and the end of this process loses nothing of it. The
+    machine's end loses it until `synchronise` was called or something was committed in the ordinary
+    way after it; on PostgreSQL, for a second at most.
+    """
+    return engine.execution_options(**{_UNSYNCED: True})
+
+
+def insist(connection: Connection) -> None:
+    """Let PostgreSQL wait for the disk in this commit; on SQLite `synchronise` has to follow it."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+
+
+def synchronise(engine: Engine) -> None:
+    """Wait until all that was committed is on the disk.
+
+    On SQLite this is the file of the write-ahead log, on which SQLite itself holds no lock that
+    closing the file would let go of. PostgreSQL needs no such call: its log goes to the disk in its
+    order, and with the next ordinary commit at the latest.
+    """
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name:
+        return
+    try:
+        # SQLite puts the log beside the file itself, not beside a link to it.
+        log = os.open(f"{os.path.realpath(name)}-wal", os.O_RDONLY)
+    except FileNotFoundError:
+        return  # what it held stands in the database itself
+    try:
+        os.fdatasync(log)
+    finally:
+        os.close(log)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -16,7 +16,7 @@ from clearhold.ledger.model import Entry
 from clearhold.ledger.records import append
 from clearhold.ports.clock import Clock
 from clearhold.ports.engine import Task, TaskEngine
-from clearhold.store.database import reachable, snapshot
+from clearhold.store.database import insist, reachable, snapshot, synchronise, unsynced
 from clearhold.store.fence import Identity, caller, lower, raise_for
 
 Ending = TypeVar("Ending", bound=Callable[[], None])
@@ -38,6 +38,7 @@ class UnitOfWork:
     _endings: dict[str, Callable[[], None]] = field(default_factory=dict)
     _if_undone: list[Callable[[UnitOfWork], None]] = field(default_factory=list)
     _fence: Identity | None = None
+    _insists: bool = False
 
     @contextmanager
     def as_service(self) -> Iterator[None]:
@@ -118,6 +119,11 @@ class UnitOfWork:
         """Do `action` in a transaction of its own if this one is rolled back."""
         self._if_undone.append(action)
 
+    @property
+    def insists(self) -> bool:
+        """Whether the commit was asked to wait for the disk."""
+        return self._insists
+
     def ending(self) -> None:
         """Called by the session before the commit, never by a service."""
         for action in self._endings.values():
@@ -126,6 +132,11 @@ class UnitOfWork:
     def undone(self) -> tuple[Callable[[UnitOfWork], None], ...]:
         """What the session does after a rollback, never called by a service."""
         return tuple(self._if_undone)
+
+    def insist(self) -> None:
+        """Let the commit wait for the disk after all, where it would not."""
+        self._insists = True
+        insist(self.connection)
 
     def committed(self) -> None:
         """Called by the session after the commit, never by a service."""
@@ -138,16 +149,22 @@ class Sessions:
 
     def __init__(self, database: Engine, *, clock: Clock, engine: TaskEngine) -> None:
         self._database = database
+        self._unsynced = unsynced(database)
         self._clock = clock
         self._engine = engine
 
     @contextmanager
-    def transaction(self) -> Iterator[UnitOfWork]:
-        """A unit of work that commits when the block ends and vanishes when it raises."""
+    def transaction(self, *, synced: bool = True) -> Iterator[UnitOfWork]:
+        """A unit of work that commits when the block ends and vanishes when it raises.
+
+        Unless `synced`, the commit does not wait for the disk (`store.database.unsynced`): for what
+        nothing outside rests on before `synchronise` was called or another one has committed.
+        """
         left: tuple[Callable[[UnitOfWork], None], ...] = ()
         try:
             with reachable():
-                with self._database.begin() as connection:
+                database = self._database if synced else self._unsynced
+                with database.begin() as connection:
                     unit = UnitOfWork(connection, self._clock.now(), self._engine)
                     unit.fence(caller())
                     try:
@@ -157,12 +174,18 @@ class Sessions:
                     except BaseException:
                         left = unit.undone()
                         raise
+                if unit.insists and not synced:
+                    synchronise(database)
                 unit.committed()
         finally:
             if left:
                 with self.transaction() as after:
                     for action in left:
                         action(after)
+
+    def synchronise(self) -> None:
+        """Wait until all that was committed is on the disk."""
+        synchronise(self._database)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

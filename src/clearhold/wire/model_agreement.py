@@ -1,7 +1,8 @@
 """What a developer and an evaluator sign about testing a model: the same bytes, each in its envelope.
 
 Both statements are canonical JSON in DSSE envelopes. An agreement stands once both have signed it; a
-change of a running engagement (a pause, more time, the end of a hold) likewise.
+change of a running engagement (a pause, more time, the end of a hold, a draft that comes late)
+likewise.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     happened in the engagement: once more has happened, the change counts no longer.
     """
 
-    act: Literal["pause", "resume", "extend", "lift-hold"]
+    act: Literal["pause", "resume", "extend", "lift-hold", "late-draft"]
     after: int
     engagement: str
     hours: int

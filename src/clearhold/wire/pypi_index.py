@@ -62,16 +62,26 @@ def read(content: bytes) -> list[PypiFile]:
     return [each for each in found if each is not None]
 
 
-def _file(listed: _Listed) -> PypiFile | None:
-    tags: frozenset[str] = frozenset()
+def version_of(filename: str) -> str:
+    """The version that a published file's name states; empty when it is named as none is."""
+    return _parts(filename)[0]
+
+
+def _parts(filename: str) -> tuple[str, frozenset[str]]:
+    """Version and tags of a file by its name; an empty version when it is named as none is."""
     try:
-        if listed.filename.endswith(".whl"):
-            _, version, _, stated = parse_wheel_filename(listed.filename)
-            tags = frozenset(map(str, stated))
-        else:
-            _, version = parse_sdist_filename(listed.filename)
+        if filename.endswith(".whl"):
+            _, version, _, stated = parse_wheel_filename(filename)
+            return str(version), frozenset(map(str, stated))
+        return str(parse_sdist_filename(filename)[1]), frozenset()
     except (InvalidSdistFilename, InvalidWheelFilename, InvalidVersion):
+        return "", frozenset()
+
+
+def _file(listed: _Listed) -> PypiFile | None:
+    version, tags = _parts(listed.filename)
+    if not version:
         return None
     return PypiFile(
-        listed.filename, str(version), tags, listed.upload_time or "", listed.requires_python or ""
+        listed.filename, version, tags, listed.upload_time or "", listed.requires_python or ""
     )
