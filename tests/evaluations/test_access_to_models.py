@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhold.evaluations.access import Grant, Refused, Standing, decide
-from clearhold.evaluations.call_chain import BEGINNING, RecordedCall, broken
+from clearhold.evaluations.call_chain import BEGINNING, Outcome, RecordedCall, broken
 from clearhold.evaluations.clock import Verified, Window, clock
 from clearhold.evaluations.model import REACHABLE, AccessKind, EngagementState
 from clearhold.kernel.errors import ClearholdError, InvalidError, TooLargeError
@@ -22,8 +22,9 @@ from clearhold.wire.model_calls import (
     LARGEST_REQUEST,
     Asked,
     Dialect,
+    read_answer,
     read_request,
-    read_used,
+    text_of,
 )
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -32,7 +33,7 @@ RUNNING = clock(Window(10 * DAY), [Verified(NOW - DAY)], NOW)
 GRANT = Grant(
     "Ada", frozenset({"candidate"}), frozenset({AccessKind.CHAT}), NOW - DAY, NOW + DAY, 5000
 )
-OPEN = Standing(EngagementState.TESTING, RUNNING, agreed=True)
+OPEN = Standing(EngagementState.TESTING, RUNNING, agreed=True, served={"candidate"})
 
 
 def asked(**fields: Any) -> Asked:
@@ -47,8 +48,8 @@ def asked(**fields: Any) -> Asked:
         (GRANT, replace(OPEN, agreed=False), asked(), Refused.ENDED),
         (GRANT, replace(OPEN, state=EngagementState.WITHDRAWN), asked(), Refused.ENDED),
         (GRANT, replace(OPEN, state=EngagementState.INCIDENT_HOLD), asked(), Refused.ENDED),
-        (GRANT, replace(OPEN, off=None), asked(), Refused.SWITCHED_OFF),
-        (GRANT, replace(OPEN, off={"candidate"}), asked(), Refused.SWITCHED_OFF),
+        (GRANT, replace(OPEN, off=True), asked(), Refused.SWITCHED_OFF),
+        (GRANT, replace(OPEN, served=set()), asked(), Refused.NO_ENDPOINT),
         (GRANT, replace(OPEN, clock=clock(Window(DAY), [], NOW)), asked(), Refused.NOT_OPEN),
         (replace(GRANT, withdrawn_at=NOW), OPEN, asked(), Refused.WITHDRAWN),
         (replace(GRANT, begins_at=NOW + DAY), OPEN, asked(), Refused.NOT_YET),
@@ -58,7 +59,8 @@ def asked(**fields: Any) -> Asked:
         (GRANT, OPEN, asked(thinking={"type": "enabled"}), Refused.OTHER_KIND),
         (replace(GRANT, spent=4950), OPEN, asked(), Refused.NO_TOKENS),
         (replace(GRANT, held=4950), OPEN, asked(), Refused.NO_TOKENS),
-        (replace(GRANT, tokens=100), OPEN, asked(), None),
+        (replace(GRANT, tokens=100), OPEN, asked(), Refused.NO_TOKENS),
+        (replace(GRANT, tokens=asked().most_in_all), OPEN, asked(), None),
     ],
 )
 def test_a_call_goes_through_only_as_agreed(
@@ -76,7 +78,10 @@ def test_nothing_goes_through_outside_the_states_and_the_window(
     now = NOW + days * DAY
     stands = clock(Window(10 * DAY), [Verified(NOW)], now)
     grant = replace(GRANT, ends_at=NOW + 90 * DAY)
-    if decide(grant, Standing(state, stands, agreed=agreed), asked(), now) is None:
+    if (
+        decide(grant, Standing(state, stands, agreed=agreed, served={"candidate"}), asked(), now)
+        is None
+    ):
         assert agreed
         assert state in REACHABLE
         assert days < 10
@@ -117,7 +122,7 @@ def test_a_request_that_is_too_large_is_refused() -> None:
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_whatever_an_endpoint_answers_is_counted_and_never_as_nothing(answer: bytes) -> None:
-    used = read_used(b"x" * 40, answer)
+    used = read_answer(b"x" * 40, answer).used
     assert used.prompt >= 10 or used.counted
     assert used.total >= 0
 
@@ -138,9 +143,51 @@ def test_tokens_are_the_endpoint_s_count_only_where_it_is_one(
     total: int | None,
     counted: bool,  # noqa: FBT001
 ) -> None:
-    used = read_used(b"x" * 40, json.dumps(answer).encode())
+    used = read_answer(b"x" * 40, json.dumps(answer).encode()).used
     assert used.counted is counted
     assert used.total == total if total else used.total > 10
+
+
+def test_an_answer_is_shown_under_the_variant_s_name_with_what_was_asked_for_alone() -> None:
+    given_ = {
+        "model": "aurora-9-internal",
+        "choices": [
+            {"message": {"content": "hi", "reasoning_content": "hm"}, "logprobs": {"content": []}}
+        ],
+    }
+    answer = read_answer(b"{}", json.dumps(given_).encode())
+    bare = json.loads(answer.shown(asked()))
+    assert bare == {"model": "candidate", "choices": [{"message": {"content": "hi"}}]}
+    every = json.loads(answer.shown(asked(logprobs=True, include_reasoning=True)))
+    assert every == given_ | {"model": "candidate"}
+    thought = {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hi"}]}
+    answer = read_answer(b"{}", json.dumps(thought).encode())
+    assert json.loads(answer.shown(asked()))["content"] == [{"type": "text", "text": "hi"}]
+    assert answer.fields is not None
+    assert text_of(answer.fields, Dialect.ANTHROPIC) == "hi"
+    for unread in (b"[1", b'{"content": "\\u0000"}'):
+        assert read_answer(b"{}", unread).shown(asked()) == b""
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=3),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["choices", "message", "content", "text", "type", "usage", "logprobs"]
+                ),
+                inner,
+            )
+        ),
+    )
+)
+def test_no_shape_of_an_answer_breaks_its_reader(shape: Any) -> None:
+    answer = read_answer(b"{}", json.dumps({"choices": shape, "content": shape}).encode())
+    assert json.loads(answer.shown(asked()))["model"] == "candidate"
+    for dialect in Dialect:
+        assert isinstance(text_of(answer.fields or {}, dialect), str)
 
 
 @given(st.binary(max_size=200))
@@ -159,15 +206,15 @@ def chain(count: int) -> list[RecordedCall]:
                 answer_sha256="0" * 64,
                 answer_tokens=number,
                 at=NOW,
+                caller="grant",
                 engagement="e",
-                evaluator="Ada",
                 number=number,
+                outcome=Outcome.ANSWERED,
                 previous=previous.hex(),
                 prompt_tokens=1,
-                refused="",
                 request_sha256="1" * 64,
                 status=200,
-                variant="candidate",
+                variant=1,
             )
         )
     return made

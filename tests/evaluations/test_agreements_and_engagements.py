@@ -7,15 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_scene import DAY, HOUR, Desk, evaluator_of
 
-from agreeing import hold
-from clearhold.access.model import Actor
-from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
-from clearhold.evaluations import engagement_records as records
-from clearhold.evaluations.engagement_records import StoredEvent
-from clearhold.evaluations.engagement_rules import Body
+from clearhold.evaluations import agreements
 from clearhold.evaluations.engagements import EngagementView
 from clearhold.evaluations.model import Act, AgreementState, EngagementState, Side
 from clearhold.kernel.errors import (
@@ -23,136 +17,10 @@ from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,
     InvalidError,
+    LimitError,
     NotFoundError,
 )
-from clearhold.wire import dsse
 from clearhold.wire import model_agreement as wire
-
-HOUR = timedelta(hours=1)
-DAY = 24 * HOUR
-
-
-class Desk:
-    """A lab, evaluators, and others who have no part in it."""
-
-    def __init__(self, hub: Hub, party_of: Callable[..., Actor]) -> None:
-        self.hub = hub
-        self.lab = party_of(PartyKind.LAB, "aurora")
-        self.testers = party_of(PartyKind.EVALUATOR, "institute")
-        self.strangers = [
-            party_of(PartyKind.LAB, "rival"),
-            party_of(PartyKind.EVALUATOR, "other-institute"),
-            party_of(PartyKind.GOVERNMENT, "ministry"),
-        ]
-        self.keys = {}
-        for actor in (self.lab, self.testers, *self.strangers):
-            self.keys[actor.party] = Ed25519PrivateKey.generate()
-            hold(hub.parties, actor, self.keys[actor.party])
-        self.count = 0
-
-    def now(self) -> datetime:
-        return self.hub.clock.now()
-
-    def terms(self, **changed: Any) -> wire.ModelAgreement:
-        self.count += 1
-        now = self.now()
-        stated: dict[str, Any] = {
-            "authority": "Executive Order 14409, section 3",
-            "credits_outages": False,
-            "departments": (),
-            "destruction": "everything but the report",
-            "developer": "aurora",
-            "draft_days": 5,
-            "evaluator": "institute",
-            "evaluators": (_evaluator(),),
-            "findings": "maintainer-first",
-            "handling": "on own machines",
-            "nonce": f"nonce-{self.count:04}",
-            "not_before": now - timedelta(minutes=1),
-            "redaction": "trade secrets",
-            "reply_days": 5,
-            "report_to": "parties",
-            "retention_days": 90,
-            "until": now + 180 * DAY,
-            "variants": (wire.Variant(commitment="", name="candidate", safeguards="release"),),
-            "voluntary": wire.VOLUNTARY,
-            "window_days": 20,
-        }
-        return wire.ModelAgreement(**(stated | changed))
-
-    def signed(self, actor: Actor, statement: wire.ModelAgreement | wire.Change) -> bytes:
-        kind = (
-            wire.AGREEMENT_TYPE if isinstance(statement, wire.ModelAgreement) else wire.CHANGE_TYPE
-        )
-        return dsse.sign(wire.write(statement), kind, self.keys[actor.party])
-
-    def agree(self, **changed: Any) -> str:
-        terms = self.terms(**changed)
-        register = self.hub.models.agreements
-        offered = register.offer(self.testers, self.signed(self.testers, terms)).stored
-        signed = register.sign(self.lab, offered.id, self.signed(self.lab, terms))
-        assert signed.stored.state is AgreementState.IN_FORCE
-        return signed.stored.id
-
-    def propose(self, agreement: str, **given: Any) -> EngagementView:
-        self.count += 1
-        asked: dict[str, Any] = {
-            "length": 10 * DAY,
-            "release_at": None,
-            "key": f"key-{self.count}",
-        } | given
-        body = Body("aurora-9", ("candidate",), "cyber tests before release")
-        return self.hub.models.engagements.propose(self.testers, agreement, body, **asked)
-
-    def act(self, actor: Actor, view: EngagementView, act: Act) -> EngagementView:
-        return self.hub.models.engagements.act(actor, view.stored.id, act)
-
-    def testing(self, **changed: Any) -> EngagementView:
-        """An engagement whose gateway has verified access."""
-        view = self.act(self.lab, self.propose(self.agree(**changed)), Act.ACCEPT)
-        view = self.act(self.lab, view, Act.PROVISION)
-        with self.hub.sessions.transaction() as unit:
-            number = records.next_number(unit, view.stored.id)
-            verified = StoredEvent(view.stored.id, number, Act.VERIFY_ACCESS, "gateway", unit.now)
-            records.note(unit, verified)
-            records.change(unit, view.stored.id, state=EngagementState.ACCESS_VERIFIED)
-        return self.act(self.testers, view, Act.BEGIN)
-
-    def change(self, view: EngagementView, act: str, **changed: Any) -> wire.Change:
-        self.count += 1
-        stated: dict[str, Any] = {
-            "act": act,
-            "after": self.hub.models.engagements.get(self.lab, view.stored.id).happened[-1].number,
-            "engagement": view.stored.id,
-            "hours": 0,
-            "nonce": f"change-{self.count:04}",
-            "reason": "",
-            "stops_clock": False,
-            "until": None,
-        }
-        return wire.Change(**(stated | changed))
-
-    def consent(self, actor: Actor, view: EngagementView, change: wire.Change) -> EngagementView:
-        return self.hub.models.engagements.consent(
-            actor, view.stored.id, self.signed(actor, change)
-        )
-
-
-def _evaluator(**changed: Any) -> wire.Evaluator:
-    stated: dict[str, Any] = {
-        "attested": (),
-        "department": "",
-        "kinds": ("chat",),
-        "name": "Ada",
-        "tokens": 1000,
-        "variants": ("candidate",),
-    }
-    return wire.Evaluator(**(stated | changed))
-
-
-@pytest.fixture
-def desk(hub: Hub, party_of: Callable[..., Actor]) -> Desk:
-    return Desk(hub, party_of)
 
 
 def test_an_agreement_stands_once_both_sides_signed_the_same_bytes(desk: Desk) -> None:
@@ -193,41 +61,41 @@ def test_strangers_are_told_that_there_is_nothing(desk: Desk) -> None:
                 tried()
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"voluntary": "The developer has to."}, "voluntary"),
-        ({"window_days": 31}, "30 days"),
-        ({"draft_days": 4}, "draft"),
-        ({"evaluators": ()}, "evaluators"),
-        ({"evaluators": (_evaluator(variants=("secret",)),)}, "not named"),
-        ({"evaluators": (_evaluator(department="spies"),)}, "department"),
-        ({"evaluators": (_evaluator(tokens=0),)}, "no tokens"),
-        ({"developer": "institute", "evaluator": "aurora"}, "between a lab and an evaluator"),
-        ({"developer": "nobody-here"}, "between a lab and an evaluator"),
-        ({"developer": "rival", "evaluator": "ministry"}, "neither side"),
-        ({"developer": "nobody-here", "evaluator": "ministry"}, "neither side"),
-        ({"variants": ()}, "variants"),
-        (
-            {"variants": (wire.Variant(commitment="x", name="candidate", safeguards="release"),)},
-            "SHA-256",
-        ),
-    ],
-)
+IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
+    ({"voluntary": "The developer has to."}, "voluntary"),
+    ({"window_days": 31}, "30 days"),
+    ({"draft_days": 4}, "draft"),
+    ({"evaluators": ()}, "evaluators"),
+    ({"evaluators": (evaluator_of(variants=("secret",)),)}, "not named"),
+    ({"evaluators": (evaluator_of(department="spies"),)}, "department"),
+    ({"evaluators": (evaluator_of(tokens=0),)}, "no tokens"),
+    ({"developer": "institute", "evaluator": "aurora"}, "between a lab and an evaluator"),
+    ({"developer": "nobody-here"}, "between a lab and an evaluator"),
+    ({"developer": "rival", "evaluator": "ministry"}, "neither side"),
+    ({"developer": "nobody-here", "evaluator": "ministry"}, "neither side"),
+    ({"variants": ()}, "variants"),
+    (
+        {"variants": (wire.Variant(commitment="x", name="candidate", safeguards="release"),)},
+        "SHA-256",
+    ),
+]
+
+
 def test_terms_that_cannot_stand_are_refused_with_what_is_wrong(
-    desk: Desk, changed: dict[str, Any], said: str
+    desk: Desk, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(InvalidError, match=said):
-        desk.hub.models.agreements.offer(
-            desk.testers, desk.signed(desk.testers, desk.terms(**changed))
-        )
+    for changed, said in IMPOSSIBLE:
+        with subtests.test(changed=changed), pytest.raises(InvalidError, match=said):
+            desk.hub.models.agreements.offer(
+                desk.testers, desk.signed(desk.testers, desk.terms(**changed))
+            )
 
 
 def test_whoever_gets_less_than_the_release_s_safeguards_is_attested(desk: Desk) -> None:
     bare = (wire.Variant(commitment="", name="candidate", safeguards="none"),)
     with pytest.raises(InvalidError, match="attestations"):
         desk.agree(variants=bare)
-    vouched = _evaluator(attested=("information-security", "insider-risk"))
+    vouched = evaluator_of(attested=("information-security", "insider-risk"))
     assert desk.agree(variants=bare, evaluators=(vouched,))
 
 
@@ -280,16 +148,10 @@ def test_access_is_closed_while_its_agreement_does_not_stand_and_in_a_hold(desk:
     assert (over.open, over.elapsed) == (False, True)
 
 
-def test_a_side_that_suspends_takes_neither_the_reply_nor_the_hold_from_the_other(
-    desk: Desk,
-) -> None:
-    tested, drafted = desk.testing(), desk.act(desk.testers, desk.testing(), Act.SEND_DRAFT)
-    for view in (tested, drafted):
-        desk.hub.models.agreements.move(desk.testers, view.agreement.id, AgreementState.SUSPENDED)
-    assert desk.act(desk.lab, drafted, Act.REPLY).stored.state is EngagementState.REPLIED
-    assert desk.act(desk.lab, tested, Act.HOLD).stored.state is EngagementState.INCIDENT_HOLD
-    with pytest.raises(ConflictError, match="not in force"):
-        desk.act(desk.testers, drafted, Act.ISSUE)
+def test_a_side_that_suspends_does_not_take_the_hold_from_the_other(desk: Desk) -> None:
+    view = desk.testing()
+    desk.hub.models.agreements.move(desk.testers, view.agreement.id, AgreementState.SUSPENDED)
+    assert desk.act(desk.lab, view, Act.HOLD).stored.state is EngagementState.INCIDENT_HOLD
 
 
 def test_access_ends_with_its_agreement_at_the_latest(desk: Desk) -> None:
@@ -453,3 +315,19 @@ def test_nothing_of_what_is_tested_lies_open_in_the_database(desk: Desk) -> None
 
 def _plain(value: object) -> object:
     return bytes(value) if isinstance(value, memoryview) else value
+
+
+def test_offers_that_wait_are_bounded_for_each_party(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreements, "MOST_OFFERS", 2)
+    register = desk.hub.models.agreements
+
+    def offer() -> str:
+        return register.offer(desk.testers, desk.signed(desk.testers, desk.terms())).stored.id
+
+    first, _ = offer(), offer()
+    with pytest.raises(LimitError, match="wait for a signature"):
+        offer()
+    register.move(desk.lab, first, AgreementState.REFUSED)
+    offer()

@@ -64,8 +64,15 @@ def test_nothing_is_estimated_before_all_trials_are_done(done: int) -> None:
     ("changed", "said"),
     [
         ({"hypotheses": ()}, "asks nothing"),
+        ({"hypotheses": ("It solves\0more.",)}, "no line of text"),
         ({"detectable": 0.0}, "detect"),
         ({"attempts": (5,)}, "pass@5 wants more"),
+        ({"attempts": (1,) * 1000}, "twice"),
+        (
+            {"arms": (Arm(budgets=(*range(1, 52),), epochs=5, name="bare", variant="v"),)},
+            "too many budgets",
+        ),
+        ({"arms": (Arm(budgets=(5,), epochs=5, name="bare", variant="v\n\x1b[2J"),)}, "is no name"),
         ({"arms": ()}, "trials"),
         ({"arms": (Arm(budgets=(5,), epochs=5, name="coached", variant="v"),)}, "no bare arm"),
         ({"arms": (BARE, BARE)}, "named twice"),

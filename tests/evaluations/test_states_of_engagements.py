@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judging_words import JUDGING
 
 import clearhold.evaluations
 from clearhold.delivery.cli import model_agreement as cli_agreement
 from clearhold.delivery.cli import model_engagement as cli_engagement
-from clearhold.delivery.http import model_tests
+from clearhold.delivery.cli import model_findings as cli_findings
+from clearhold.delivery.cli import model_parties as cli_parties
+from clearhold.delivery.cli import model_plan as cli_plan
+from clearhold.delivery.cli import model_report as cli_report
+from clearhold.delivery.http import model_parts, model_reports, model_tests
 from clearhold.evaluations.model import (
     BOTH,
     OVER,
@@ -26,13 +31,7 @@ from clearhold.evaluations.model import (
     possible,
 )
 from clearhold.kernel.errors import ConflictError
-from clearhold.wire import model_agreement
-
-JUDGING = re.compile(
-    r"approv|\bpass(ed|es)?\b|certif|\bclear(ed|ance)?\b|licen[cs]|\bblock(ed|s|ing)?\b|authori[sz]ed"
-    r"|\bsafe\b|\bunsafe\b|complian|accredit|permit|\bban(ned)?\b|forbidden|endors|sanction|gat(ed?|ing)\b"
-    r"|greenl|red.?light|green.?light|\bfail(ed|s)?\b|reject|\bfit\b|unfit|sign.?ed.?off|ratif|vett"
-)
+from clearhold.wire import model_agreement, model_decision
 
 
 @pytest.mark.parametrize("state", [*EngagementState])
@@ -120,7 +119,19 @@ def test_no_state_field_or_label_of_the_desk_judges_a_model() -> None:
     assert len(files) > 5
     files += [
         Path(each.__file__)
-        for each in (model_agreement, model_tests, cli_agreement, cli_engagement)
+        for each in (
+            model_agreement,
+            model_tests,
+            model_reports,
+            model_parts,
+            model_decision,
+            cli_findings,
+            cli_parties,
+            cli_agreement,
+            cli_engagement,
+            cli_plan,
+            cli_report,
+        )
     ]
     assert "maintainer-first" in _words(Path(model_agreement.__file__))
     said = {

@@ -28,7 +28,9 @@ from clearhold.store.executors import Watch, beat
 
 APPLICATION_VERSION: Final = "1"
 _WORKFLOW: Final = "clearhold_task"
-_QUEUES: Final = ("light", "heavy", "patient")
+_QUEUES: Final = {"light": 0.2, "heavy": 0.5, "patient": 2.0}
+"""How often each queue is asked for work, in seconds. To ask takes milliseconds of a processor, also
+when nobody wants anything; what waits in the others takes many seconds itself."""
 _ATTEMPTS: Final = 4
 _LIGHT_SLOTS: Final = 4
 _GRACE_S: Final = 5
@@ -117,11 +119,11 @@ class DbosEngine:
             beat(connection, self._executor)
         DBOS.launch()
         slots = {"light": _LIGHT_SLOTS, "heavy": self._heavy_slots, "patient": 1}
-        for name in _QUEUES:
+        for name, interval in _QUEUES.items():
             DBOS.register_queue(
                 name,
                 worker_concurrency=slots[name],
-                polling_interval_sec=0.1,
+                polling_interval_sec=interval,
                 on_conflict="always_update",
             )
         self._stopping.clear()

@@ -28,6 +28,8 @@ class Refused(StrEnum):
     OTHER_VARIANT = "other-variant"
     OTHER_KIND = "other-kind"
     NO_TOKENS = "no-tokens"
+    TOO_MANY = "too-many-at-once"
+    NO_ENDPOINT = "no-endpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +59,44 @@ class Grant:
 class Standing:
     """How an engagement stands at the instant of a call.
 
-    `agreed` says that its agreement is in force; `off` are the variants that the developer switched
-    off, or None for all.
+    `agreed` says that its agreement is in force, `off` that the developer switched all access off,
+    `served` which variants its endpoint serves.
     """
 
     state: EngagementState
     clock: Clock
     agreed: bool
-    off: AbstractSet[str] | None = frozenset()
+    served: AbstractSet[str]
+    off: bool = False
 
 
-def decide(grant: Grant, standing: Standing, asked: Asked, now: datetime) -> Refused | None:
-    """Why a call is not passed on; None when it is.
+def shut(grant: Grant, standing: Standing, now: datetime) -> Refused | None:
+    """Why no call at all is passed on by a grant; None when some may be.
 
     Before the clock has begun, only the calls that verify access go through, and those are the
     gateway's own; so an evaluator's call needs a running clock.
     """
-    reasons = (
+    return _first(
         (not standing.agreed or standing.state not in REACHABLE, Refused.ENDED),
-        (standing.off is None or asked.variant in standing.off, Refused.SWITCHED_OFF),
+        (standing.off, Refused.SWITCHED_OFF),
         (not standing.clock.open, Refused.NOT_OPEN),
         (grant.withdrawn_at is not None and grant.withdrawn_at <= now, Refused.WITHDRAWN),
         (now < grant.begins_at, Refused.NOT_YET),
         (now >= grant.ends_at, Refused.EXPIRED),
+    )
+
+
+def decide(grant: Grant, standing: Standing, asked: Asked, now: datetime) -> Refused | None:
+    """Why a call is not passed on; None when it is."""
+    return shut(grant, standing, now) or _first(
         (asked.variant not in grant.variants, Refused.OTHER_VARIANT),
         (not _kinds(asked) <= grant.kinds, Refused.OTHER_KIND),
-        (grant.left < asked.most_tokens, Refused.NO_TOKENS),
+        (asked.variant not in standing.served, Refused.NO_ENDPOINT),
+        (grant.left < asked.most_in_all, Refused.NO_TOKENS),
     )
+
+
+def _first(*reasons: tuple[bool, Refused]) -> Refused | None:
     return next((reason for stands, reason in reasons if stands), None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
@@ -87,7 +87,30 @@ def of_digest(
         agreement.c.digest == digest,
     )
     row = unit.connection.execute(query).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else record(row)
+
+
+def one(unit: UnitOfWork, identity: ModelAgreementId) -> StoredAgreement | None:
+    """One agreement, whoever asks: for the service's own work."""
+    row = unit.connection.execute(select(agreement).where(agreement.c.id == identity)).one_or_none()
+    return None if row is None else record(row)
+
+
+def open_offers(unit: UnitOfWork, side: Side, party: PartyId) -> int:
+    """How many offers of a party wait for the other side."""
+    query = select(func.count()).where(
+        agreement.c[side] == party,
+        agreement.c.offered_by == side,
+        agreement.c.state == AgreementState.OFFERED,
+    )
+    found: int = unit.connection.execute(query).scalar_one()
+    return found
+
+
+def hold(unit: UnitOfWork, identity: ModelAgreementId) -> StoredAgreement:
+    """An agreement whoever asks, locked, for the service's own work."""
+    query = select(agreement).where(agreement.c.id == identity).with_for_update()
+    return record(unit.connection.execute(query).one())
 
 
 def one_seen_by(
@@ -96,7 +119,7 @@ def one_seen_by(
     """One agreement, if the actor may see it."""
     query = select(agreement).where(visible_to(actor, unit.now), agreement.c.id == identity)
     row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else record(row)
 
 
 def seen_by(
@@ -107,10 +130,11 @@ def seen_by(
     if after is not None:
         query = query.where(agreement.c.id > after)
     rows = unit.connection.execute(query.order_by(agreement.c.id).limit(limit))
-    return tuple(_record(row) for row in rows)
+    return tuple(record(row) for row in rows)
 
 
-def _record(row: Row[Any]) -> StoredAgreement:
+def record(row: Any) -> StoredAgreement:
+    """An agreement from what stands in its row."""
     return StoredAgreement(
         id=ModelAgreementId(row.id),
         developer=PartyId(row.developer),

@@ -13,7 +13,7 @@ from clearhold.evaluations import agreement_records as records
 from clearhold.evaluations import terms as rules
 from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.model import AgreementState, Side
-from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
+from clearhold.kernel.errors import ConflictError, InvalidError, LimitError, NotFoundError
 from clearhold.kernel.ids import ModelAgreementId, PartyId, new_id
 from clearhold.parties import records as parties
 from clearhold.parties.signatures import signed_by
@@ -24,6 +24,8 @@ from clearhold.wire import model_agreement as wire
 from clearhold.wire.model_agreement import ModelAgreement
 
 MOST_LISTED: Final = 100
+MOST_OFFERS: Final = 50
+"""That wait at once for the other side, of one party."""
 _TESTERS: Final = frozenset({PartyKind.EVALUATOR, PartyKind.GOVERNMENT})
 _S = AgreementState
 _FROM: Final = {
@@ -69,6 +71,11 @@ class ModelAgreements:
                 known = records.of_digest(unit, developer, evaluator, digest)
             if known is not None:
                 return self._view(unit, known, reader=actor.principal)
+            if records.open_offers(unit, side, actor.party) >= MOST_OFFERS:
+                raise LimitError(
+                    f"Your party has {MOST_OFFERS} offers that wait for a signature.",
+                    next_step="End some with `clearhold model agreement move AGREEMENT end`.",
+                )
             within = self._vault.open_compartment(unit)
             for party in (developer, evaluator):
                 read_in(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 
 from clearhold.access.grants import Tier, compartments_of
 from clearhold.access.model import Actor
@@ -93,13 +93,26 @@ def of_key(unit: UnitOfWork, agreement: ModelAgreementId, key: str) -> StoredEng
         engagement.c.agreement == agreement, engagement.c.idempotency_key == key
     )
     row = unit.connection.execute(query).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else record(row)
+
+
+def one(unit: UnitOfWork, identity: EngagementId, *, lock: bool = False) -> StoredEngagement | None:
+    """One engagement, whoever asks: for the service's own work."""
+    query = select(engagement).where(engagement.c.id == identity)
+    row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else record(row)
+
+
+def steady(unit: UnitOfWork, identity: EngagementId) -> None:
+    """Let nobody change how an engagement stands until the transaction ends; others may hold it too."""
+    query = select(engagement.c.id).where(engagement.c.id == identity)
+    unit.connection.execute(query.with_for_update(read=True, key_share=True))
 
 
 def under(unit: UnitOfWork, agreement: ModelAgreementId) -> tuple[StoredEngagement, ...]:
     """All engagements under an agreement, for the service's own work."""
     rows = unit.connection.execute(select(engagement).where(engagement.c.agreement == agreement))
-    return tuple(_record(row) for row in rows)
+    return tuple(record(row) for row in rows)
 
 
 def one_seen_by(
@@ -108,7 +121,14 @@ def one_seen_by(
     """One engagement, if the actor may see it."""
     query = select(engagement).where(visible_to(actor, unit.now), engagement.c.id == identity)
     row = unit.connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else record(row)
+
+
+def hold(unit: UnitOfWork, identity: str) -> StoredEngagement | None:
+    """An engagement whoever asks, locked, for the service's own work."""
+    query = select(engagement).where(engagement.c.id == identity).with_for_update()
+    row = unit.connection.execute(query).one_or_none()
+    return None if row is None else record(row)
 
 
 def seen_by(
@@ -119,26 +139,27 @@ def seen_by(
     if after is not None:
         query = query.where(engagement.c.id > after)
     rows = unit.connection.execute(query.order_by(engagement.c.id).limit(limit))
-    return tuple(_record(row) for row in rows)
+    return tuple(record(row) for row in rows)
 
 
 def happened(unit: UnitOfWork, of: EngagementId) -> tuple[StoredEvent, ...]:
     """What happened in an engagement, in order."""
     query = select(engagement_event).where(engagement_event.c.engagement == of)
-    rows = unit.connection.execute(query.order_by(engagement_event.c.number))
-    return tuple(
-        StoredEvent(
-            engagement=EngagementId(row.engagement),
-            number=row.number,
-            act=row.act,
-            side=row.side,
-            at=row.at,
-            until=row.until,
-            length_s=row.length_s,
-            stops_clock=row.stops_clock,
-            sealed_detail=None if row.sealed_detail is None else bytes(row.sealed_detail),
-        )
-        for row in rows
+    return tuple(map(event, unit.connection.execute(query.order_by(engagement_event.c.number))))
+
+
+def event(row: Any) -> StoredEvent:
+    """An event from what stands in its row."""
+    return StoredEvent(
+        engagement=EngagementId(row.engagement),
+        number=row.number,
+        act=row.act,
+        side=row.side,
+        at=row.at,
+        until=row.until,
+        length_s=row.length_s,
+        stops_clock=row.stops_clock,
+        sealed_detail=None if row.sealed_detail is None else bytes(row.sealed_detail),
     )
 
 
@@ -151,12 +172,21 @@ def next_number(unit: UnitOfWork, of: EngagementId) -> int:
     return found
 
 
-def note(unit: UnitOfWork, event: StoredEvent) -> None:
+def note(unit: UnitOfWork, new: StoredEvent) -> None:
     """Insert what happened."""
     unit.connection.execute(
         insert(engagement_event).values(
-            {each.name: getattr(event, each.name) for each in engagement_event.c}
+            {each.name: getattr(new, each.name) for each in engagement_event.c}
         )
+    )
+
+
+def lengthen(unit: UnitOfWork, of: EngagementId, number: int, *, until: datetime) -> None:
+    """Write that what is still going on has lasted until now."""
+    unit.connection.execute(
+        update(engagement_event)
+        .where(engagement_event.c.engagement == of, engagement_event.c.number == number)
+        .values(until=until)
     )
 
 
@@ -185,6 +215,15 @@ def sign_change(unit: UnitOfWork, identity: str, **values: Any) -> None:
     )
 
 
+def forget_change(unit: UnitOfWork, identity: str) -> None:
+    """Delete a change that only one side has signed."""
+    unit.connection.execute(
+        delete(engagement_change).where(
+            engagement_change.c.id == identity, engagement_change.c.signed_at.is_(None)
+        )
+    )
+
+
 def waiting(unit: UnitOfWork, of: EngagementId) -> tuple[StoredChange, ...]:
     """The changes of an engagement that wait for one side's signature, the newest first."""
     query = select(engagement_change).where(
@@ -207,7 +246,8 @@ def _change(row: Row[Any]) -> StoredChange:
     )
 
 
-def _record(row: Row[Any]) -> StoredEngagement:
+def record(row: Any) -> StoredEngagement:
+    """An engagement from what stands in its row."""
     return StoredEngagement(
         id=EngagementId(row.id),
         agreement=ModelAgreementId(row.agreement),

@@ -32,6 +32,8 @@ LONGEST_NOTE: Final = 20_000
 SHORTEST: Final = timedelta(hours=1)
 FARTHEST_RELEASE: Final = timedelta(days=3653)
 MOVE_RELEASE: Final = "move-release"
+LATE_DRAFT: Final = "late-draft"
+"""What both sides sign when the developer takes a draft less long before the end than was agreed."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -73,6 +75,18 @@ def clock_events(happened: Sequence[StoredEvent]) -> Iterator[ClockEvent]:
             yield Outage(each.at, each.until)
         elif each.act in {Act.WITHDRAW, Act.DECLINE, Act.ANALYSE}:
             yield Ended(each.at)
+
+
+def agreed_end(
+    stored: StoredEngagement,
+    stands: StoredAgreement,
+    happened: Sequence[StoredEvent],
+    now: datetime,
+) -> datetime | None:
+    """When access would end had the evaluator not ended it to analyse; None before it began."""
+    window = replace(stored.window, latest=stands.ends_at)
+    events = [each for each in clock_events(happened) if not isinstance(each, Ended)]
+    return clock(window, events, now).ends_at
 
 
 def check_body(body: Body) -> None:
@@ -130,6 +144,9 @@ def check_change(
             raise InvalidError("An extension is of 1 hour to 30 days.")
         if stored.state in OVER:
             raise ConflictError(f"The engagement is {stored.state}.")
+        return
+    if change.act == LATE_DRAFT:
+        after(stored.state, Act.SEND_DRAFT)
         return
     after(stored.state, Act(change.act))
     if change.act == "pause" and not (change.until and now < change.until <= stands.until):

@@ -13,13 +13,14 @@ import msgspec
 from clearhold.access.grants import Grantee, Tier, read_in
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.evaluations import agreements
+from clearhold.evaluations import agreement_records, agreements
 from clearhold.evaluations import engagement_records as records
 from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.agreements import ModelAgreements
 from clearhold.evaluations.clock import LONGEST, Clock, clock
 from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
 from clearhold.evaluations.engagement_rules import (
+    LATE_DRAFT,
     MOVE_RELEASE,
     Body,
     access_clock,
@@ -29,7 +30,16 @@ from clearhold.evaluations.engagement_rules import (
     check_release,
     clock_events,
 )
-from clearhold.evaluations.model import BOTH, OVER, WHO, Act, EngagementState, Side, after
+from clearhold.evaluations.model import (
+    BOTH,
+    BY_REPORT,
+    OVER,
+    WHO,
+    Act,
+    EngagementState,
+    Side,
+    after,
+)
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.ids import EngagementId, new_id
 from clearhold.parties.signatures import signed_by
@@ -95,7 +105,7 @@ class Engagements:
         check_body(body)
         with self._sessions.transaction() as unit:
             stands = agreements.find(unit, actor, agreement, lock=True)
-            side = _side(stands, actor)
+            side = side_of(stands, actor)
             known = records.of_key(unit, stands.id, key)
             if known is not None:
                 found = self._view(unit, known, stands, reader=actor.principal)
@@ -141,7 +151,7 @@ class Engagements:
                 idempotency_key=key,
             )
             records.add(unit, new)
-            self._note(unit, actor, new, "propose", side)
+            note(unit, actor.principal, new, "propose", side)
             return self._view(unit, new, stands, reader=actor.principal)
 
     def act(self, actor: Actor, identity: str, act: Act) -> EngagementView:
@@ -152,12 +162,17 @@ class Engagements:
         """
         actor.need(Permission.EVALUATIONS_RUN)
         with self._sessions.transaction() as unit:
-            stored, stands = self._held(unit, actor, identity)
-            side = _side(stands, actor)
+            stored, stands = self.held(unit, actor, identity)
+            side = side_of(stands, actor)
             if act in BOTH:
                 raise ConflictError(
                     f"To {act} takes the signatures of both sides.",
                     next_step="Sign it with `clearhold model engagement consent`.",
+                )
+            if act in BY_REPORT:
+                raise ConflictError(
+                    f"To {act} takes what is to be read.",
+                    next_step="Use `clearhold model report`.",
                 )
             if act is Act.ACCEPT:
                 first = records.happened(unit, stored.id)[0]
@@ -174,22 +189,22 @@ class Engagements:
                     "The agreement is not in force, so nothing goes on under it.",
                     next_step="Either side may still end the engagement.",
                 )
-            moved = self._reach(unit, stored, act)
-            self._note(unit, actor, stored, act, side)
+            moved = self.reach(unit, stored, act)
+            note(unit, actor.principal, stored, act, side)
             return self._view(unit, moved, stands, reader=actor.principal)
 
     def move_release(self, actor: Actor, identity: str, to: datetime | None) -> EngagementView:
         """Say that the planned release has moved, or is none any more: the developer's alone."""
         actor.need(Permission.EVALUATIONS_RUN)
         with self._sessions.transaction() as unit:
-            stored, stands = self._held(unit, actor, identity)
+            stored, stands = self.held(unit, actor, identity)
             if to is not None:
                 check_release(to, unit.now)
-            if _side(stands, actor) is not Side.DEVELOPER:
+            if side_of(stands, actor) is not Side.DEVELOPER:
                 raise DeniedError("Only the developer moves its release.")
             if stored.state in OVER:
                 raise ConflictError(f"The engagement is {stored.state}.")
-            self._note(unit, actor, stored, MOVE_RELEASE, Side.DEVELOPER, until=to)
+            note(unit, actor.principal, stored, MOVE_RELEASE, Side.DEVELOPER, until=to)
             return self._view(unit, stored, stands, reader=actor.principal)
 
     def consent(self, actor: Actor, identity: str, envelope: bytes) -> EngagementView:
@@ -201,8 +216,8 @@ class Engagements:
         if len(envelope) > 2 * wire.LARGEST:
             raise InvalidError("The signed change is too long to be one.")
         with self._sessions.transaction() as unit:
-            stored, stands = self._held(unit, actor, identity)
-            side = _side(stands, actor)
+            stored, stands = self.held(unit, actor, identity)
+            side = side_of(stands, actor)
             payload, key = signed_by(
                 unit, actor.party, envelope, wire.CHANGE_TYPE, what="change of an engagement"
             )
@@ -231,11 +246,36 @@ class Engagements:
                 stored = self._effect(unit, actor, stored, change)
             return self._view(unit, stored, stands, reader=actor.principal)
 
+    def take_back(self, actor: Actor, identity: str, change: bytes) -> EngagementView:
+        """Take back the actor's side's signature on a change, by the SHA-256 of its terms.
+
+        Nothing is left to consent to then. Raises `ConflictError` once both sides have signed, and
+        `NotFoundError` for what the actor's side has not signed.
+        """
+        actor.need(Permission.EVALUATIONS_AGREE)
+        with self._sessions.transaction() as unit:
+            stored, stands = self.held(unit, actor, identity)
+            side = side_of(stands, actor)
+            known = records.change_of_digest(unit, stored.id, change)
+            if known is None or getattr(known, f"sealed_{side}_envelope") is None:
+                raise NotFoundError("Your side has signed no such change.")
+            if known.signed_at is not None:
+                raise ConflictError("Both sides have signed this change, so it has taken place.")
+            records.forget_change(unit, known.id)
+            unit.record(
+                "evaluations:change:take-back",
+                actor=actor.principal,
+                subject=stored.id,
+                compartment=stored.compartment,
+                detail={"change": change.hex(), "side": side},
+            )
+            return self._view(unit, stored, stands, reader=actor.principal)
+
     def get(self, actor: Actor, identity: str) -> EngagementView:
         """One engagement of the actor's party. Raises `NotFoundError`."""
         actor.need(Permission.EVALUATIONS_READ)
         with self._sessions.transaction() as unit:
-            stored, stands = self._found(unit, actor, identity)
+            stored, stands = self.found(unit, actor, identity)
             return self._view(unit, stored, stands, reader=actor.principal)
 
     def list(self, actor: Actor, *, after: str | None = None) -> tuple[StoredEngagement, ...]:
@@ -243,27 +283,37 @@ class Engagements:
         actor.need(Permission.EVALUATIONS_READ)
         with self._sessions.transaction() as unit:
             found = records.seen_by(unit, actor, after=after, limit=MOST_LISTED)
-            return tuple(_settled(unit, each) for each in found)
+            return tuple(settled(unit, each) for each in found)
 
-    def _found(
+    def found(
         self, unit: UnitOfWork, actor: Actor, identity: str, *, lock: bool = False
     ) -> tuple[StoredEngagement, StoredAgreement]:
+        """An engagement the actor may see, with its agreement. Raises `NotFoundError`."""
         stored = records.one_seen_by(unit, actor, identity, lock=lock)
         if stored is None:
             raise _absent()
         # Locked too, so that no agreement is suspended or ended while something goes on under it.
         stands = agreements.find(unit, actor, stored.agreement, lock=lock)
-        return _settled(unit, stored), stands
+        return settled(unit, stored), stands
 
-    def _held(
+    def held(
         self, unit: UnitOfWork, actor: Actor, identity: str
     ) -> tuple[StoredEngagement, StoredAgreement]:
-        stored, stands = self._found(unit, actor, identity, lock=True)
+        """Likewise, locked, for one of its two sides. Raises `NotFoundError` for others."""
+        stored, stands = self.found(unit, actor, identity, lock=True)
         if stands.side_of(actor.party) is None:
             raise _absent()
         return stored, stands
 
-    def _reach(self, unit: UnitOfWork, stored: StoredEngagement, act: Act) -> StoredEngagement:
+    def any_held(self, unit: UnitOfWork, identity: str) -> tuple[StoredEngagement, StoredAgreement]:
+        """An engagement whoever asks, locked, as a service. Raises `NotFoundError`."""
+        stored = records.hold(unit, identity)
+        if stored is None:
+            raise _absent()
+        return settled(unit, stored), agreement_records.hold(unit, stored.agreement)
+
+    def reach(self, unit: UnitOfWork, stored: StoredEngagement, act: Act) -> StoredEngagement:
+        """Move an engagement on; the caller holds its row and notes what happened."""
         moved = replace(stored, state=after(stored.state, act), changed_at=unit.now)
         records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
         return moved
@@ -274,7 +324,7 @@ class Engagements:
         """Thirty days are for a variant, however many engagements under an agreement name it."""
         taken = dict.fromkeys(body.variants, timedelta(0))
         for each in records.under(unit, stands.id):
-            known = self._body(unit, each, reader=_READER)
+            known = self.body(unit, each, reader=_READER)
             found = clock(each.window, clock_events(records.happened(unit, each.id)), unit.now)
             for variant in taken.keys() & set(known.variants):
                 taken[variant] += found.spent if each.state in OVER else found.length
@@ -286,7 +336,8 @@ class Engagements:
                     next_step="Ask for less, or end an engagement that is not needed.",
                 )
 
-    def _body(self, unit: UnitOfWork, stored: StoredEngagement, *, reader: str) -> Body:
+    def body(self, unit: UnitOfWork, stored: StoredEngagement, *, reader: str) -> Body:
+        """What an engagement is about, released to `reader`."""
         content = self._vault.unseal(
             unit,
             stored.compartment,
@@ -310,7 +361,7 @@ class Engagements:
         found = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
         if found.length + timedelta(hours=change.hours) > timedelta(days=most):
             raise InvalidError(f"Access lasts at most {most} days by the agreement.")
-        body = self._body(unit, stored, reader=reader)
+        body = self.body(unit, stored, reader=reader)
         self._check_sum(unit, stands, body, timedelta(hours=change.hours))
 
     def _effect(
@@ -318,17 +369,20 @@ class Engagements:
     ) -> StoredEngagement:
         """What both sides have signed takes place now."""
         if change.act == "extend":
-            self._note(unit, actor, stored, "extend", "both", length_s=change.hours * 3600)
+            note(unit, actor.principal, stored, "extend", "both", length_s=change.hours * 3600)
+            return stored
+        if change.act == LATE_DRAFT:
+            note(unit, actor.principal, stored, LATE_DRAFT, "both")
             return stored
         if change.act == "lift-hold":
             moved = replace(stored, state=self._held_in(unit, stored), changed_at=unit.now)
             records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
         else:
-            moved = self._reach(unit, stored, Act(change.act))
+            moved = self.reach(unit, stored, Act(change.act))
         pausing = change.act == "pause"
-        self._note(
+        note(
             unit,
-            actor,
+            actor.principal,
             stored,
             change.act,
             "both",
@@ -376,31 +430,6 @@ class Engagements:
             records.add_change(unit, signed)
         return signed
 
-    def _note(
-        self,
-        unit: UnitOfWork,
-        actor: Actor,
-        stored: StoredEngagement,
-        act: str,
-        side: str,
-        *,
-        until: datetime | None = None,
-        length_s: int | None = None,
-        stops_clock: bool | None = None,
-    ) -> None:
-        number = records.next_number(unit, stored.id)
-        records.note(
-            unit,
-            StoredEvent(stored.id, number, act, side, unit.now, until, length_s, stops_clock, None),
-        )
-        unit.record(
-            f"evaluations:engagement:{act}",
-            actor=actor.principal,
-            subject=stored.id,
-            compartment=stored.compartment,
-            detail={"side": side, "number": str(number)},
-        )
-
     def _view(
         self,
         unit: UnitOfWork,
@@ -413,7 +442,7 @@ class Engagements:
         return EngagementView(
             stored,
             stands,
-            self._body(unit, stored, reader=reader),
+            self.body(unit, stored, reader=reader),
             access_clock(stored, stands, happened, unit.now),
             happened,
             tuple(self._waiting(unit, stored, len(happened), reader=reader)),
@@ -441,8 +470,47 @@ class Engagements:
                     yield Waiting(change, side, envelope)
 
 
-def _settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
-    """An engagement as it stands now: a pause whose time is over has ended by itself."""
+def note(
+    unit: UnitOfWork,
+    by: str,
+    stored: StoredEngagement,
+    act: str,
+    side: str,
+    *,
+    at: datetime | None = None,
+    until: datetime | None = None,
+    length_s: int | None = None,
+    stops_clock: bool | None = None,
+) -> int:
+    """Write down what happened, here and in the ledger; returns its number.
+
+    The caller holds the engagement's row. `at` is when it began, if not now.
+    """
+    number = records.next_number(unit, stored.id)
+    happened = at or unit.now
+    records.note(
+        unit,
+        StoredEvent(stored.id, number, act, side, happened, until, length_s, stops_clock, None),
+    )
+    unit.record(
+        f"evaluations:engagement:{act}",
+        actor=by,
+        subject=stored.id,
+        compartment=stored.compartment,
+        detail={"side": side, "number": str(number)},
+    )
+    return number
+
+
+def settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
+    """An engagement as it stands now: a pause and a reply whose time is over have ended by themselves."""
+    if stored.state is EngagementState.DRAFT_SENT:
+        happened = records.happened(unit, stored.id)
+        until = next(
+            (each.until for each in reversed(happened) if each.act == Act.SEND_DRAFT), None
+        )
+        elapsed = until is not None and unit.now >= until
+        return replace(stored, state=EngagementState.REPLY_ELAPSED) if elapsed else stored
     if stored.state is not EngagementState.PAUSED:
         return stored
     stands = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
@@ -454,7 +522,8 @@ def _fresh(unit: UnitOfWork, stored: StoredEngagement, digest: bytes) -> StoredC
     return StoredChange(new_id(unit.now), stored.id, digest, None, None, unit.now, None)
 
 
-def _side(stands: StoredAgreement, actor: Actor) -> Side:
+def side_of(stands: StoredAgreement, actor: Actor) -> Side:
+    """Which side the actor's party is. Raises `NotFoundError` for any other."""
     side = stands.side_of(actor.party)
     if side is None:
         raise _absent()

@@ -146,6 +146,8 @@ WHO: Final[dict[Act, frozenset[Side]]] = {
     Act.LIFT_HOLD: frozenset(Side),
 }
 """Who may do what. What is missing here the gateway and the clock do, and nobody by hand."""
+BY_REPORT: Final = frozenset({Act.SEND_DRAFT, Act.REPLY, Act.ISSUE})
+"""What happens only with something to be read: a draft, a reply, a final report."""
 BOTH: Final = frozenset({Act.PAUSE, Act.RESUME, Act.LIFT_HOLD})
 """What happens only when both sides have signed it."""
 

@@ -22,6 +22,9 @@ LARGEST: Final = 256 * 1024
 MOST_TRIALS: Final = 1_000_000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _LONGEST: Final = 4000
+_LONGEST_NAME: Final = 200
+_MOST_FIGURES: Final = 50
+"""The most budgets of an arm, and k of pass@k: each is estimated anew by whoever checks a report."""
 
 
 class PlannedSuite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -130,7 +133,10 @@ def may_estimate(known: Registered, *, done: int, ended: bool) -> Completeness:
 def _of_whole(plan: Plan) -> Iterator[tuple[bool, str]]:
     trials = sum(each.tasks for each in plan.suites) * sum(each.epochs for each in plan.arms)
     yield bool(plan.hypotheses), "it asks nothing"
-    yield all(0 < len(each) <= _LONGEST for each in plan.hypotheses), "a hypothesis is too long"
+    yield (
+        all(_is_line(each) for each in plan.hypotheses),
+        "a hypothesis is no line of text, or long",
+    )
     yield 0.5 < plan.confidence < 1, "its confidence is not between 0.5 and 1"
     yield 0 < plan.detectable <= 1, "it does not state the difference it can detect"
     yield 0 < trials <= MOST_TRIALS, f"it has 1 to {MOST_TRIALS} trials"
@@ -143,6 +149,10 @@ def _of_whole(plan: Plan) -> Iterator[tuple[bool, str]]:
         yield 0 < len(authority) <= _LONGEST, f"threshold {name!r} names no authority"
 
 
+def _is_line(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and text.isprintable()
+
+
 def _of_parts(plan: Plan) -> Iterator[tuple[bool, str]]:
     for what, names in (
         ("arm", [(each.name, each.variant) for each in plan.arms]),
@@ -152,10 +162,16 @@ def _of_parts(plan: Plan) -> Iterator[tuple[bool, str]]:
     for suite in plan.suites:
         right = _SHA256.fullmatch(suite.commitment) and 1 <= suite.templates <= suite.tasks
         yield bool(right), f"suite {suite.name!r} has no commitment, or more templates than tasks"
+    of_arms = {name for arm in plan.arms for name in (arm.name, arm.variant)}
+    for name in sorted(of_arms | {each.name for each in plan.suites} | {*plan.compared_with}):
+        yield 0 < len(name) <= _LONGEST_NAME and name.isprintable(), f"{name[:60]!a} is no name"
+    once = len(set(plan.attempts)) == len(plan.attempts) <= _MOST_FIGURES
+    yield once, f"it asks for a pass@k twice, or for more than {_MOST_FIGURES}"
     fewest = min((each.epochs for each in plan.arms), default=0)
     for k in plan.attempts:
         yield 1 <= k < fewest or k == 1, f"pass@{k} wants more than {k} epochs in each arm"
     for arm in plan.arms:
         rising = arm.budgets and arm.budgets[0] > 0 and sorted(set(arm.budgets)) == [*arm.budgets]
         yield bool(rising), f"the budgets of arm {arm.name!r} do not rise from above nought"
+        yield len(arm.budgets) <= _MOST_FIGURES, f"arm {arm.name!r} has too many budgets"
         yield arm.epochs >= 1, f"arm {arm.name!r} has no epoch"

@@ -28,6 +28,11 @@ MOST_TASKS: Final = 100_000
 _LONGEST: Final = 200
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can name a task."""
+    return 0 < len(text) <= _LONGEST and text.isprintable()
+
+
 @dataclass(frozen=True, slots=True)
 class SealedTask:
     """A task as it is committed to: its name and version, and the SHA-256 of its content."""
@@ -38,7 +43,7 @@ class SealedTask:
 
     def __post_init__(self) -> None:
         """Refuse what could be read in two ways."""
-        if not 0 < len(self.name) <= _LONGEST or not self.name.isprintable():
+        if not is_name(self.name):
             raise ValueError(f"A task's name is one line of 1 to {_LONGEST} characters.")
         if not 0 < self.version < 1 << 32 or len(self.sha256) != hashlib.sha256().digest_size:
             raise ValueError("A version is above nought, a digest a SHA-256.")

@@ -12,7 +12,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from clearhold.evaluations.statistics.comparison import Comparison, compare
-from clearhold.evaluations.statistics.scores import Estimate, Scored, estimate
+from clearhold.evaluations.statistics.scores import (
+    CONFIDENCE,
+    Estimate,
+    Scored,
+    estimate,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,12 @@ class Bracket:
     cheated: int
 
 
-def cheating(scored: Sequence[Scored], cheated: Mapping[str, AbstractSet[int]]) -> Bracket:
+def cheating(
+    scored: Sequence[Scored],
+    cheated: Mapping[str, AbstractSet[int]],
+    *,
+    confidence: float = CONFIDENCE,
+) -> Bracket:
     """Both ends; `cheated` names, of a task, the epochs in which cheating was confirmed.
 
     Raises `ValueError` for an epoch that is not there.
@@ -45,7 +55,9 @@ def cheating(scored: Sequence[Scored], cheated: Mapping[str, AbstractSet[int]]) 
         for each in scored
     ]
     count = sum(sum(each.epochs) for each in scored) - sum(sum(each.epochs) for each in honest)
-    return Bracket(estimate(honest), estimate(scored), count)
+    return Bracket(
+        estimate(honest, confidence=confidence), estimate(scored, confidence=confidence), count
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,12 @@ class Contamination:
 
 
 def contamination(
-    public: Sequence[Scored], sealed: Sequence[Scored], twins: Mapping[str, str], *, seed: int = 0
+    public: Sequence[Scored],
+    sealed: Sequence[Scored],
+    twins: Mapping[str, str],
+    *,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> Contamination:
     """Compare public tasks with their twins; `twins` maps the name of each to that of the other.
 
@@ -67,4 +84,8 @@ def contamination(
     if {twins.get(each.task) for each in public} != {each.task for each in sealed}:
         raise ValueError("Every public task needs one sealed twin.")
     renamed = [Scored(twins[each.task], each.template, each.epochs) for each in public]
-    return Contamination(estimate(public), estimate(sealed), compare(renamed, sealed, seed=seed))
+    return Contamination(
+        estimate(public, confidence=confidence),
+        estimate(sealed, confidence=confidence),
+        compare(renamed, sealed, seed=seed, confidence=confidence),
+    )

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from clearhold.evaluations.statistics.scores import Estimate, Scored, estimate
+from clearhold.evaluations.statistics.scores import (
+    CONFIDENCE,
+    Estimate,
+    Scored,
+    estimate,
+)
 
 _RISE: Final = 0.02
 
@@ -29,7 +34,9 @@ class Curve:
     still_rising: bool
 
 
-def curve(trials: Sequence[Spent], budgets: Sequence[int]) -> Curve:
+def curve(
+    trials: Sequence[Spent], budgets: Sequence[int], *, confidence: float = CONFIDENCE
+) -> Curve:
     """Success within each budget, in tokens.
 
     A budget beyond the limit of some trial raises `ValueError`: what that trial would have done is
@@ -41,7 +48,9 @@ def curve(trials: Sequence[Spent], budgets: Sequence[int]) -> Curve:
         raise ValueError("A curve needs a trial and a budget above nought.")
     if ordered[-1] > min(each.limit for each in trials):
         raise ValueError("A trial was cut short before that budget.")
-    points = tuple((budget, estimate(_within(trials, budget))) for budget in ordered)
+    points = tuple(
+        (budget, estimate(_within(trials, budget), confidence=confidence)) for budget in ordered
+    )
     rising = len(points) < 2 or points[-1][1].mean - points[-2][1].mean > _RISE
     return Curve(points, rising)
 

@@ -44,7 +44,13 @@ class Comparison:
     templates: int
 
 
-def compare(first: Sequence[Scored], second: Sequence[Scored], *, seed: int = 0) -> Comparison:
+def compare(
+    first: Sequence[Scored],
+    second: Sequence[Scored],
+    *,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> Comparison:
     """Compare on exactly the same tasks. Raises `ValueError` when they differ."""
     mine = {each.task: each for each in first}
     theirs = {each.task: each for each in second}
@@ -59,7 +65,7 @@ def compare(first: Sequence[Scored], second: Sequence[Scored], *, seed: int = 0)
     difference = float(apart.mean())
     error = clustered_error(apart, templates)
     groups = len(set(templates))
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, groups - 1)) * error if groups > 1 else 2.0
+    reach = float(stats.t.ppf(0.5 + confidence / 2, groups - 1)) * error if groups > 1 else 2.0
     p, ways, exact = _flips(apart, templates, seed)
     return Comparison(
         difference,

@@ -1,0 +1,1 @@
+"""The gateway between evaluators and a developer's model: keys, grants, calls, rounds and notices."""

@@ -1,0 +1,1 @@
+"""What is told of a test: results with their uncertainty, the report, the reply, and the signatures."""
