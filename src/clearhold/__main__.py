@@ -5,6 +5,7 @@ from __future__ import annotations
 from clearhold.delivery.cli.main import COMMANDS, app
 
 COMMANDS["demo"] = "clearhold.demo.command:demo"
+COMMANDS["model"] = "clearhold.demo.model_command:app"
 
 
 def main() -> None:

@@ -26,7 +26,9 @@ from clearhold.access.throttle import Throttle
 from clearhold.access.tokens import Tokens
 from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.clock_system import SystemClock
+from clearhold.adapters.endpoints_https import HttpsEndpoints
 from clearhold.adapters.engine_dbos import DbosEngine
+from clearhold.adapters.git_refs import GitRepositories
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.adapters.keys_pkcs11 import Pkcs11KeyRing
 from clearhold.adapters.model_openai import OpenAiModel
@@ -399,7 +401,14 @@ def assemble(settings: Settings, *, database: Engine, clock: Clock, engine: Task
         publisher=publisher,
         feeds=Feeds(sessions, issuer),
         remediation=RemediationService(sessions, vault, advisories=advisories),
-        models=model_desk.make(sessions, vault),
+        models=model_desk.make(
+            sessions,
+            vault,
+            findings=findings,
+            ring=ring,
+            endpoints=HttpsEndpoints(settings.endpoint_networks),
+            engine=engine,
+        ),
     )
 
 
@@ -419,6 +428,7 @@ def _discovery(
         laboratory,
         all_engines(open_model(settings), context=settings.model_context),
         lists=RegistryReleases(settings.cache_directory),
+        repositories=GitRepositories(also=settings.source_networks),
     )
     discovery = DiscoveryService(
         sessions,
@@ -621,7 +631,7 @@ def open_laboratory(settings: Settings) -> Laboratory:
     cache = settings.cache_directory
     sources = CachedSources(
         cache / "sources",
-        origins=all_origins(cache),
+        origins=all_origins(cache, also=settings.source_networks),
     )
     return Laboratory(
         sandbox,
@@ -653,11 +663,13 @@ def open_hub(settings: Settings, *, work: bool) -> Iterator[Hub]:
         if work:
             engine.start()
             hub.publication.begin_sweeping()
+            hub.models.watch.begin_sweeping()
             hub.sequencer.begin()
         yield hub
     finally:
         if hub is not None:
             hub.sequencer.end()
+            hub.models.end()
         if work:
             engine.stop()
         database.dispose()

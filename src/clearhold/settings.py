@@ -17,6 +17,7 @@ MOST_BUILDS = 200
 MOST_BACKPORTS = 24
 LARGEST_QUANTUM = 65536
 LEAST_CONTEXT = 4096
+LEAST_CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Settings:
     cache_directory: fetched sources and builds, safe to delete at any time.
     database: a database address; empty means SQLite in `data_directory`.
     host, port: where `clearhold serve` listens.
+    connections: how many may be open to it at once, half of them by one address; those of all who
+        come through a proxy are the proxy's.
     executor: this process's name among several workers on one database, stable over restarts.
     heavy_slots: how many builds, replays or fuzzers run at once.
     least_tier: the weakest sandbox accepted for our own recipes with data-only proofs.
@@ -60,6 +63,8 @@ class Settings:
         reproduced shows its flaw on; 0 to never do that by itself.
     backport_versions: to how many other versions of a package an accepted fix is brought by itself,
         each judged there; 0 to bring none unless somebody of the case names it.
+    source_networks: networks beside the public ones where Git repositories of packages may lie,
+        such as 10.0.0.0/8.
     validation_spool: the directory through which validation workers are asked; empty while the hub
         validates on its own machine. The workers are enrolled in `workers` in the key directory.
     model_url, model_name: the base address of a language model that searches under leases, by
@@ -68,6 +73,8 @@ class Settings:
     model_networks: networks beside the public ones where it may lie, such as 127.0.0.0/8.
     model_context: how many tokens it takes in at once, its answer included.
     model_tokens: how many tokens a party's campaigns may use up within a day.
+    endpoint_networks: networks beside the public ones where developers' endpoints of models under
+        test may lie, such as 127.0.0.0/8; only there without TLS.
     """
 
     data_directory: Path = Path("/var/lib/clearhold")
@@ -81,6 +88,7 @@ class Settings:
     database: str = ""
     host: str = "127.0.0.1"
     port: int = 4409
+    connections: int = 512
     executor: str = "hub"
     heavy_slots: int = 2
     least_tier: Tier = Tier.NAMESPACES
@@ -103,6 +111,7 @@ class Settings:
     recipes: str = ""
     affected_builds: int = 24
     backport_versions: int = 6
+    source_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     validation_spool: str = ""
     model_url: str = ""
     model_name: str = ""
@@ -110,6 +119,7 @@ class Settings:
     model_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     model_context: int = 32_000
     model_tokens: int = 2_000_000
+    endpoint_networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @property
     def database_url(self) -> str:
@@ -190,6 +200,11 @@ def _demands(settings: Settings) -> Iterator[tuple[bool, str, str]]:
         0 <= settings.port < 1 << 16,
         "CLEARHOLD_PORT must be from 0 to 65535.",
         "Choose a free port, such as 4409.",
+    )
+    yield (
+        settings.connections >= LEAST_CONNECTIONS,
+        f"CLEARHOLD_CONNECTIONS must be at least {LEAST_CONNECTIONS}.",
+        "Leave it empty for 512; each takes a file descriptor.",
     )
     yield (
         settings.log_interval >= 1 and 1 <= settings.log_quantum <= LARGEST_QUANTUM,

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,6 +22,7 @@ from mcp.shared.exceptions import MCPError
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.assembly import Hub
+from clearhold.delivery.mcp.drafting import HARNESS, draft
 from clearhold.delivery.mcp.local import KNOWN
 from clearhold.delivery.mcp.serving import TOOLS
 from mcp_client import ERAS, same_twice
@@ -70,6 +72,7 @@ def test_an_agent_reaches_the_hubs_tools_by_pipes(
         assert [each.name for each in (await client.list_tools()).tools] == [
             *(each.name for each in TOOLS),
             KNOWN,
+            HARNESS,
         ]
         lease = same_twice(await client.call_tool("scan_claim", scope))
         held = {"lease": lease["id"], "fence": lease["fence"]}
@@ -97,3 +100,38 @@ def test_a_wrong_token_is_told_at_once_in_a_sentence(address: str) -> None:
     assert done.stdout == b""
     assert b"next:" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"package": "/etc", "name": "x"},
+        {"package": "git:https://git.example/x@main", "name": "x"},
+        {"package": "pkg:pypi/ujson@5.1.0", "name": "../x"},
+        {"package": "pkg:pypi/ujson@5.1.0", "name": ".."},
+        {"package": "pkg:pypi/ujson@5.1.0", "name": "Upper"},
+        {"package": "pkg:pypi/ujson@5.1.0", "name": "there"},
+        {"package": "pkg:pypi/ujson@5.1.0"},
+    ],
+)
+def test_an_agent_drafts_harnesses_of_published_packages_into_the_operators_recipes_alone(
+    wrong: dict[str, str], database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del database_url
+    (tmp_path / "there").mkdir()
+    monkeypatch.setenv("CLEARHOLD_RECIPES", str(tmp_path))
+    told = draft(wrong)
+    assert told.is_error
+    assert told.structured_content is not None
+    assert told.structured_content["next_step"]
+    assert [each.name for each in tmp_path.iterdir()] == ["there"]
+
+
+def test_without_a_place_for_recipes_nothing_is_drafted(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del database_url
+    monkeypatch.delenv("CLEARHOLD_RECIPES", raising=False)
+    told = draft({"package": "pkg:pypi/ujson@5.1.0", "name": "x"})
+    assert told.structured_content is not None
+    assert "CLEARHOLD_RECIPES" in told.structured_content["next_step"]

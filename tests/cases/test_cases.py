@@ -190,24 +190,25 @@ def test_a_deployer_sees_the_case_and_no_finding(
         scene.hub.cases.report_status(water, scene.case, "D")
 
 
-@pytest.mark.parametrize(
-    ("handle", "wanted", "error"),
-    [
-        ("nobody-here", {"role": Role.VENDOR, "tier": 0, "reason": "r"}, NotFoundError),
-        ("lab-one", {"role": Role.VENDOR, "tier": 0, "reason": "r"}, InvalidError),
-        ("someone-else", {"role": Role.FINDER, "tier": 0, "reason": "r"}, InvalidError),
-        ("someone-else", {"role": Role.VENDOR, "tier": 4, "reason": "r"}, InvalidError),
-        ("someone-else", {"role": Role.VENDOR, "tier": 0, "reason": ""}, InvalidError),
-        ("someone-else", {"role": Role.VENDOR, "tier": 0, "reason": "a\x1b[2Jb"}, InvalidError),
-        ("lab-one", {"role": Role.OTHER, "tier": 0, "reason": "r"}, ConflictError),
-    ],
-)
+NO_READERS: list[tuple[str, dict[str, Any], type[ClearholdError]]] = [
+    ("nobody-here", {"role": Role.VENDOR, "tier": 0, "reason": "r"}, NotFoundError),
+    ("lab-one", {"role": Role.VENDOR, "tier": 0, "reason": "r"}, InvalidError),
+    ("someone-else", {"role": Role.FINDER, "tier": 0, "reason": "r"}, InvalidError),
+    ("someone-else", {"role": Role.VENDOR, "tier": 4, "reason": "r"}, InvalidError),
+    ("someone-else", {"role": Role.VENDOR, "tier": 0, "reason": ""}, InvalidError),
+    ("someone-else", {"role": Role.VENDOR, "tier": 0, "reason": "a\x1b[2Jb"}, InvalidError),
+    ("lab-one", {"role": Role.OTHER, "tier": 0, "reason": "r"}, ConflictError),
+]
+
+
 def test_who_cannot_be_read_in_is_refused_with_what_to_do(
-    scene: Scene, handle: str, wanted: dict[str, Any], error: type[ClearholdError]
+    scene: Scene, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(error) as refused:
-        scene.hub.readers.read_in(scene.coordinator, scene.case, handle, **wanted)
-    assert refused.value.next_step
+    for handle, wanted, error in NO_READERS:
+        with subtests.test(handle=handle):
+            with pytest.raises(error) as refused:
+                scene.hub.readers.read_in(scene.coordinator, scene.case, handle, **wanted)
+            assert refused.value.next_step
 
 
 def test_a_finding_that_joins_the_vulnerability_later_joins_the_case(

@@ -66,30 +66,31 @@ def test_what_is_not_listed_is_not_found(hub: Hub, finder: Actor) -> None:
     assert absent.value.next_step
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"package": "ujson"},
-        {"package": "pkg:strange/x"},
-        {"versions": ()},
-        {"versions": ("not a version!",)},
-        {"techniques": ()},
-        {"paths": ("/etc/passwd",)},
-        {"paths": ("../x",)},
-        {"paths": ("lib/*.c",)},
-        {"paths": ("a\x1b[31m",)},
-        {"paths": tuple(f"f{n}" for n in range(257))},
-    ],
-)
+NO_TARGETS: list[dict[str, Any]] = [
+    {"package": "ujson"},
+    {"package": "pkg:strange/x"},
+    {"versions": ()},
+    {"versions": ("not a version!",)},
+    {"techniques": ()},
+    {"paths": ("/etc/passwd",)},
+    {"paths": ("../x",)},
+    {"paths": ("lib/*.c",)},
+    {"paths": ("a\x1b[31m",)},
+    {"paths": tuple(f"f{n}" for n in range(257))},
+]
+
+
 def test_a_target_that_means_nothing_is_refused(
-    hub: Hub, coordinator: Actor, changed: dict[str, Any]
+    hub: Hub, coordinator: Actor, subtests: pytest.Subtests
 ) -> None:
-    given = {"package": "pkg:pypi/x", "versions": ("1.0",), "techniques": FUZZING} | changed
-    with pytest.raises(InvalidError) as refused:
-        hub.catalogue.add(coordinator, given.pop("package"), **given)
-    assert refused.value.next_step
-    assert refused.value.message.isprintable()
-    assert hub.catalogue.list(coordinator) == ()
+    for changed in NO_TARGETS:
+        with subtests.test(changed=changed):
+            given = {"package": "pkg:pypi/x", "versions": ("1.0",), "techniques": FUZZING} | changed
+            with pytest.raises(InvalidError) as refused:
+                hub.catalogue.add(coordinator, given.pop("package"), **given)
+            assert refused.value.next_step
+            assert refused.value.message.isprintable()
+            assert hub.catalogue.list(coordinator) == ()
 
 
 def test_a_public_vulnerability_tells_which_versions_it_affects(
@@ -111,22 +112,23 @@ def test_a_public_vulnerability_tells_which_versions_it_affects(
     assert hub.catalogue.known(finder, "pkg:pypi/other") == ()
 
 
-@pytest.mark.parametrize(
-    ("identity", "stated"),
-    [
-        ("not an id", {"versions": ("1.0",)}),
-        ("CVE-2021-45958", {}),
-        ("CVE-2021-45958", {"versions": ("odd one",)}),
-        ("CVE-2021-45958", {"ranges": (Range(fixed="odd one"),)}),
-        ("CVE-2021-45958", {"versions": ("1.0",), "aliases": ("\x1b[2J",)}),
-    ],
-)
+NO_JUDGEMENT: list[tuple[str, dict[str, Any]]] = [
+    ("not an id", {"versions": ("1.0",)}),
+    ("CVE-2021-45958", {}),
+    ("CVE-2021-45958", {"versions": ("odd one",)}),
+    ("CVE-2021-45958", {"ranges": (Range(fixed="odd one"),)}),
+    ("CVE-2021-45958", {"versions": ("1.0",), "aliases": ("\x1b[2J",)}),
+]
+
+
 def test_a_public_vulnerability_that_cannot_be_judged_is_refused(
-    hub: Hub, coordinator: Actor, identity: str, stated: dict[str, Any]
+    hub: Hub, coordinator: Actor, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(InvalidError) as refused:
-        hub.catalogue.record_known(coordinator, "pkg:pypi/x", identity, **stated)
-    assert refused.value.next_step
+    for identity, stated in NO_JUDGEMENT:
+        with subtests.test(identity=identity):
+            with pytest.raises(InvalidError) as refused:
+                hub.catalogue.record_known(coordinator, "pkg:pypi/x", identity, **stated)
+            assert refused.value.next_step
 
 
 @given(st.text(max_size=40), st.text(max_size=12), st.text(max_size=40))

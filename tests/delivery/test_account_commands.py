@@ -31,7 +31,7 @@ def served(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 self._http = client_of(make_app(hub), headers)
                 return super()._send(method, path, **options)
 
-    monkeypatch.setattr("clearhold.delivery.cli.output.HubClient", Answered)
+    monkeypatch.setattr("clearhold.delivery.client.HubClient", Answered)
 
 
 def test_a_member_gets_in_by_command_and_is_recovered_by_two_coordinators(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import timedelta
 from typing import Final
@@ -42,19 +43,19 @@ def refused(answer: httpx.Response) -> None:
     assert answer.json()["next_step"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
-@pytest.mark.parametrize("character", ["\0", "\ud800", "a\udfffb"])
 def test_text_that_no_database_keeps_is_refused(
-    client: httpx.Client, character: str, encoding: str
+    client: httpx.Client, subtests: pytest.Subtests
 ) -> None:
-    for path, body in POSTS:
-        # The escaped form, as JSON writes it.
-        content = json.dumps(body).replace("{}", json.dumps(character)[1:-1]).encode(encoding)
-        refused(
-            client.post(
-                f"/api/v1{path}", content=content, headers={"Content-Type": "application/json"}
+    characters, encodings = ("\0", "\ud800", "a\udfffb"), ("utf-8", "utf-16", "utf-32")
+    for character, encoding, (path, body) in itertools.product(characters, encodings, POSTS):
+        with subtests.test(character=ascii(character), encoding=encoding, path=path):
+            # The escaped form, as JSON writes it.
+            content = json.dumps(body).replace("{}", json.dumps(character)[1:-1]).encode(encoding)
+            refused(
+                client.post(
+                    f"/api/v1{path}", content=content, headers={"Content-Type": "application/json"}
+                )
             )
-        )
 
 
 def test_a_nul_in_an_address_is_refused_on_every_route(client: httpx.Client, hub: Hub) -> None:

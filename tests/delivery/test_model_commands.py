@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -72,7 +74,14 @@ def test_two_sides_agree_and_change_an_engagement_by_commands(
 
     offered = done(testers, "agreement", "offer", str(draft), *signing(testers))
     agreement = str(offered["id"])
-    assert done(lab, "agreement", "sign", agreement, *signing(lab))["state"] == "in_force"
+    become(lab)
+    other = ("--expect-digest", "0" * 64)
+    unread = run("model", "agreement", "sign", agreement, *signing(lab), *other)
+    assert unread.code == 1
+    assert "not the one expected" in unread.err
+    read = ("--expect-digest", str(offered["terms_sha256"]))
+    signed = done(lab, "agreement", "sign", agreement, *signing(lab), *read)
+    assert signed["state"] == "in_force"
     held = done(lab, "agreement", "move", agreement, "suspend")
     assert held["suspended_by"] == ["developer"]
     become(testers)
@@ -87,6 +96,11 @@ def test_two_sides_agree_and_change_an_engagement_by_commands(
     )
     engagement = str(proposed["id"])
     done(lab, "engagement", "act", engagement, "accept")
+    for hours in ("inf", "nan", "-1", "1.9"):
+        assert run(
+            *("model", "engagement", "ask", engagement, "extend", f"--hours={hours}"),
+            *signing(testers),
+        ).code
     asked = done(
         testers, "engagement", "ask", engagement, "extend", "--hours", "48", *signing(testers)
     )
@@ -111,3 +125,20 @@ def test_an_instant_without_a_zone_is_told_to_whoever_sends_it(
     )
     assert told.status_code == 422
     assert "release_at" in told.json()["title"]
+
+
+VERIFIED_ALONE = """
+import sys
+from clearhold.__main__ import app
+app(["model", "report", "verify", "none", "--key", "00" * 32], standalone_mode=False)
+print(*sys.modules)
+"""
+
+
+def test_a_report_is_verified_without_importing_a_hub() -> None:
+    words = [sys.executable, "-c", VERIFIED_ALONE]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert "The file cannot be read" in done.stderr
+    imported = set(done.stdout.split())
+    assert "clearhold.evaluations.reporting.signed" in imported
+    assert not imported & {"sqlalchemy", "fastapi", "httpx", "inspect_ai", "clearhold.assembly"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
 import known_proofs
@@ -19,6 +20,7 @@ from clearhold.delivery.cli.main import app
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.http.second_key import make_second_app
+from clearhold.delivery.http.wire_protocol import BoundedHttp
 from clearhold.findings.known import oprf
 from clearhold.findings.known.keys import KeyHalf
 from clearhold.findings.known.oprf import Evaluation
@@ -116,6 +118,20 @@ def test_the_second_holder_answers_the_hub_alone_and_so_much_a_day() -> None:
     stranger = HttpSecondKey("http://second", "wrong", transport=InProcess(served))
     with pytest.raises(UnavailableError):
         stranger.publics(3)
+
+
+def test_the_second_holder_reads_nothing_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(served: FastAPI, **how: Any) -> None:
+        assert issubclass(how["http"], BoundedHttp)
+        endless = client_of(served, {}).post("/evaluations", content=iter([b"["] * 3))
+        assert endless.status_code == 413
+
+    monkeypatch.setattr("clearhold.delivery.cli.known_keys.uvicorn.run", serve)
+    file = str(tmp_path / "half")
+    for what in ("make", "serve"):
+        assert CliRunner().invoke(app, ["admin", "known-half", what, file]).exit_code == 0
 
 
 def test_the_half_s_secrets_lie_in_a_file_of_its_own(tmp_path: Path) -> None:

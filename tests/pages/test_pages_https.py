@@ -9,23 +9,17 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from clearhold.adapters.outside import public
 from clearhold.adapters.pages_https import LARGEST, HttpsPages, resolve
 from clearhold.kernel.errors import UnavailableError
+from own_certificates import HOST, certify
 
-HOST = "example.org"
 LOOPBACK = "127.0.0.1"
 
 
@@ -41,28 +35,6 @@ class Server:
         given = {"permitted": lambda _address: True, "trusted": self.authority} | options
         addresses = [ip_address(each) for each in found or ("127.0.0.1",)]
         return HttpsPages(resolve=lambda _host: addresses, port=self.port, **given)
-
-
-def certify(directory: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public_part, private_part = directory / "cert.pem", directory / "key.pem"
-    public_part.write_bytes(certificate.public_bytes(Encoding.PEM))
-    private_part.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return public_part, private_part
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-LABORATORY = {"gcc", "g++", "clang", "libclang-rt-dev", "patch", "bubblewrap"}
+LABORATORY = {"gcc", "g++", "clang", "libclang-rt-dev", "llvm", "patch", "bubblewrap"}
 PIECES = (
     "run",
     ".ci/run",

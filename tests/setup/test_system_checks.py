@@ -54,7 +54,7 @@ def test_tools_outside_what_the_sandbox_shows_do_not_count(tmp_path: Path) -> No
         (tmp_path / tool).write_text("#!/bin/sh\n")
         (tmp_path / tool).chmod(0o755)
     missing = missing_packages(laboratory_checks(str(tmp_path)))
-    assert {"gcc", "g++", "clang", "libclang-rt-dev", "patch", "bubblewrap"} <= set(missing)
+    assert {"gcc", "g++", "clang", "libclang-rt-dev", "llvm", "patch", "bubblewrap"} <= set(missing)
 
 
 def test_every_failed_check_names_its_package_and_the_next_step() -> None:
@@ -64,9 +64,16 @@ def test_every_failed_check_names_its_package_and_the_next_step() -> None:
             assert f"apt-get install {check.package}" in check.next_step
 
 
-def test_a_machine_without_afl_lacks_one_engine_and_is_whole() -> None:
-    assert missing_packages(optional_checks("")) == ("afl++",)
+def test_a_machine_without_afl_or_git_lacks_some_searches_and_is_whole() -> None:
+    assert missing_packages(optional_checks("")) == ("afl++", "git")
     assert "afl++" not in missing_packages(laboratory_checks(""))
+
+
+def test_a_git_that_is_too_old_to_be_told_an_address_does_not_count(tmp_path: Path) -> None:
+    for release, lacks in (("2.36.9", True), ("2.37.0", False), ("3.0", False), ("next", True)):
+        (tmp_path / "git").write_text(f"#!/bin/sh\necho git version {release}\n")
+        (tmp_path / "git").chmod(0o755)
+        assert ("git" in missing_packages(optional_checks(str(tmp_path)))) == lacks
 
 
 def test_a_package_is_named_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,15 @@ COORDINATORS: Final = {"hub": "Carla", "second": "Dmitri"}
 class Cast:
     """Everyone in the story, each with a connection of their own."""
 
-    def __init__(self, place: Place, house: House) -> None:
+    def __init__(
+        self,
+        place: Place,
+        house: House,
+        cast: Sequence[tuple[str, str, str, str | None]] = CAST,
+        people: Mapping[str, str] = COORDINATORS,
+    ) -> None:
+        self._cast = cast
+        self._people = people
         self._directory = place.root / "tokens"
         self._house = house
         self._connections: dict[str, HubClient] = {}
@@ -39,24 +48,21 @@ class Cast:
 
     def register(self, place: Place) -> list[dict[str, Any]]:
         """Register everyone, or find them registered by an earlier, interrupted run."""
-        handle, name = COORDINATOR
-        for one, person in COORDINATORS.items():
-            if self._token(one) is None:
-                self._keep(one, found_hub(place, handle, name, person))
-        coordinator = self[handle]
-        for party, full_name, kind, sector in CAST:
+        founded(place, self._people)
+        coordinator = self[COORDINATOR[0]]
+        for party, full_name, kind, sector in self._cast:
             wish = {"handle": party, "name": full_name, "kind": kind, "sector": sector}
             self.ids[party] = coordinator.post("/parties", wish)["id"]
-            if self._token(party) is None:
+            if self.token(party) is None:
                 issued = coordinator.post(f"/parties/{self.ids[party]}/tokens", {"days": 2})
-                self._keep(party, issued["token"])
+                _keep(self._directory, party, issued["token"])
             self._agree(party)
         found: list[dict[str, Any]] = coordinator.get("/parties")
         return found
 
     def __getitem__(self, handle: str) -> HubClient:
         if handle not in self._connections:
-            self._connections[handle] = self._house.connect(self._token(handle) or "")
+            self._connections[handle] = self._house.connect(self.token(handle) or "")
         return self._connections[handle]
 
     def close(self) -> None:
@@ -81,17 +87,32 @@ class Cast:
         address = f"/agreements/{mine['name']}/acceptance"
         connection.post(address, {"envelope": signed.decode()})
 
-    def _token(self, handle: str) -> str | None:
-        path = self._directory / handle
-        return json.loads(path.read_text())["token"] if path.exists() else None
+    def token(self, handle: str) -> str | None:
+        """A party's token, once it has one."""
+        return _kept(self._directory, handle)
 
-    def _keep(self, handle: str, token: str) -> None:
-        self._directory.mkdir(exist_ok=True, mode=0o700)
-        temporary = self._directory / f".{handle}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"token": token}, file)
-        temporary.replace(self._directory / handle)
+
+def founded(place: Place, people: Mapping[str, str]) -> None:
+    """Found the hub, or find it founded: each of its people has a token afterwards."""
+    handle, name = COORDINATOR
+    directory = place.root / "tokens"
+    for one, person in people.items():
+        if _kept(directory, one) is None:
+            _keep(directory, one, found_hub(place, handle, name, person))
+
+
+def _kept(directory: Path, handle: str) -> str | None:
+    path = directory / handle
+    return json.loads(path.read_text())["token"] if path.exists() else None
+
+
+def _keep(directory: Path, handle: str, token: str) -> None:
+    directory.mkdir(exist_ok=True, mode=0o700)
+    temporary = directory / f".{handle}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"token": token}, file)
+    temporary.replace(directory / handle)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from clearhold.adapters.sandbox_bwrap import enterable
 from clearhold.delivery.cli.output import tell
-from clearhold.demo.house import ELSEWHERE, Place
+from clearhold.demo.house import Place, usual_place
 from clearhold.demo.progress import Progress
 from clearhold.demo.story import Story, StoryError
 from clearhold.kernel.errors import ClearholdError, machine_error
@@ -28,7 +27,7 @@ def demo(
     """Run the main job on real software, from the first scan claim to a patched operator."""
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("tuf").setLevel(logging.CRITICAL)
-    here = Path.cwd() if enterable(Path.cwd()) else ELSEWHERE
+    here = usual_place()
     place = Place(
         (directory or here / ".demo").absolute(), (cache or here / ".cache/clearhold").absolute()
     )

@@ -20,11 +20,12 @@ from typing import Any, Final
 
 import uvicorn
 
-from clearhold.adapters.sandbox_bwrap import check_enterable
+from clearhold.adapters.sandbox_bwrap import check_enterable, enterable
 from clearhold.assembly import open_hub
 from clearhold.delivery.cli.main import app
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
+from clearhold.delivery.http.wire_protocol import BoundedHttp
 from clearhold.kernel.errors import ConflictError, UnavailableError
 from clearhold.ports.sandbox import Tier
 from clearhold.settings import PREFIX, Settings
@@ -47,6 +48,11 @@ _OWN: Final = frozenset(
 )
 """What the demo makes in its directory, and all that it ever removes there."""
 ELSEWHERE = Path("/var/cache/clearhold-demo")
+
+
+def usual_place() -> Path:
+    """Where a demo keeps what it fetches: here, where the sandbox's own user may enter."""
+    return Path.cwd() if enterable(Path.cwd()) else ELSEWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +162,27 @@ def command(place: Place, *words: str) -> Any:
     return json.loads(said.getvalue())
 
 
-def found_hub(place: Place, handle: str, name: str, person: str) -> str:
-    """Found the hub by `clearhold admin found`, in a process of its own; returns the token.
-
-    The workflow engine is one in a process, and this process runs the hub itself.
-    """
-    words = ("admin", "found", handle, name, "--person", person)
+def command_apart(place: Place, *words: str, **environment: str) -> Any:
+    """Run `clearhold WORDS --json` in a process of its own; raises what `command` raises."""
     done = subprocess.run(
         [sys.executable, "-m", "clearhold", *words, "--json"],
-        env=place.environment,
+        env=place.environment | environment,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
         raise CommandFailedError(words, done.stdout + done.stderr)
-    return str(json.loads(done.stdout)["token"])
+    return json.loads(done.stdout)
+
+
+def found_hub(place: Place, handle: str, name: str, person: str) -> str:
+    """Found the hub by `clearhold admin found`, in a process of its own; returns the token.
+
+    The workflow engine is one in a process, and this process runs the hub itself.
+    """
+    done = command_apart(place, "admin", "found", handle, name, "--person", person)
+    return str(done["token"])
 
 
 @contextlib.contextmanager
@@ -211,12 +222,15 @@ class House:
 @contextlib.contextmanager
 def serving(place: Place) -> Iterator[House]:
     """Run the hub, its worker and its web server until the block ends."""
-    with socket.socket() as listener:
+    # Named as TCP's, or asyncio would not see that it is, and answers would wait 40 ms for an
+    # acknowledgement between their head and their body.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port = _bind(listener, place.root / "port")
         settings = replace(place.settings, port=port)
         with open_hub(settings, work=True) as hub:
-            server = uvicorn.Server(uvicorn.Config(make_app(hub), log_level="error"))
+            known = uvicorn.Config(make_app(hub), http=BoundedHttp, ws="none", log_level="error")
+            server = uvicorn.Server(known)
             thread = threading.Thread(
                 target=server.run, kwargs={"sockets": [listener]}, name="hub", daemon=True
             )

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+from clearhold.delivery.client import HubClient
 from clearhold.demo import material
 from clearhold.demo.scene import (
     COORDINATOR,
@@ -56,13 +57,22 @@ def intake(scene: Scene) -> None:
         scene.progress.tell(f"{name}: priority {receipt['received_at']}, missing: {missing}")
 
 
+def standing(asked_by: HubClient, finding: str) -> dict[str, Any]:
+    """How far a finding's validation is; there is none until the hub has taken the report up."""
+    try:
+        found: dict[str, Any] = asked_by.get(f"/validation/{finding}")
+    except NotFoundError:
+        return {"state": "taken in"}
+    return found
+
+
 def validation(scene: Scene) -> None:
     """Wait for the verdicts, and hold them against what the story knows to be true."""
     scene.facts["verdicts"] = {}
     for name, finding in scene.facts["findings"].items():
         lab = scene.cast[finding["party"]]
         done = scene.wait(
-            lambda lab=lab, finding=finding: lab.get(f"/validation/{finding['id']}"),  # type: ignore[misc]
+            lambda lab=lab, finding=finding: standing(lab, finding["id"]),  # type: ignore[misc]
             ended=lambda each: each["state"] == "decided",
             show=lambda each, name=name: f"{name}: {each['state']}",  # type: ignore[misc]
             seconds=_VALIDATION_SECONDS,

@@ -52,6 +52,22 @@ def harness(
     Of a library in C from its headers and the fuzzers in its source, of a Python package from what can
     be called of it. No hub is asked, and nothing of it runs outside the sandbox.
     """
+    box = Box(seconds, float(patience), lambda words: typer.echo(words, err=True))
+    shown = drafted(source, directory, package=package, box=box)
+    show(shown, as_json=as_json)
+    if not shown["harnesses"]:
+        raise InvalidError(
+            "No harness that was drafted works, so nothing was written.",
+            next_step="Read why each was left out; docs/recipes.md says what a harness is.",
+        )
+
+
+def drafted(source: str, directory: Path, *, package: str, box: Box) -> dict[str, Any]:
+    """What was drafted of a source, for people: the harnesses that work, in a recipe at `directory`.
+
+    Nothing is written when none works. Raises `InvalidError` for a directory that exists or that no
+    recipe can be called by, and whatever fetching and building raise.
+    """
     if directory.exists():
         raise InvalidError("The directory exists already.", next_step="Name a new one.")
     if not is_name(directory.resolve().name):
@@ -61,7 +77,6 @@ def harness(
         )
     settings = from_environment()
     laboratory = open_laboratory(settings)
-    box = Box(seconds, float(patience), lambda words: typer.echo(words, err=True))
     with tempfile.TemporaryDirectory() as scratch:
         subject = subject_of(laboratory, Fetched(settings, Path(scratch)), source, package)
         found = _harnesses(laboratory, subject, box)
@@ -71,12 +86,7 @@ def harness(
         _check(laboratory, parse(directory.resolve().name, draft.files))
         draft.write(directory)
         shown["directory"] = str(directory)
-    show(shown, as_json=as_json)
-    if not found.offered:
-        raise InvalidError(
-            "No harness that was drafted works, so nothing was written.",
-            next_step="Read why each was left out; docs/recipes.md says what a harness is.",
-        )
+    return shown
 
 
 def _harnesses(laboratory: Laboratory, subject: Subject, box: Box) -> Harnesses:

@@ -1,4 +1,4 @@
-"""`clearhold discover watch`: campaigns that are repeated on newer versions."""
+"""`clearhold discover watch`: campaigns that are repeated on newer versions or commits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ def watch(
     lease: Annotated[str, typer.Option(help="Your lease's id.")],
     fence: Annotated[int, typer.Option(help="Your lease's fencing token.")],
     total: Annotated[int, typer.Option(help="Seconds that all searches together may take.")],
+    ref: Annotated[
+        str,
+        typer.Option(help="Follow commits in place of releases: refs/heads/main, refs/tags/v1.*"),
+    ] = "",
     as_json: bool = JsonOption,
 ) -> None:
     """Repeat a campaign of yours whenever a newer version is published, while the lease lasts."""
-    wish = {"lease": lease, "fence": fence, "total_s": total}
+    wish = {"lease": lease, "fence": fence, "total_s": total, "ref": ref}
     show(hub().post(f"/discovery/campaigns/{campaign}/watch", wish), as_json=as_json)
 
 

@@ -28,6 +28,7 @@ from clearhold.delivery.cli.system_checks import (
 )
 from clearhold.delivery.printed import printable
 from clearhold.discovery.static.analysers import all_analysers, built_for_here
+from clearhold.discovery.static.engine_codeql import distribution
 from clearhold.kernel.errors import ClearholdError
 from clearhold.ports.sandbox import Tier
 from clearhold.settings import Settings, from_environment
@@ -201,6 +202,9 @@ def _engines(settings: Settings) -> Iterator[Check]:
             yield Check(name, True, "its pinned files are in the cache")
         else:
             yield Check(name, True, "not there yet; the first search with it fetches it")
+    place = distribution()
+    absent = "not on this machine, and never fetched; searches with it are refused"
+    yield Check("codeql", True, absent if place is None else f"found at {place}")
 
 
 def _writable(name: str, directory: Path) -> Check:

@@ -12,6 +12,7 @@ import uvicorn
 from clearhold.assembly import open_hub
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.delivery.http.second_key import MOST_A_DAY, make_second_app
+from clearhold.delivery.http.wire_protocol import BoundedHttp
 from clearhold.findings.known.keys import KeyHalf
 from clearhold.kernel.errors import InvalidError, UnavailableError
 from clearhold.settings import from_environment
@@ -75,4 +76,4 @@ def serve(
             next_step="Make one with `clearhold admin known-half make`.",
         ) from error
     typer.echo(f"Serving half of the key at http://{host}:{port}")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    uvicorn.run(app, host=host, port=port, http=BoundedHttp, ws="none", log_level="warning")

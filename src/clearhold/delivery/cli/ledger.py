@@ -10,7 +10,7 @@ import typer
 
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.assembly import log_padding, log_signer
-from clearhold.delivery.cli import log_reading
+from clearhold.delivery.cli import log_opening, log_reading
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, hub, show, told
 from clearhold.kernel.errors import InvalidError, NotFoundError
 from clearhold.ledger import audit, bundle, public_log
@@ -90,7 +90,7 @@ def verify(
 
 def _verify_public(log: str, verifier: NoteVerifier, since: Path | None, *, as_json: bool) -> bool:
     seen = log_reading.content(since) if since is not None and since.exists() else None
-    with log_reading.opened(log) as read:
+    with log_opening.opened(log) as read:
         report = public_log.verify(PublicLog(read, verifier), since=seen)
     show(_public(report), as_json=as_json)
     if report.intact and since is not None:

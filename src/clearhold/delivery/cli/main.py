@@ -5,15 +5,14 @@ A command's module is imported when the command is called: all of them together 
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from importlib import import_module
-from typing import Any
+from typing import Final
 
 import typer
-from typer.core import TyperGroup
 
-_HERE = "clearhold.delivery.cli"
-COMMANDS = {
+from clearhold.delivery.cli.lazy import LazyGroup
+
+_HERE: Final = "clearhold.delivery.cli"
+COMMANDS: Final = {
     "account": f"{_HERE}.account:app",
     "party": f"{_HERE}.party:app",
     "agreement": f"{_HERE}.agreement:app",
@@ -41,40 +40,8 @@ COMMANDS = {
 """Each command by its word: the module and in it the group or the function."""
 
 
-class _Group(TyperGroup):
-    """The commands of `COMMANDS`, each made when it is asked for."""
-
-    @property
-    def commands(self) -> MutableMapping[str, Any]:
-        """All of them, made."""
-        return {name: self._made(name) for name in COMMANDS}
-
-    @commands.setter
-    def commands(self, value: MutableMapping[str, Any]) -> None:
-        self._known = dict(value)
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        return self._made(cmd_name) if cmd_name in COMMANDS else None
-
-    def _made(self, name: str) -> Any:
-        if name not in self._known:
-            module, _, attribute = COMMANDS[name].partition(":")
-            self._known[name] = _command(getattr(import_module(module), attribute), name)
-        return self._known[name]
-
-
-def _command(found: Any, name: str) -> Any:
-    if isinstance(found, typer.Typer):
-        made = typer.main.get_command(found)
-    else:
-        alone = typer.Typer(add_completion=False)
-        alone.command(name)(found)
-        made = typer.main.get_command(alone)
-    made.name = name
-    return made
+class _Group(LazyGroup):
+    places = COMMANDS
 
 
 app = typer.Typer(

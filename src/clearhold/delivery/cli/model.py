@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Final
 
 import typer
 
-from clearhold.adapters.model_local import serving
-from clearhold.adapters.origins import all_origins
-from clearhold.adapters.sources_cache import CachedSources
-from clearhold.delivery.cli import model_agreement, model_engagement
-from clearhold.delivery.cli.output import told
-from clearhold.delivery.cli.serving import told_to_end
-from clearhold.discovery.agents.small_model import CONTEXT, NAME, small_model
-from clearhold.settings import from_environment
+from clearhold.delivery.cli.lazy import LazyGroup
+
+_HERE: Final = "clearhold.delivery.cli"
+
+
+COMMANDS: Final = {
+    "agreement": f"{_HERE}.model_agreement:app",
+    "engagement": f"{_HERE}.model_engagement:app",
+    "plan": f"{_HERE}.model_plan:app",
+    "report": f"{_HERE}.model_report:app",
+    "suite": f"{_HERE}.model_suite:app",
+    "finding": f"{_HERE}.model_findings:findings",
+    "safeguard": f"{_HERE}.model_findings:safeguards",
+    "determination": f"{_HERE}.model_parties:determinations",
+    "partner": f"{_HERE}.model_parties:partners",
+    "department": f"{_HERE}.model_parties:departments",
+    "endpoint": f"{_HERE}.model_access:endpoint",
+    "grant": f"{_HERE}.model_access:grant",
+    "calls": f"{_HERE}.model_access:calls",
+    "run": f"{_HERE}.model_run:run",
+    "trials": f"{_HERE}.model_run:trials",
+    "serve": f"{_HERE}.model_serve:serve",
+}
+
+
+class _Group(LazyGroup):
+    places = COMMANDS
+
 
 app = typer.Typer(
+    cls=_Group,
     help="Have models tested before release, by agreement; serve a small one to try.",
     no_args_is_help=True,
 )
-app.add_typer(model_agreement.app, name="agreement")
-app.add_typer(model_engagement.app, name="engagement")
 
 
-@app.command("serve")
-@told
-def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
-    threads: Annotated[
-        int, typer.Option(min=0, max=512, help="0 uses every processor of this machine.")
-    ] = 0,
-) -> None:
-    """Serve a small model on loopback until told to end; the first time 130 MB are fetched.
-
-    Prints the settings by which a hub on this machine searches with it.
-    """
-    cache = from_environment().cache_directory
-    sources = CachedSources(cache / "sources", origins=all_origins(cache))
-    found = small_model(sources, cache)
-    with (
-        told_to_end() as ending,
-        serving(
-            found.library, found.weights, name=NAME, context=CONTEXT, port=port, threads=threads
-        ) as model,
-    ):
-        typer.echo(f"CLEARHOLD_MODEL_URL={model.address}")
-        typer.echo(f"CLEARHOLD_MODEL_NAME={model.name}")
-        typer.echo("CLEARHOLD_MODEL_NETWORKS=127.0.0.0/8")
-        typer.echo(f"CLEARHOLD_MODEL_CONTEXT={CONTEXT}")
-        if ending.empty():
-            ending.get()
+@app.callback()
+def _model() -> None:
+    """Make the application a group, though no command is registered before it is asked for."""

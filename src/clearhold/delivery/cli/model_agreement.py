@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -63,11 +64,22 @@ _STATES: Final[dict[str, AgreementState]] = {
     "end": AgreementState.ENDED,
 }
 KEY = typer.Option(help="Your party's private key.")
+EXPECTED = typer.Option(help="The SHA-256 of the bytes you read; anything else is not signed.")
 
 
 def now() -> datetime:
     """The instant that is signed."""
     return datetime.now(UTC)
+
+
+def check_digest(payload: bytes, expected: str) -> None:
+    """Raise `IntegrityError` unless these are the bytes that were read, where that was said."""
+    found = hashlib.sha256(payload).hexdigest()
+    if expected and expected.lower() != found:
+        raise IntegrityError(
+            f"What is to be signed has the SHA-256 {found}, not the one expected.",
+            next_step="Read it again before you sign it.",
+        )
 
 
 @app.command("draft")
@@ -105,13 +117,20 @@ def single(agreement: str, *, as_json: bool = JsonOption) -> None:
 
 @app.command("sign")
 @told
-def sign(agreement: str, key: Annotated[Path, KEY], *, as_json: bool = JsonOption) -> None:
+def sign(
+    agreement: str,
+    key: Annotated[Path, KEY],
+    expect_digest: Annotated[str, EXPECTED] = "",
+    *,
+    as_json: bool = JsonOption,
+) -> None:
     """Sign what the other side offered, exactly as it signed it; read it first."""
     signer = party_key.load(key)
     connection = hub()
     found = connection.get(f"/evaluations/agreements/{agreement}")
     payload = dsse.payload_of(found["envelopes"][found["offered_by"]].encode())
     model_agreement.read_agreement(payload)
+    check_digest(payload, expect_digest)
     if msgspec.json.decode(payload) != found["terms"]:
         raise IntegrityError("The terms the hub shows are not those that were signed.")
     envelope = dsse.sign(payload, model_agreement.AGREEMENT_TYPE, signer).decode()

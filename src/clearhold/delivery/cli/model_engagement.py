@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 import typer
 
 from clearhold.delivery.cli import party_key
-from clearhold.delivery.cli.model_agreement import KEY, now
+from clearhold.delivery.cli.model_agreement import EXPECTED, KEY, check_digest, now
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.evaluations.model import Act
 from clearhold.kernel.errors import IntegrityError, InvalidError
@@ -43,7 +44,7 @@ def propose(
         "variants": variant,
         "purpose": purpose,
         "days": days,
-        "release_at": None if release is None else _utc(release).isoformat(),
+        "release_at": instant_of(release),
     }
     chosen = key or secrets.token_hex(16)
     show(hub().post("/evaluations/engagements", body, key=chosen), as_json=as_json)
@@ -82,7 +83,7 @@ def release(
     as_json: bool = JsonOption,
 ) -> None:
     """Move the planned release of your model, as its developer."""
-    body = {"release_at": None if at is None else _utc(at).isoformat()}
+    body = {"release_at": instant_of(at)}
     show(hub().post(f"/evaluations/engagements/{engagement}/release", body), as_json=as_json)
 
 
@@ -90,7 +91,7 @@ def release(
 @told
 def ask(
     engagement: str,
-    what: Literal["pause", "resume", "extend", "lift-hold"],
+    what: Literal["pause", "resume", "extend", "lift-hold", "late-draft"],
     key: Annotated[Path, KEY],
     hours: Annotated[
         float, typer.Option(help="How long a pause lasts, or how much more time.")
@@ -103,6 +104,10 @@ def ask(
     as_json: bool = JsonOption,
 ) -> None:
     """Sign a change; it takes place when the other side has signed the same."""
+    if not 0 <= hours <= 24 * 366:  # which nothing that is not a number is
+        raise InvalidError("Hours are a number from 0 to 8784.")
+    if what == "extend" and hours != int(hours):
+        raise InvalidError("An extension is of whole hours.")
     signer = party_key.load(key)
     happened = hub().get(f"/evaluations/engagements/{engagement}")["happened"]
     change = Change(
@@ -124,6 +129,7 @@ def consent(
     engagement: str,
     nonce: Annotated[str, typer.Argument(help="The nonce of the change, as `show` tells it.")],
     key: Annotated[Path, KEY],
+    expect_digest: Annotated[str, EXPECTED] = "",
     *,
     as_json: bool = JsonOption,
 ) -> None:
@@ -134,11 +140,36 @@ def consent(
         if each["change"]["nonce"] == nonce:
             payload = dsse.payload_of(each["envelope"].encode())
             model_agreement.read_change(payload)
+            check_digest(payload, expect_digest)
             if msgspec.json.decode(payload) != each["change"]:
                 raise IntegrityError("The change the hub shows is not the one that was signed.")
             _consent(engagement, payload, signer, as_json=as_json)
             return
-    raise InvalidError(
+    raise _no_change(engagement)
+
+
+@app.command("take-back")
+@told
+def take_back(
+    engagement: str,
+    nonce: Annotated[str, typer.Argument(help="The nonce of the change, as `show` tells it.")],
+    *,
+    as_json: bool = JsonOption,
+) -> None:
+    """Take back your side's signature on a change, as long as the other side has not signed."""
+    connection = hub()
+    at = f"/evaluations/engagements/{engagement}"
+    for each in connection.get(at)["waiting"]:
+        if each["change"]["nonce"] == nonce:
+            payload = dsse.payload_of(each["envelope"].encode())
+            body = {"sha256": hashlib.sha256(payload).hexdigest()}
+            show(connection.post(f"{at}/consents/taken-back", body), as_json=as_json)
+            return
+    raise _no_change(engagement)
+
+
+def _no_change(engagement: str) -> InvalidError:
+    return InvalidError(
         "No change with this nonce waits for a signature.",
         next_step=f"See `clearhold model engagement show {engagement}`.",
     )
@@ -150,5 +181,8 @@ def _consent(engagement: str, payload: bytes, signer: Any, *, as_json: bool) -> 
     show(hub().post(f"/evaluations/engagements/{engagement}/consents", body), as_json=as_json)
 
 
-def _utc(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+def instant_of(given: datetime | None) -> str | None:
+    """An instant that was given in UTC, as it is sent."""
+    if given is None:
+        return None
+    return (given.replace(tzinfo=UTC) if given.tzinfo is None else given).isoformat()

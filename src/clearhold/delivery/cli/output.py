@@ -7,13 +7,15 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from clearhold.delivery.client import HubClient
 from clearhold.delivery.printed import printable
 from clearhold.kernel.errors import ClearholdError, InvalidError
+
+if TYPE_CHECKING:
+    from clearhold.delivery.client import HubClient
 
 P = ParamSpec("P")
 
@@ -31,16 +33,19 @@ def hub() -> HubClient:
         raise InvalidError(
             "No token is set.", next_step="Put your token into the variable CLEARHOLD_TOKEN."
         )
-    return HubClient(_address(), token)
+    return _connected(token)
 
 
 def hub_for_a_stranger() -> HubClient:
     """The hub named by CLEARHOLD_URL, for who has no token yet."""
-    return HubClient(_address(), "")
+    return _connected("")
 
 
-def _address() -> str:
-    return os.environ.get("CLEARHOLD_URL", "http://127.0.0.1:4409")
+def _connected(token: str) -> HubClient:
+    # Here, for half of what commands import is HTTP, and those that ask no hub are to be quick.
+    from clearhold.delivery.client import HubClient  # noqa: PLC0415
+
+    return HubClient(os.environ.get("CLEARHOLD_URL", "http://127.0.0.1:4409"), token)
 
 
 def show(value: Any, *, as_json: bool) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -79,3 +82,14 @@ def registration(file: Path) -> Any:
             f"{file} is not what registers a key.",
             next_step="Write it with `clearhold agent key` on the machine that holds the key.",
         ) from error
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """An Ed25519 key from hexadecimal digits. Raises `InvalidError`."""
+    try:
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+    except ValueError as problem:
+        raise InvalidError(
+            "The key is no Ed25519 public key of 64 hexadecimal digits.",
+            next_step="Ask the hub for what `clearhold validate key` prints.",
+        ) from problem

@@ -16,7 +16,8 @@ from clearhold.assembly import open_laboratory
 from clearhold.cases.material import CaseProof
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
-from clearhold.delivery.cli.validate import public_key, with_cache
+from clearhold.delivery.cli.party_key import public_key
+from clearhold.delivery.cli.validate import with_cache
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import FindingId
 from clearhold.patches import attestation, replaying

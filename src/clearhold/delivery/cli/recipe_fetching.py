@@ -19,7 +19,7 @@ class Fetched:
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self.cache = settings.cache_directory
         self.cache.mkdir(parents=True, exist_ok=True)
-        self._origins = all_origins(self.cache)
+        self._origins = all_origins(self.cache, also=settings.source_networks)
         self.scratch = scratch
         self._number = 0
 

@@ -189,7 +189,7 @@ class _Python:
         """What of an unpacked dependency is installed: of a wheel all, of source its modules."""
         if not file.source:
             return [f"{place}/."]
-        found = layout.of_python(tree, name)
+        found = layout.of_needed(tree, name)
         return [
             f"{place}/{f'{root}/' if root else ''}{module}{'' if is_package else '.py'}"
             for module, root in found.modules.items()

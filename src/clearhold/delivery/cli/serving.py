@@ -19,6 +19,7 @@ import uvicorn
 from clearhold.assembly import open_hub
 from clearhold.delivery.cli.output import told
 from clearhold.delivery.http.app import make_app
+from clearhold.delivery.http.wire_protocol import with_places
 from clearhold.kernel.errors import UnavailableError
 from clearhold.settings import from_environment
 
@@ -38,6 +39,9 @@ def serve() -> None:
                 make_app(hub),
                 host=settings.host,
                 port=settings.port,
+                http=with_places(settings.connections),
+                ws="none",
+                loop="uvloop",
                 log_level="warning",
                 timeout_graceful_shutdown=_GRACE_S,
             )

@@ -12,6 +12,7 @@ import ctypes
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ _USR = Path("/usr")
 SOFT_TOKEN = _USR / "lib" / "softhsm" / "libsofthsm2.so"
 _ASK_TIMEOUT_S = 10
 _REFUSED = 500
+_OLDEST_GIT = (2, 37)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def base_checks() -> tuple[Check, ...]:
 
 
 def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
-    """What building, fuzzing and confining need: compilers, headers, `patch` and bubblewrap.
+    """What building, fuzzing and confining need: compilers, LLVM's tools, `patch` and bubblewrap.
 
     `path` is a search path in the form of `PATH`, which is the default.
     """
@@ -68,16 +70,20 @@ def laboratory_checks(path: str | None = None) -> tuple[Check, ...]:
         _check("Python headers", _python_header(), "python3-dev"),
         _check("fuzzing compiler", clang, "clang"),
         _check("fuzzing runtime", _fuzzing_runtime(clang), "libclang-rt-dev"),
+        _check("line coverage", tool("llvm-profdata"), "llvm"),
         _check("patch", tool("patch"), "patch"),
         _check("bubblewrap", tool("bwrap"), "bubblewrap"),
     )
 
 
 def optional_checks(path: str | None = None) -> tuple[Check, ...]:
-    """What one engine of searches needs and nothing else does; `path` as for the laboratory."""
+    """What some searches need and nothing else does: an engine, and following commits; `path` as for the laboratory."""
     inside = _below_usr(os.environ.get("PATH", "") if path is None else path)
     there = all(shutil.which(each, path=inside) for each in ("afl-fuzz", "afl-clang-fast"))
-    return (_check("AFL++", shutil.which("afl-fuzz", path=inside) if there else None, "afl++"),)
+    return (
+        _check("AFL++", shutil.which("afl-fuzz", path=inside) if there else None, "afl++"),
+        _check("Git", _git(path), "git"),
+    )
 
 
 def rehearsal_checks() -> tuple[Check, ...]:
@@ -90,7 +96,6 @@ def rehearsal_checks() -> tuple[Check, ...]:
         _check("JavaScript", _file(_USR / "bin" / "node"), "nodejs"),
         _check("parser generator", shutil.which("bison"), "bison"),
         _check("scanner generator", shutil.which("flex"), "flex"),
-        _check("Git", shutil.which("git"), "git"),
         _check("token in software", _file(SOFT_TOKEN), "softhsm2"),
         _check("browser", shutil.which("chromium"), "chromium"),
     )
@@ -184,6 +189,13 @@ def _fuzzing_runtime(clang: str | None) -> str | None:
         if answer.startswith("/") and Path(answer).is_file():
             return answer
     return None
+
+
+def _git(path: str | None) -> str | None:
+    """The git that can be asked for commits: one that can be told a host's address, from 2.37 on."""
+    found = shutil.which("git", path=path)
+    release = re.match(r"git version (\d+)\.(\d+)", _ask(found, "--version") if found else "")
+    return found if release and (int(release[1]), int(release[2])) >= _OLDEST_GIT else None
 
 
 def _ask(*command: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.signer_file import signing_key
@@ -23,6 +22,7 @@ from clearhold.delivery.cli.output import (
     show,
     told,
 )
+from clearhold.delivery.cli.party_key import public_key
 from clearhold.delivery.cli.run_logs import read_runs, run_in_full, run_in_short
 from clearhold.kernel.errors import InvalidError
 from clearhold.settings import Settings, from_environment
@@ -172,17 +172,6 @@ def with_cache(settings: Settings, scratch: Path) -> Settings:
     except OSError:
         scratch.chmod(0o755)  # the sandbox's own user enters it
         return replace(settings, cache_directory=scratch)
-
-
-def public_key(text: str) -> Ed25519PublicKey:
-    """An Ed25519 key from hexadecimal digits. Raises `InvalidError`."""
-    try:
-        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
-    except ValueError as problem:
-        raise InvalidError(
-            "The key is no Ed25519 public key of 64 hexadecimal digits.",
-            next_step="Ask the hub for what `clearhold validate key` prints.",
-        ) from problem
 
 
 @app.command("versions")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import typer
 
+from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.assembly import open_laboratory
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
 from clearhold.settings import from_environment
 from clearhold.validation.examination import examine
 from clearhold.validation.examiner import facts_of
+from clearhold.validation.releases import release_of
 from clearhold.validation.shelf import named
 from clearhold.validation.verdict import Claim
 
@@ -46,15 +48,19 @@ def run(
     RECIPE is the name of a recipe or a directory with one. No hub, account or token is needed.
     """
     content = read_input(proof)
-    laboratory = open_laboratory(from_environment())
+    settings = from_environment()
+    laboratory = open_laboratory(settings)
+    chosen = named(laboratory.recipes, recipe)
+    lists = RegistryReleases(settings.cache_directory)
     done = examine(
         laboratory,
-        named(laboratory.recipes, recipe),
+        chosen,
         target=target,
         proof=content,
         claim=Claim(violation, version),
         compare_with_fix=fix,
         second_environment=fix,
+        release=release_of(laboratory, chosen, version, lists),
     )
     if smallest is not None and done.smallest:
         smallest.write_bytes(done.smallest)

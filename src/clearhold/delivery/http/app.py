@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -27,6 +27,10 @@ from clearhold.delivery.http import (
     leads,
     ledger,
     live,
+    model_access,
+    model_gateway,
+    model_parts,
+    model_reports,
     model_tests,
     parties,
     patches,
@@ -41,10 +45,11 @@ from clearhold.delivery.http import (
     watches,
 )
 from clearhold.delivery.http.declare import PUBLIC, requires, storable_text, undeclared
+from clearhold.delivery.http.doors import sender_of
+from clearhold.delivery.http.limits import protect, read_within
 from clearhold.delivery.web import pages
 from clearhold.store import fence
 
-LARGEST_BODY: Final = 64 * 1024 * 1024
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     account.router,
     parties.router,
@@ -72,14 +77,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     advisories.router,
     remediation.router,
     model_tests.router,
+    model_reports.router,
+    model_parts.router,
+    model_access.router,
 )
-
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 
 def make_app(hub: Hub) -> FastAPI:
@@ -109,6 +110,7 @@ def make_app(hub: Hub) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(live.public, dependencies=[Depends(storable_text)])
     app.include_router(feeds.router)
+    app.include_router(model_gateway.router)
     app.include_router(ledger.log)
 
     @app.get("/openapi.json", include_in_schema=False, **requires(PUBLIC))
@@ -126,6 +128,7 @@ def make_app(hub: Hub) -> FastAPI:
     if missing:
         message = f"routes without a declared permission: {', '.join(missing)}"
         raise RuntimeError(message)
+    app.middleware_stack = model_gateway.Straight(app.build_middleware_stack())  # before them all
     return app
 
 
@@ -137,20 +140,17 @@ async def _guard(request: Request, handle: Callable[[Request], Awaitable[Respons
             "The address holds a NUL character.",
             "Leave it out: no id and no name has one.",
         )
-    length = request.headers.get("content-length")
-    bodied = request.method in {"POST", "PUT", "PATCH"}
-    if bodied and (length is None or not length.isdigit() or int(length) > LARGEST_BODY):
-        return problems.problem(
-            413,
-            "too_large",
-            "A request body needs a Content-Length of at most 64 MiB.",
-            "Send the length, or split the upload.",
-        )
     try:
-        with fence.request():
-            response = await handle(request)
+        async with AsyncExitStack() as within:
+            instead = None
+            if request.method in {"POST", "PUT", "PATCH"}:
+                instead = await within.enter_async_context(read_within(request, sender_of))
+            if instead is None:
+                with fence.request():
+                    response = await handle(request)
+            else:
+                response = instead
     except Exception as error:  # noqa: BLE001  # let through, the server would log its text
         response = problems.unforeseen(error)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    protect(response)
     return response

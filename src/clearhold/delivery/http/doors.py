@@ -59,6 +59,14 @@ def actor_of(request: Request) -> Actor:
         return _known(hub.authenticate(presented))
 
 
+def sender_of(request: Request) -> str:
+    """Whose a request is, as its head tells: a party's, or a person's. Raises `UnauthenticatedError`."""
+    if request.headers.get("authorization"):
+        return actor_of(request).party
+    signed = signed_in_of(request)
+    return signed.person if signed.actor is None else signed.actor.party
+
+
 def bearer_of(request: Request) -> Actor:
     """Who calls, by a bearer token alone. Raises `UnauthenticatedError`."""
     if not request.headers.get("authorization"):
@@ -180,6 +188,10 @@ def _nobody() -> UnauthenticatedError:
     )
 
 
-HubDep = Annotated[Hub, Depends(hub_of)]
+async def _hub(request: Request) -> Hub:
+    return hub_of(request)  # waits for nothing, and would be given a thread were it not async
+
+
+HubDep = Annotated[Hub, Depends(_hub)]
 ActorDep = Annotated[Actor, Depends(actor_of)]
 SignedInDep = Annotated[SignedIn, Depends(signed_in_of)]

@@ -134,6 +134,12 @@ class EngagementAct(BaseModel):
     act: Act
 
 
+class SignedChange(BaseModel):
+    """The SHA-256 of the change that was signed."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class Release(BaseModel):
     """When the developer plans to release the model to others; None is no plan."""
 
@@ -219,6 +225,15 @@ def release(hub: HubDep, actor: ActorDep, engagement: str, when: Release) -> Eng
 def consent(hub: HubDep, actor: ActorDep, engagement: str, signed: Envelope) -> EngagementOut:
     """Sign a pause, a resumption, more time or the end of a hold; it counts once both have."""
     return _engagement(hub.models.engagements.consent(actor, engagement, signed.envelope.encode()))
+
+
+@router.post(
+    "/engagements/{engagement}/consents/taken-back", **requires(Permission.EVALUATIONS_AGREE)
+)
+def take_back(hub: HubDep, actor: ActorDep, engagement: str, change: SignedChange) -> EngagementOut:
+    """Take back the caller's signature on a change that the other side has not signed."""
+    digest = bytes.fromhex(change.sha256)
+    return _engagement(hub.models.engagements.take_back(actor, engagement, digest))
 
 
 def _summary(stored: StoredAgreement) -> dict[str, Any]:

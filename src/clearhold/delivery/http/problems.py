@@ -31,7 +31,7 @@ def install(app: FastAPI) -> None:
     def _ours(request: Request, error: ClearholdError) -> Response:
         if wants_page(request):
             return _page(request, error)
-        return problem(error.status, error.code, error.message, error.next_step, error.facts)
+        return told(error)
 
     @app.exception_handler(RequestValidationError)
     def _shape(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -53,6 +53,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def _unforeseen(_request: Request, error: Exception) -> JSONResponse:
         return unforeseen(error)
+
+
+def told(error: ClearholdError) -> JSONResponse:
+    """The problem document of an error of ours."""
+    return problem(error.status, error.code, error.message, error.next_step, error.facts)
 
 
 def unforeseen(error: Exception) -> JSONResponse:

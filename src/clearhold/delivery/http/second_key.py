@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hmac
 import threading
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import FastAPI, Header, Path
+from fastapi import FastAPI, Header, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from clearhold.delivery.http import problems
 from clearhold.delivery.http.known import Bytes32, EvaluationView, Number, Room
+from clearhold.delivery.http.limits import read_within
 from clearhold.findings.known.keys import KeyHalf
 from clearhold.findings.known.oprf import MOST_AT_ONCE
 from clearhold.kernel.errors import LimitError, UnauthenticatedError
@@ -64,6 +66,19 @@ def make_second_app(half: KeyHalf, *, token: str, most_a_day: int = MOST_A_DAY) 
     app = FastAPI(title="Second key", docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app)
     allowance = Allowance(most_a_day)
+
+    @app.middleware("http")
+    async def _guard(
+        request: Request, handle: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        if request.method == "GET":
+            return await handle(request)
+        async with read_within(request, sender) as instead:
+            return instead or await handle(request)
+
+    def sender(request: Request) -> str:
+        known(request.headers.get("authorization", ""))
+        return "the hub"
 
     def known(authorization: str) -> None:
         given = authorization.removeprefix("Bearer ").encode()

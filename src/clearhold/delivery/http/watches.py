@@ -1,4 +1,4 @@
-"""Routes of watches: campaigns that are repeated on newer versions."""
+"""Routes of watches: campaigns that are repeated on newer versions or commits."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ router = APIRouter(prefix="/discovery", tags=["discovery"])
 
 
 class NewWatch(BaseModel):
-    """The lease that a watch stands under, and the seconds that all its searches may take."""
+    """The lease that a watch stands under, and the seconds that all its searches may take.
+
+    `ref` names branches or tags to follow in place of releases, as `refs/heads/main`.
+    """
 
     lease: str
     fence: int = Field(ge=1, lt=1 << 63)
     total_s: int = Field(ge=1, lt=1 << 31)
+    ref: str = Field(default="", max_length=256)
 
 
 class WatchOut(BaseModel):
-    """A watch: `version` is the newest that was seen, `note` what the last look came to.
+    """A watch: `version` is the version or commit seen last, `note` what the last look came to.
 
+    `ref` names the branches or tags that are followed, and is empty for releases.
     `ending` says why it is over: stopped, lease, suspended or budget.
     """
 
@@ -33,6 +38,7 @@ class WatchOut(BaseModel):
     campaign: str
     lease: str
     package: str
+    ref: str
     version: str
     note: str
     budget_s: int
@@ -47,13 +53,14 @@ class WatchOut(BaseModel):
 
 @router.post("/campaigns/{campaign}/watch", status_code=202, **requires(Permission.DISCOVERY_RUN))
 def watch(hub: HubDep, actor: ActorDep, campaign: str, new: NewWatch) -> WatchOut:
-    """Search again whenever a newer version is published, while the lease lasts."""
+    """Search again whenever a newer version or commit is published, while the lease lasts."""
     identity = hub.watching.ask(
         actor,
         DiscoveryId(campaign),
         lease=LeaseId(new.lease),
         fence=new.fence,
         total_s=new.total_s,
+        ref=new.ref,
     )
     return _out(hub.watching.get(actor, identity))
 
@@ -78,6 +85,7 @@ def _out(view: WatchView) -> WatchOut:
         campaign=known.campaign,
         lease=known.lease,
         package=view.package,
+        ref=view.state.ref,
         version=view.state.version,
         note=view.state.note,
         budget_s=known.budget_s,

@@ -20,7 +20,7 @@ from mcp.types import (
 )
 
 from clearhold.delivery.client import HubClient
-from clearhold.delivery.mcp import local
+from clearhold.delivery.mcp import drafting, local
 from clearhold.delivery.mcp.answering import told
 from clearhold.kernel.errors import ClearholdError
 
@@ -48,7 +48,9 @@ def _server(client: HubClient) -> Server[Any]:
         _context: ServerRequestContext[Any], _asked: PaginatedRequestParams | None
     ) -> ListToolsResult:
         result = ListToolsResult.model_validate(await ask("tools/list", {}))
-        return result.model_copy(update={"tools": [*result.tools, local.listed()]})
+        return result.model_copy(
+            update={"tools": [*result.tools, local.listed(), drafting.listed()]}
+        )
 
     async def call(
         _context: ServerRequestContext[Any], asked: CallToolRequestParams
@@ -56,6 +58,8 @@ def _server(client: HubClient) -> Server[Any]:
         arguments = asked.arguments or {}
         if asked.name == local.KNOWN:
             return await anyio.to_thread.run_sync(local.known, client, arguments)
+        if asked.name == drafting.HARNESS:
+            return await anyio.to_thread.run_sync(drafting.draft, arguments)
         params = {"name": asked.name, "arguments": arguments}
         try:
             return CallToolResult.model_validate(await ask("tools/call", params))

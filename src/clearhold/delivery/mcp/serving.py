@@ -33,7 +33,16 @@ from clearhold.access.model import Actor
 from clearhold.assembly import Hub
 from clearhold.delivery.http.declare import BY_TOOL, requires, storable_text
 from clearhold.delivery.http.doors import bearer_of, hub_of
-from clearhold.delivery.mcp import coverage, discovery, findings, leads, meeting, patches, scanning
+from clearhold.delivery.mcp import (
+    coverage,
+    discovery,
+    findings,
+    leads,
+    meeting,
+    patches,
+    scanning,
+    watches,
+)
 from clearhold.delivery.mcp.answering import answered
 from clearhold.delivery.mcp.tool import Tool, check
 from clearhold.kernel.errors import DeniedError, InvalidError, TooLargeError
@@ -43,6 +52,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
     *meeting.TOOLS,
     *coverage.TOOLS,
     *discovery.TOOLS,
+    *watches.TOOLS,
     *findings.TOOLS,
     *patches.TOOLS,
     *leads.TOOLS,

@@ -10,6 +10,8 @@ import json
 from importlib import resources
 from typing import Any, Final
 
+from clearhold.validation.known_proofs import ENDLESS_EXCEPTION, LONE_SURROGATE, NESTED_OBJECTS
+
 UJSON: Final = "pkg:pypi/ujson@5.1.0"
 PYGMENTS: Final = "pkg:pypi/pygments@2.7.3"
 
@@ -49,7 +51,7 @@ def lab_b_report() -> bytes:
                     "artifacts": [
                         {
                             "location": {"uri": "proofs/nested-objects.json"},
-                            "contents": {"binary": _base64(_read("lab_b_proof.json"))},
+                            "contents": {"binary": _base64(NESTED_OBJECTS)},
                         }
                     ],
                     "results": [
@@ -76,7 +78,7 @@ def finder_report() -> bytes:
         target="decode",
         claim={"kind": "wrong-result"},
         severity="CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N",
-        proof="finder_proof.json",
+        proof=LONE_SURROGATE,
     )
 
 
@@ -90,7 +92,7 @@ def pygments_report() -> bytes:
         target="lex",
         claim={"kind": "hang"},
         severity="CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H",
-        proof="pygments_proof.txt",
+        proof=ENDLESS_EXCEPTION,
     )
 
 
@@ -107,7 +109,7 @@ def false_report() -> bytes:
             "signature": ["decode_numeric", "decode_any", "decode_object", "JSON_DecodeObject"],
         },
         severity="CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
-        proof="false_report_proof.json",
+        proof=_read("false_report_proof.json"),
     )
 
 
@@ -121,13 +123,13 @@ def hiding_fix() -> bytes:
     return _read("hide_one_proof.patch")
 
 
-def _finding(*, description: str, proof: str, **members: Any) -> bytes:
+def _finding(*, description: str, proof: bytes, **members: Any) -> bytes:
     return _json(
         {
             "schema": "clearhold-finding/1",
             **members,
             "description": _read(description).decode(),
-            "proof": _base64(_read(proof)),
+            "proof": _base64(proof),
         }
     )
 
