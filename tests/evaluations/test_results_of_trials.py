@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from trial_examples import drawn, flagged, plan, run, trial
 
 from clearhold.evaluations.plan import Arm, Completeness, PlannedSuite
 from clearhold.evaluations.reporting.estimates import results
 from clearhold.evaluations.reporting.results import Results
+from clearhold.evaluations.reporting.standings import standings
+from clearhold.evaluations.statistics.scale import POINTS
+from clearhold.evaluations.statistics.scores import Scored
 from clearhold.evaluations.trials import Flag, Outcome, RecordedRun
 from clearhold.kernel.errors import ConflictError, InvalidError
 
@@ -45,6 +49,48 @@ def test_all_that_was_planned_is_told_with_its_uncertainty() -> None:
         assert [point.budget for point in each.points] == [100, 1000]
         assert each.points[0].figure.mean < each.points[1].figure.mean
     assert found.not_given == ()
+    places = {(each.of.arm, each.of.variant): each for each in found.standings}
+    assert places.keys() == {(a, m) for a in CHANCES for m in ("candidate", "aurora-8")}
+    for arm in CHANCES:
+        assert places[arm, "candidate"].points > places[arm, "aurora-8"].points
+    assert all(each.error and (each.tasks, each.templates) == (24, 8) for each in places.values())
+
+
+def test_a_scale_sets_beside_each_other_only_what_was_tried_on_the_same_tasks() -> None:
+    mine = drawn(KNOWN, CHANCES)
+    theirs = drawn(KNOWN, {"bare": 0.1, "coached": 0.2}, seed=1, model="aurora-8")
+    other = run(
+        *(msgspec.structs.replace(each, task=f"old-{each.task}") for each in theirs.run.trials),
+        plan_sha256=KNOWN.sha256,
+        model="aurora-8",
+    )
+    found = told(mine, earlier={"aurora-8": other.run})
+    assert [each.of.variant for each in found.standings] == ["candidate", "candidate"]
+    alone = run(*(each for each in mine.run.trials if each.arm == "bare"), plan_sha256=KNOWN.sha256)
+    assert (
+        told(alone, ended=True).standings == ()
+    )  # one alone has a score, and no place beside others
+
+
+def test_places_on_a_scale_are_as_unsure_as_their_errors_say_where_templates_differ() -> None:
+    rng = np.random.default_rng(4)
+    apart = []
+    for _ in range(40):
+        hard = rng.normal(0, 1.5, 14)
+        able = {("bare", "new"): 1.0, ("bare", "old"): -0.5}
+        sides = {
+            side: [
+                Scored(f"{t}-{n}", f"{t}", tuple(rng.random(2) < 1 / (1 + np.exp(h - a))))
+                for t, h in enumerate(hard)
+                for n in range(3)
+            ]
+            for side, a in able.items()
+        }
+        for (side, a), each in zip(able.items(), standings("ctf", sides), strict=True):
+            assert (each.of.arm, each.of.variant) == side
+            assert each.error is not None
+            apart.append((each.points - a * POINTS) / each.error)
+    assert 0.7 < float(np.std(apart)) < 1.3
 
 
 def test_what_was_never_solved_is_not_said_to_be_impossible() -> None:

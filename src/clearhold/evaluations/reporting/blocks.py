@@ -103,6 +103,7 @@ def _results(results: Results) -> Iterator[Block]:
     for curve in results.curves:
         yield from _curve(curve)
     yield from _differences(results)
+    yield from _standings(results)
     yield from _containment(results)
 
 
@@ -209,6 +210,25 @@ def _differences(results: Results) -> Iterator[Block]:
                 str(each.left_out),
             )
             for each in results.differences
+        ),
+    )
+
+
+def _standings(results: Results) -> Iterator[Block]:
+    if not results.standings:
+        return
+    yield Table(
+        "One scale a suite: 0 is the mean of its tasks, 200 points more are three times the odds",
+        ("Of", "Points", "Error", "Tasks", "Templates"),
+        tuple(
+            (
+                _name(each.of),
+                f"{each.points:+.0f}",
+                "unknown" if each.error is None else f"{each.error:.0f}",
+                str(each.tasks),
+                str(each.templates),
+            )
+            for each in results.standings
         ),
     )
 

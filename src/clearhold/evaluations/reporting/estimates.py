@@ -23,8 +23,10 @@ from clearhold.evaluations.reporting.results import (
     Point,
     Results,
     Score,
+    Standing,
     Tries,
 )
+from clearhold.evaluations.reporting.standings import standings
 from clearhold.evaluations.statistics.attempts import attempts
 from clearhold.evaluations.statistics.brackets import cheating, contamination
 from clearhold.evaluations.statistics.budgets import Spent, curve
@@ -75,6 +77,7 @@ def results(
         not_given=tuple(name for name in plan.compared_with if name not in earlier),
         planned=known.trials,
         scores=tuple(_scores(plan, cells)),
+        standings=tuple(_standings(plan, cells, earlier)),
         tries=tuple(_tries(plan, cells)),
     )
 
@@ -233,6 +236,26 @@ def _comparisons(plan: Plan, cells: _Cells, earlier: Mapping[str, Run]) -> Itera
                 (variant, trials),
                 (name, theirs),
             )
+
+
+def _standings(plan: Plan, cells: _Cells, earlier: Mapping[str, Run]) -> Iterator[Standing]:
+    """One scale a suite, of this model's cells and of earlier models on tasks that are the same."""
+    for suite in plan.suites:
+        here = {where[1:]: trials for where, trials in cells.items() if where[0] == suite.name}
+        same = {(each.task, each.version, each.template) for row in here.values() for each in row}
+        sides = {where: _scored(trials) for where, trials in here.items()}
+        for name, run in earlier.items():
+            for arm in sorted({arm for arm, _ in here}):
+                theirs = [
+                    each
+                    for each in run.trials
+                    if (each.suite, each.arm) == (suite.name, arm)
+                    and each.outcome is not Outcome.NO_RESULT
+                    and (each.task, each.version, each.template) in same
+                ]
+                if theirs:
+                    sides[arm, name] = _scored(theirs)
+        yield from standings(suite.name, sides)
 
 
 def _paired(

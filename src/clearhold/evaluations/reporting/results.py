@@ -105,6 +105,20 @@ class Difference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ways: int
 
 
+class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A place on the scale of one suite: 200 points more are three times the odds on every task.
+
+    0 is the mean of the suite's tasks. `of.variant` is a variant of this model, or the name of an
+    earlier one tried on the same tasks; `error` allows for templates.
+    """
+
+    error: float | None
+    of: Cell
+    points: float
+    tasks: int
+    templates: int
+
+
 class Containment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the trials say of themselves: records, packets, isolation, flags.
 
@@ -134,4 +148,5 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     not_given: tuple[str, ...]
     planned: int
     scores: tuple[Score, ...]
+    standings: tuple[Standing, ...]
     tries: tuple[Tries, ...]
