@@ -268,16 +268,24 @@ def test_leakage_is_what_public_tasks_score_above_their_twins() -> None:
 
 def test_power_is_about_what_others_simulated_for_independent_tasks() -> None:
     # 150 tasks of five epochs: 6.0 points of a hundred; 40 of five: 11.9.
-    assert detectable(tasks=150, templates=150, epochs=5).detectable == pytest.approx(
-        0.06, abs=0.01
-    )
-    assert detectable(tasks=40, templates=40, epochs=5).detectable == pytest.approx(0.119, abs=0.02)
+    for tasks, known, near in ((150, 0.06, 0.01), (40, 0.119, 0.02)):
+        found = detectable(tasks=tasks, templates=tasks, epochs=5, own=0.0)
+        assert found.detectable == pytest.approx(known, abs=near)
 
 
 def test_fewer_templates_can_show_only_larger_differences() -> None:
     few = detectable(tasks=60, templates=6, epochs=3).detectable
     many = detectable(tasks=60, templates=60, epochs=3).detectable
     assert few > many
+
+
+def test_the_more_of_difficulty_is_a_model_s_own_the_larger_is_what_shows() -> None:
+    shown = [
+        detectable(tasks=60, templates=20, epochs=5, own=own).detectable for own in (0, 0.2, 0.5, 1)
+    ]
+    assert shown == sorted(shown)
+    assert shown[1] > 1.2 * shown[0]
+    assert detectable(tasks=2, templates=2, epochs=1, own=1).detectable == 1.0
 
 
 def test_templates_are_averaged_over_their_tasks() -> None:

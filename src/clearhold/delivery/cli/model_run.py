@@ -18,6 +18,7 @@ from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.cli.sealed import new_file, read_file
 from clearhold.evaluations import plan
 from clearhold.evaluations.isolation import VariantKind
+from clearhold.evaluations.statistics.power import OWN_SHARE, detectable
 from clearhold.evaluations.suites import packs
 from clearhold.evaluations.suites.task import no_checks
 from clearhold.harness.journal import trials as recorded_trials
@@ -38,7 +39,19 @@ def draft(
     engagement: Annotated[str, typer.Option(help="Its number, or a name where there is none.")],
     variant: Annotated[str, typer.Option(help="As the engagement names it.")],
     hypothesis: Annotated[list[str], typer.Option(help="What is asked; may be repeated.")],
-    detectable: Annotated[float, typer.Option(help="The smallest difference it can show, 0 to 1.")],
+    stated: Annotated[
+        float | None,
+        typer.Option(
+            "--detectable",
+            help="The smallest difference it can show, 0 to 1; else it is simulated.",
+        ),
+    ] = None,
+    own_share: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="For that: how much of tasks' difficulty is a model's own."
+        ),
+    ] = OWN_SHARE,
     suite: SuitesOption = None,
     pack: PacksOption = None,
     arm: Annotated[
@@ -63,7 +76,7 @@ def draft(
             attempts=(1,),
             compared_with=(),
             confidence=0.95,
-            detectable=detectable,
+            detectable=_shown(given, epochs, own_share) if stated is None else stated,
             engagement=engagement,
             hypotheses=tuple(hypothesis),
             nonce=os.urandom(16).hex(),
@@ -82,7 +95,18 @@ def draft(
         )
     )
     new_file(file, known.content)
-    show({"sha256": known.sha256, "trials": known.trials}, as_json=as_json)
+    facts = {"detectable": known.plan.detectable, "trials": known.trials}
+    show({"sha256": known.sha256} | facts, as_json=as_json)
+
+
+def _shown(given: dict[str, Provided], epochs: int, own: float) -> float:
+    """The smallest difference that a comparison in each of the suites can show."""
+    return max(
+        round(detectable(tasks=tasks, templates=templates, epochs=epochs, own=own).detectable, 4)
+        if templates > 1
+        else 1.0
+        for tasks, templates in ((len(s.suite.entries), s.suite.templates) for s in given.values())
+    )
 
 
 @told
