@@ -22,7 +22,7 @@ from benchmarks.figure import Figure, none_allowed
 from benchmarks.root_cause import crashes, target
 from benchmarks.shipped_proofs import PROOFS
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.kernel.errors import UnavailableError
 from clearhold.ports.sandbox import Sandbox, Tier
 from clearhold.settings import Settings

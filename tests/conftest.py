@@ -21,7 +21,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.adapters.blobs_local import LocalBlobs
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.adapters.keys_file import FileKeyRing
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.settings import Settings
 from clearhold.store.database import migrate, open_engine, schema_revision
 from clearhold.store.unit_of_work import Sessions

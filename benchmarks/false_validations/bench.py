@@ -23,7 +23,7 @@ from benchmarks.false_validations.submissions import Submission
 from benchmarks.figure import Figure, none_allowed
 from benchmarks.root_cause import target
 from clearhold.adapters.sandbox_bwrap import BubblewrapSandbox
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.kernel.errors import UnavailableError
 from clearhold.ports.sandbox import Sandbox, Tier
 from clearhold.settings import Settings

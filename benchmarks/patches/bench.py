@@ -16,7 +16,7 @@ from benchmarks.patches.flaw import KINDS, Edit, Flaw
 from benchmarks.patches.hostile import HOSTILE
 from benchmarks.patches.native import NATIVE
 from benchmarks.patches.scripted import SCRIPTED
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.cases.material import CaseProof
 from clearhold.kernel.errors import ClearholdError, UnavailableError
 from clearhold.kernel.ids import FindingId

@@ -19,7 +19,7 @@ from clearhold.access.approvals import Act, Approval
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.model import Role
 from clearhold.delivery.http.app import make_app
 from clearhold.findings.intake import Format

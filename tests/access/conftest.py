@@ -9,7 +9,7 @@ from access_scene import Stage, staged
 
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.model import Role
 from clearhold.kernel.ids import CaseId
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from clearhold.access.approvals import LIFE, Act, Approval, consume
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ApprovalNeededError,
     ConflictError,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clearhold.access.grants import Grantee, Tier, compartments_of, parties_in, read_in, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.ids import CompartmentId
 from clearhold.ledger.records import leaves
 

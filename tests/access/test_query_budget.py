@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.access import actor_of, fill
 from sqlalchemy import Engine, event
 
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 
 
 def queries(hub: Hub, database: Engine, actor: Any) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.model import Role
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.parties import terms

@@ -17,7 +17,7 @@ from clearhold.access.model import Actor
 from clearhold.access.permissions import PERMISSIONS, PartyKind, Permission
 from clearhold.access.tables import token
 from clearhold.access.tokens import LONGEST_LIFE, IssuedToken
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ClearholdError,
     DeniedError,

@@ -18,7 +18,7 @@ from clearhold.advisories.dossier import Dossiers
 from clearhold.advisories.flows import Publication
 from clearhold.advisories.records import State
 from clearhold.advisories.service import PUBLISH, AdvisoryService
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases import progress
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.model import ReportStep, Role

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.app import make_app
 from mcp_client import ERAS, Agent
 

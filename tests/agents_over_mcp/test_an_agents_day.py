@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.parties.wish import Wishes
 from mcp_client import Agent

@@ -21,7 +21,7 @@ from mcp.shared.exceptions import MCPError
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.mcp.drafting import HARNESS, draft
 from clearhold.delivery.mcp.local import KNOWN
 from clearhold.delivery.mcp.serving import TOOLS

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from clearhold.access.permissions import PartyKind, Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.mcp import serving
 from clearhold.delivery.mcp.serving import TOOLS

@@ -18,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.mcp import serving
 from clearhold.delivery.mcp.answering import answered

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.model import Role
 from clearhold.kernel.ids import CaseId, FindingId
 

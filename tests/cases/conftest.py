@@ -15,7 +15,7 @@ from case_scene import MAINTAINER, Scene
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.intake import Format
 from clearhold.findings.model import Match, Method, State
 from clearhold.kernel.ids import FindingId, VulnerabilityId

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from clearhold.access.grants import Grantee, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases import progress
 from clearhold.cases.model import EmbargoState, ReportState, ReportStep, Role
 from clearhold.findings.model import State

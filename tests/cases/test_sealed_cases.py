@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.sealed import MOST_LETTERS, Addressee, SealedCaseView
 from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique, make_target
 from clearhold.kernel.errors import ClearholdError, DeniedError, InvalidError, NotFoundError
 from clearhold.kernel.matching import Range, Verdict

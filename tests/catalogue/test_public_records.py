@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.service import MOST_RECORDS
 from clearhold.kernel.errors import ClearholdError, DeniedError, InvalidError, TooLargeError
 from clearhold.kernel.matching import Range, Verdict

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from command_line import Ended
 
-from clearhold.assembly import open_hub
+from clearhold.assembly.hub import open_hub
 from clearhold.delivery import client
 from clearhold.delivery.http.app import make_app
 from clearhold.settings import from_environment

@@ -22,7 +22,7 @@ BUSY = """
 import sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from clearhold import assembly
+from clearhold.assembly.hub import open_hub
 from clearhold.delivery.cli import serving
 from clearhold.ports.engine import Task
 
@@ -32,7 +32,7 @@ def endless(ids):
 
 @contextmanager
 def opened(settings, *, work):
-    with assembly.open_hub(settings, work=work) as hub:
+    with open_hub(settings, work=work) as hub:
         hub.engine.register("endless", endless)
         with hub.sessions.transaction() as unit:
             unit.enqueue(Task("endless", "endless", {}))

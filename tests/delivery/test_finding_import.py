@@ -12,7 +12,7 @@ from command_line import Ended
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import finding, finding_import
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app

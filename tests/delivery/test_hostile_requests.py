@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from clearhold.access.permissions import PERMISSIONS, PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import app as web
 from clearhold.delivery.http.declare import PUBLIC, walk
 from in_process_http import client_of

@@ -12,7 +12,8 @@ from command_line import Ended
 from clearhold.access.approvals import Act
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub, open_hub, open_ring
+from clearhold.assembly.hub import Hub, open_hub
+from clearhold.assembly.keys import open_ring
 from clearhold.settings import Settings, from_environment
 
 Run = Callable[..., Ended]

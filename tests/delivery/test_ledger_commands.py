@@ -17,7 +17,7 @@ from agreeing import agree
 from clearhold.access import grants
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import ledger
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app

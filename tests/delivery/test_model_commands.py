@@ -14,7 +14,7 @@ from command_line import Ended
 from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import model_agreement, model_engagement, party_key
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
@@ -141,4 +141,4 @@ def test_a_report_is_verified_without_importing_a_hub() -> None:
     assert "The file cannot be read" in done.stderr
     imported = set(done.stdout.split())
     assert "clearhold.evaluations.reporting.signed" in imported
-    assert not imported & {"sqlalchemy", "fastapi", "httpx", "inspect_ai", "clearhold.assembly"}
+    assert not imported & {"sqlalchemy", "fastapi", "httpx", "inspect_ai", "clearhold.assembly.hub"}

@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter
 
 from clearhold.access.permissions import Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import app as web
 from clearhold.delivery.http.declare import BY_TOOL, PUBLIC, requires, walk
 from in_process_http import client_of

@@ -11,7 +11,7 @@ from command_line import Ended
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import finding, party, sealed
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app

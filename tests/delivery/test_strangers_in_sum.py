@@ -13,7 +13,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from clearhold.access.fair_share import FairShare
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import limits
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.http.wire_protocol import BoundedHttp, with_places

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, select, text
 from clearhold.adapters.keys_file import FileKeyRing
 from clearhold.advisories import flows
 from clearhold.advisories.tables import advisory
-from clearhold.assembly import log_padding, log_signer
+from clearhold.assembly.keys import log_padding, log_signer
 from clearhold.cases.tables import disclosure_case
 from clearhold.demo.house import Place
 from clearhold.evaluations.gateway import watch

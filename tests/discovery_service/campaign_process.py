@@ -16,7 +16,7 @@ from pathlib import Path
 from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub, open_hub
+from clearhold.assembly.hub import Hub, open_hub
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.ids import DiscoveryId
 from clearhold.ledger.records import leaves

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.http import discovery as routes
 from clearhold.discovery import running

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind, Permission
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.catalogue.model import Technique
 from clearhold.discovery.agents import transcript
 from clearhold.discovery.agents.tables import agent_piece, agent_run

@@ -20,7 +20,7 @@ from clearhold.adapters.model_local import LocalModel, serving
 from clearhold.adapters.model_openai import OpenAiModel
 from clearhold.adapters.origins import all_origins
 from clearhold.adapters.sources_cache import CachedSources
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.catalogue.model import Technique
 from clearhold.discovery.agents import transcript
 from clearhold.discovery.agents.small_model import NAME, small_model

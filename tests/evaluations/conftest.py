@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from clearhold.access.model import Actor
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.settings import Settings
 from scripted_model import LOOPBACK, Endpoint, serving
 

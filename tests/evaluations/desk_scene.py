@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.evaluations import engagement_records as records
 from clearhold.evaluations.engagement_records import StoredEvent
 from clearhold.evaluations.engagement_rules import Body

@@ -12,7 +12,7 @@ from desk_scene import Desk, evaluator_of
 
 from clearhold.access.model import Actor
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.evaluations.call_chain import RecordedCall, broken
 from clearhold.evaluations.engagements import EngagementView
 from clearhold.evaluations.gateway.opened import EndpointBody, GrantBody

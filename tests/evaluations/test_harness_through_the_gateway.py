@@ -20,7 +20,7 @@ import uvicorn
 from gateway_scene import KEY, Gate, Model
 
 from clearhold.adapters.sample_box import Boxes
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.app import make_app
 from clearhold.evaluations import plan
 from clearhold.evaluations.call_chain import Outcome as CallOutcome

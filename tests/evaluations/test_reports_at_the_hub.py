@@ -12,7 +12,7 @@ from desk_scene import DAY, HOUR, Desk
 from report_examples import report
 from trial_examples import drawn, plan
 
-from clearhold.assembly import log_signer
+from clearhold.assembly.keys import log_signer
 from clearhold.evaluations.engagements import EngagementView
 from clearhold.evaluations.model import Act, AgreementState, EngagementState
 from clearhold.evaluations.plan import Completeness

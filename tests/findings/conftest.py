@@ -11,7 +11,7 @@ from finding_examples import document
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.intake import Format
 from clearhold.findings.model import Receipt, State
 from clearhold.kernel.ids import FindingId

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, event
 from test_formats import FILES, PACKAGE, raw, sarif
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings import bulk
 from clearhold.findings.bulk import Piece, pieces
 from clearhold.findings.intake import Format

@@ -14,7 +14,7 @@ from finding_examples import DESCRIPTION, PROOF, TITLE, document
 from sqlalchemy import Engine, event, select
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.findings.intake import Format
 from clearhold.findings.model import Receipt, State

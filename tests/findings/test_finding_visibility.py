@@ -11,7 +11,7 @@ from finding_examples import TITLE, document
 from clearhold.access.grants import Grantee, read_in, read_out
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.model import Match, Method, QueueEntry, Receipt, State
 from clearhold.kernel.errors import (
     ClearholdError,

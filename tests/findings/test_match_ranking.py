@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event, select
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings import match_index, match_records
 from clearhold.findings.merging import Copy, Layer, certain
 from clearhold.findings.model import Receipt

@@ -11,7 +11,7 @@ from finding_examples import document
 
 from clearhold.access.grants import Grantee, read_in
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.intake import Format
 from clearhold.findings.merging import Layer
 from clearhold.findings.model import Match, Method, Receipt

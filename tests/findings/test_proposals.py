@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.intake import Format
 from clearhold.findings.model import Receipt
 from clearhold.kernel.errors import DeniedError

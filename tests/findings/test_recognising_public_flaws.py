@@ -9,7 +9,7 @@ from typing import Any
 from finding_examples import document
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.model import Receipt
 from clearhold.findings.public import MOST_NAMED, MOST_PERHAPS
 

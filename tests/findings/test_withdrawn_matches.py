@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.model import Assertion, Match, Method, Receipt, clusters
 from clearhold.kernel.ids import FindingId
 

@@ -13,7 +13,7 @@ import pytest
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.intake import Format
 from clearhold.findings.known.question import Question, ask, places_in, ticket_of
 from clearhold.findings.known.signatures import derive, room_of

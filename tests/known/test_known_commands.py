@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import known_proofs
 from clearhold.adapters.second_key_http import HttpSecondKey
 from clearhold.adapters.secret_file import secret_in
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import known as command
 from clearhold.delivery.cli.main import app
 from clearhold.delivery.client import HubClient

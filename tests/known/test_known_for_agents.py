@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 import known_proofs
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.mcp.local import known

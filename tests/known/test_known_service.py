@@ -17,7 +17,7 @@ import known_proofs
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.advisories.tables import advisory
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.known import group, oprf, records
 from clearhold.findings.known.keys import KeyHalf
 from clearhold.findings.known.question import TAG_BYTES, ask, tag_of

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, event
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.adapters.keys_file import FileKeyRing
-from clearhold.assembly import log_padding, log_signer
+from clearhold.assembly.keys import log_padding, log_signer
 from clearhold.ledger import audit, public_log
 from clearhold.ledger.files import LogFiles
 from clearhold.ledger.model import Cadence

@@ -11,7 +11,7 @@ from ledger_scene import KINDS, fences_down, write
 from sqlalchemy import Engine, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import ConflictError
 from clearhold.ledger import audit, records
 from clearhold.ledger.model import GENESIS, recommitted

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, func, select, update
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.keys_file import FileKeyRing
-from clearhold.assembly import Hub, log_padding, log_signer
+from clearhold.assembly.hub import Hub
+from clearhold.assembly.keys import log_padding, log_signer
 from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
 from clearhold.kernel.merkle import Frontier, leaf_hash

@@ -14,7 +14,7 @@ from ledger_scene import write
 from sequencer_process import Log
 from sqlalchemy import Engine, func, select, text
 
-from clearhold.assembly import Hub, open_hub
+from clearhold.assembly.hub import Hub, open_hub
 from clearhold.ledger.tables import ledger_leaf, ledger_place, ledger_waiting
 from clearhold.settings import Settings
 from clearhold.store.unit_of_work import Sessions

@@ -23,7 +23,7 @@ from clearhold.access.permissions import (
     Permission,
     opened,
 )
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.intake import Format
 from clearhold.kernel.errors import (
     ClearholdError,

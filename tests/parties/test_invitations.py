@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
 from clearhold.store.all_tables import metadata
 

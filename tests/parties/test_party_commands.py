@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from clearhold.access.permissions import PERMISSIONS, PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import agreement, main, party, standing
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app

@@ -12,7 +12,7 @@ import pytest
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PERMISSIONS, PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.app import make_app
 from clearhold.findings.intake import Format
 from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError

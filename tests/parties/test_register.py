@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,

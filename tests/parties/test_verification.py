@@ -10,7 +10,7 @@ import pytest
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ClearholdError,
     ConflictError,

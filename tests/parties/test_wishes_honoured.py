@@ -17,7 +17,7 @@ from clearhold.access.grants import Grantee, Tier
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases import records
 from clearhold.cases.admission import Admission, admit
 from clearhold.cases.model import ReportStep, Role

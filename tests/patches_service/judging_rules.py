@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from clearhold.access.model import Actor
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.findings.model import Match, Method
 from clearhold.kernel.errors import UnavailableError
 from clearhold.kernel.ids import CaseId, FindingId

@@ -16,7 +16,7 @@ from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.material import CaseMaterial
 from clearhold.delivery.cli import case as case_commands
 from clearhold.delivery.cli import main

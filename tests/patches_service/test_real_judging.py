@@ -12,7 +12,7 @@ from judging_rules import MAINTAINER
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.cases.material import CaseMaterial
 from clearhold.cases.model import Role
 from clearhold.demo import material

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agreeing import hold
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.scanning.authorisations import Authorisation
 from clearhold.scanning.live_leases import LiveLeaseView

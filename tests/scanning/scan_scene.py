@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from clearhold.access.model import Actor
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import ClearholdError
 from clearhold.scanning.model import Mode, SoftwareScope, Versions, make_scope

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.cli.scan_coverage import map_lines
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from agreeing import agree
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import inventory, main, scan, scan_coverage
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app

@@ -10,7 +10,7 @@ from sqlalchemy import Table, select
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.inventory.tables import inventory_sharing
 from clearhold.scanning.coverage_model import NewCoverage, Sharing

@@ -19,7 +19,7 @@ from live_scene import LiveScene
 from sqlalchemy import select
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import ConflictError
 from clearhold.ledger.tables import ledger_leaf
 from clearhold.scanning.claim_records import Kind

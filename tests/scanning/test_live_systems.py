@@ -13,7 +13,7 @@ from live_scene import LiveScene
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.kernel.errors import (
     ClearholdError,

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import LIVE_ONLY, Technique
 from clearhold.kernel.errors import (
     ClearholdError,

@@ -21,7 +21,7 @@ from live_scene import LiveScene
 from typer.testing import CliRunner
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.cli import main, scan_live
 from clearhold.delivery.http.app import make_app

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import ConflictError, LimitError
 from clearhold.scanning.model import SoftwareScope, State
 from clearhold.store.database import open_engine

@@ -12,7 +12,7 @@ from scan_scene import PACKAGE, claim, scope, wait
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,

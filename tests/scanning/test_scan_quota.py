@@ -11,7 +11,7 @@ from scan_scene import claim, scope, wait
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import ClearholdError, ConflictError, LimitError
 from clearhold.scanning.limits import DAY, Limits
 from clearhold.scanning.model import Mode, Versions

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from agreeing import agree
 from clearhold.access.permissions import PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.cli import catalogue as catalogue_commands
 from clearhold.delivery.cli import finding as finding_commands
 from clearhold.delivery.cli import main, scan, scan_coverage

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event, text
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.inventory.model import AssetProfile
 from clearhold.kernel.errors import ConflictError, DeniedError, LimitError

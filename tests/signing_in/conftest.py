@@ -11,7 +11,7 @@ from signing_in_people import Person, enter
 from agreeing import agree
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 
 ALL = (MemberRole.ADMIN, MemberRole.HANDLER)
 

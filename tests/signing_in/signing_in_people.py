@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clearhold.access.browser_sessions import SignedIn
 from clearhold.access.members import Member
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from soft_authenticator import SoftAuthenticator
 
 

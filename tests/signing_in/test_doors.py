@@ -20,7 +20,7 @@ from clearhold.access.throttle import (
     WINDOW,
     Throttle,
 )
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import ThrottledError, UnauthenticatedError
 from in_process_http import client_of

@@ -21,7 +21,7 @@ from clearhold.access.permissions import MemberRole, PartyKind
 from clearhold.access.tables import browser_session
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.delivery.http.app import make_app
 from clearhold.settings import Settings
 from clearhold.store.schema import EPOCH

@@ -31,7 +31,7 @@ from clearhold.access.permissions import MemberRole, PartyKind
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_memory import MemoryEngine
 from clearhold.adapters.web_guarded import GuardedWeb
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.delivery.http.app import make_app
 from clearhold.kernel.errors import (
     ClearholdError,

@@ -17,7 +17,7 @@ from clearhold.access.browser_sessions import CONFIRMED, IDLE, LONGEST
 from clearhold.access.ceremonies import LIFE
 from clearhold.access.model import Actor
 from clearhold.access.permissions import STEP_UP, MemberRole, PartyKind, Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,

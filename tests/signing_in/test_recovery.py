@@ -13,7 +13,7 @@ from clearhold.access.approvals import Act, ApprovalNeededError
 from clearhold.access.enrolments import LIFE
 from clearhold.access.model import Actor
 from clearhold.access.permissions import MemberRole, PartyKind, Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import (
     ConflictError,
     DeniedError,

@@ -15,7 +15,7 @@ from standing_examiner import StandIn, replayed
 
 from clearhold.adapters.clock_system import SystemClock
 from clearhold.adapters.engine_dbos import DbosEngine
-from clearhold.assembly import assemble
+from clearhold.assembly.hub import assemble
 from clearhold.kernel.ids import FindingId
 from clearhold.settings import Settings
 from clearhold.store.database import open_engine

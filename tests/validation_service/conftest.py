@@ -11,7 +11,7 @@ from standing_examiner import Desk, StandIn
 from clearhold.access.model import Actor
 from clearhold.access.permissions import PartyKind
 from clearhold.adapters.engine_memory import MemoryEngine
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.ids import FindingId
 from clearhold.ports.engine import attempt_of
 from clearhold.validation.service import ROOT_CAUSE, RUN, ValidationService

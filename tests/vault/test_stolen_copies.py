@@ -24,7 +24,7 @@ from clearhold.access.permissions import PartyKind
 from clearhold.adapters import engine_dbos
 from clearhold.adapters.engine_dbos import DbosEngine
 from clearhold.advisories.draft import Draft
-from clearhold.assembly import Hub, assemble
+from clearhold.assembly.hub import Hub, assemble
 from clearhold.cases.model import Role
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.http.app import make_app

@@ -21,7 +21,7 @@ from typing import Any, Final
 import uvicorn
 
 from clearhold.adapters.sandbox_bwrap import check_enterable, enterable
-from clearhold.assembly import open_hub
+from clearhold.assembly.hub import open_hub
 from clearhold.delivery.cli.main import app
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.http.app import make_app

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import typer
 
-from clearhold.assembly import open_hub
+from clearhold.assembly.hub import open_hub
 from clearhold.delivery.cli import keys, known_keys, passport_keys
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.settings import from_environment

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.delivery.cli.harness_source import Subject, subject_of
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.delivery.cli.recipe_fetching import Fetched

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub, open_hub
+from clearhold.assembly.hub import Hub, open_hub
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.kernel.errors import InvalidError
 from clearhold.kernel.ids import CaseId

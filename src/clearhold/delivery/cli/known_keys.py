@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 import uvicorn
 
-from clearhold.assembly import open_hub
+from clearhold.assembly.hub import open_hub
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.delivery.http.second_key import MOST_A_DAY, make_second_app
 from clearhold.delivery.http.wire_protocol import BoundedHttp

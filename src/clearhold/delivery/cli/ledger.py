@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 
 from clearhold.adapters.keys_file import FileKeyRing
-from clearhold.assembly import log_padding, log_signer
+from clearhold.assembly.keys import log_padding, log_signer
 from clearhold.delivery.cli import log_opening, log_reading
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, hub, show, told
 from clearhold.kernel.errors import InvalidError, NotFoundError

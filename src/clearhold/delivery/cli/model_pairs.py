@@ -36,7 +36,7 @@ class Here:
 @contextmanager
 def opened() -> Iterator[Here]:
     """The suite, made of what can be fetched; what cannot be is told on standard error."""
-    from clearhold.assembly import open_laboratory  # noqa: PLC0415 (seldom wanted, and large)
+    from clearhold.assembly.laboratory import open_laboratory  # noqa: PLC0415 (seldom wanted, and large)
     from clearhold.delivery.cli.validate import with_cache  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="clearhold-pairs-", dir="/var/tmp") as scratch:

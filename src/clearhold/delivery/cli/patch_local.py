@@ -12,7 +12,7 @@ import msgspec
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.cases.material import CaseProof
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told

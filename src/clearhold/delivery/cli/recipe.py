@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.patches.delivery import build_delivery
 from clearhold.settings import from_environment

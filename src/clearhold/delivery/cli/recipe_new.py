@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import typer
 
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.delivery.cli.recipe_debian import sides_of_debian

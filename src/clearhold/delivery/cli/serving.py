@@ -16,7 +16,7 @@ from typing import Final
 import typer
 import uvicorn
 
-from clearhold.assembly import open_hub
+from clearhold.assembly.hub import open_hub
 from clearhold.delivery.cli.output import told
 from clearhold.delivery.http.app import make_app
 from clearhold.delivery.http.wire_protocol import with_places

@@ -11,7 +11,7 @@ import typer
 
 from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.signer_file import signing_key
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.delivery.cli import recipe_new, validate_run, validation_worker
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from clearhold.adapters.release_lists import RegistryReleases
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.delivery.cli.inventory import read_input
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
 from clearhold.settings import from_environment

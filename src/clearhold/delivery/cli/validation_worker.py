@@ -16,7 +16,7 @@ import typer
 
 from clearhold.adapters.release_lists import RegistryReleases
 from clearhold.adapters.signer_file import signing_key
-from clearhold.assembly import open_laboratory
+from clearhold.assembly.laboratory import open_laboratory
 from clearhold.delivery.cli.output import JsonOption, show, told
 from clearhold.kernel.errors import DeniedError, InvalidError, UnavailableError
 from clearhold.settings import PREFIX, Settings, from_environment

@@ -8,7 +8,7 @@ from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import (
     account,
     advisories,

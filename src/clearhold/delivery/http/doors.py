@@ -15,7 +15,7 @@ from fastapi import Depends, Request, Response
 from clearhold.access.browser_sessions import LONGEST, SignedIn
 from clearhold.access.ceremonies import LIFE
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.kernel.errors import DeniedError, UnauthenticatedError
 from clearhold.store import fence
 

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import problems
 from clearhold.delivery.http.declare import PUBLIC, HubDep, requires
 from clearhold.delivery.http.doors import hub_of, source_of

@@ -10,7 +10,7 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import problems
 from clearhold.delivery.mcp.tool import Tool
 from clearhold.delivery.printed import printable

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.catalogue.model import Technique
 from clearhold.delivery.http import coverage
 from clearhold.delivery.http.coverage import (

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import findings
 from clearhold.delivery.http.findings import (
     FindingSummary,

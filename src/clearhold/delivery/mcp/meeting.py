@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http import scan_meeting
 from clearhold.delivery.http.scan_meeting import IntroductionView, PlaceView, Willing, WillingView
 from clearhold.delivery.http.scanning import NewLease

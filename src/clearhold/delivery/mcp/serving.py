@@ -30,7 +30,7 @@ from mcp.types import (
 from mcp.types import Tool as ListedTool
 
 from clearhold.access.model import Actor
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.declare import BY_TOOL, requires, storable_text
 from clearhold.delivery.http.doors import bearer_of, hub_of
 from clearhold.delivery.mcp import (

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from clearhold.access.model import Actor
 from clearhold.access.permissions import Permission
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.declare import declared
 
 UNTRUSTED: Final = (

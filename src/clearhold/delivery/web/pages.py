@@ -12,7 +12,7 @@ from clearhold.access.approvals import Act
 from clearhold.access.browser_sessions import SignedIn
 from clearhold.access.permissions import Permission
 from clearhold.access.recovery import Recovery
-from clearhold.assembly import Hub
+from clearhold.assembly.hub import Hub
 from clearhold.delivery.http.declare import PUBLIC, HubDep, requires
 from clearhold.delivery.http.doors import SignedInDep, acting
 from clearhold.delivery.web.rendering import page, within
