@@ -131,9 +131,7 @@ class Desk:
         return wire.Change(**(stated | changed))
 
     def consent(self, actor: Actor, view: EngagementView, change: wire.Change) -> EngagementView:
-        return self.hub.models.engagements.consent(
-            actor, view.stored.id, self.signed(actor, change)
-        )
+        return self.hub.models.consents.consent(actor, view.stored.id, self.signed(actor, change))
 
 
 def evaluator_of(**changed: Any) -> wire.Evaluator:

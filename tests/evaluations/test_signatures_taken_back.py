@@ -37,9 +37,9 @@ def test_a_change_takes_place_with_two_signatures_that_stand(
             signed.add(mine)
         elif both or mine not in signed:
             with pytest.raises(ConflictError if both else NotFoundError):
-                engagements.take_back(actor, view.stored.id, digest)
+                desk.hub.models.consents.take_back(actor, view.stored.id, digest)
         else:
-            engagements.take_back(actor, view.stored.id, digest)
+            desk.hub.models.consents.take_back(actor, view.stored.id, digest)
             signed.remove(mine)
         now = engagements.get(desk.lab, view.stored.id)
         took_place = [each.act for each in now.happened].count("extend")
@@ -47,4 +47,4 @@ def test_a_change_takes_place_with_two_signatures_that_stand(
         assert len(now.waiting) == (len(signed) == 1)
     for stranger in desk.strangers:
         with pytest.raises(NotFoundError):
-            engagements.take_back(stranger, view.stored.id, digest)
+            desk.hub.models.consents.take_back(stranger, view.stored.id, digest)

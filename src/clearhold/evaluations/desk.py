@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clearhold.evaluations.agreements import ModelAgreements
 from clearhold.evaluations.beside_tests import BesideTests
+from clearhold.evaluations.consents import Consents
 from clearhold.evaluations.decisions import Decisions
 from clearhold.evaluations.departments import Departments
 from clearhold.evaluations.engagements import Engagements
@@ -34,6 +35,7 @@ class ModelDesk:
 
     agreements: ModelAgreements
     engagements: Engagements
+    consents: Consents
     reports: Reports
     handovers: Handovers
     safeguards: Safeguards
@@ -71,6 +73,7 @@ def make(
     return ModelDesk(
         agreements,
         engagements,
+        Consents(sessions, vault, agreements, engagements),
         Reports(sessions, agreements, engagements, papers, beside),
         Handovers(sessions, engagements, papers, findings),
         Safeguards(sessions, engagements, papers),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,15 +17,13 @@ from clearhold.evaluations import engagement_records as records
 from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.agreements import ModelAgreements
 from clearhold.evaluations.clock import LONGEST, Clock, clock
-from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement, StoredEvent
+from clearhold.evaluations.engagement_records import StoredEngagement, StoredEvent
 from clearhold.evaluations.engagement_rules import (
-    LATE_DRAFT,
     MOVE_RELEASE,
     Body,
     access_clock,
     check_against,
     check_body,
-    check_change,
     check_release,
     clock_events,
 )
@@ -40,9 +37,8 @@ from clearhold.evaluations.model import (
     Side,
     after,
 )
-from clearhold.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
+from clearhold.kernel.errors import ConflictError, DeniedError, NotFoundError
 from clearhold.kernel.ids import EngagementId, new_id
-from clearhold.parties.signatures import signed_by
 from clearhold.store.unit_of_work import Sessions, UnitOfWork
 from clearhold.vault.service import Vault
 from clearhold.wire import dsse
@@ -108,7 +104,7 @@ class Engagements:
             side = side_of(stands, actor)
             known = records.of_key(unit, stands.id, key)
             if known is not None:
-                found = self._view(unit, known, stands, reader=actor.principal)
+                found = self.view(unit, known, stands, reader=actor.principal)
                 wanted = (body, side, int(length.total_seconds()), release_at)
                 if wanted != (found.body, found.happened[0].side, known.length_s, known.release_at):
                     raise ConflictError("This idempotency key was used for another request.")
@@ -120,7 +116,7 @@ class Engagements:
                 )
             terms = self._register.terms(unit, stands, reader=actor.principal)
             check_against(body, terms, length, release_at, unit.now)
-            self._check_sum(unit, stands, body, length)
+            self.check_sum(unit, stands, body, length)
             within = self._vault.open_compartment(unit)
             for party in (stands.developer, stands.evaluator):
                 read_in(
@@ -152,10 +148,10 @@ class Engagements:
             )
             records.add(unit, new)
             note(unit, actor.principal, new, "propose", side)
-            return self._view(unit, new, stands, reader=actor.principal)
+            return self.view(unit, new, stands, reader=actor.principal)
 
     def act(self, actor: Actor, identity: str, act: Act) -> EngagementView:
-        """Move an engagement on, for the actor's side. What both must sign is `consent`'s.
+        """Move an engagement on, for the actor's side. What both must sign is in `consents`.
 
         To accept takes the side that did not propose. Raises `ConflictError` for what is not
         possible now and `DeniedError` for what is the other side's to do.
@@ -191,7 +187,7 @@ class Engagements:
                 )
             moved = self.reach(unit, stored, act)
             note(unit, actor.principal, stored, act, side)
-            return self._view(unit, moved, stands, reader=actor.principal)
+            return self.view(unit, moved, stands, reader=actor.principal)
 
     def move_release(self, actor: Actor, identity: str, to: datetime | None) -> EngagementView:
         """Say that the planned release has moved, or is none any more: the developer's alone."""
@@ -205,78 +201,14 @@ class Engagements:
             if stored.state in OVER:
                 raise ConflictError(f"The engagement is {stored.state}.")
             note(unit, actor.principal, stored, MOVE_RELEASE, Side.DEVELOPER, until=to)
-            return self._view(unit, stored, stands, reader=actor.principal)
-
-    def consent(self, actor: Actor, identity: str, envelope: bytes) -> EngagementView:
-        """Sign a pause, a resumption, more time or the end of a hold; it counts once both have.
-
-        Both sign the same bytes. Raises `ConflictError` when the change is not possible now.
-        """
-        actor.need(Permission.EVALUATIONS_AGREE)
-        if len(envelope) > 2 * wire.LARGEST:
-            raise InvalidError("The signed change is too long to be one.")
-        with self._sessions.transaction() as unit:
-            stored, stands = self.held(unit, actor, identity)
-            side = side_of(stands, actor)
-            payload, key = signed_by(
-                unit, actor.party, envelope, wire.CHANGE_TYPE, what="change of an engagement"
-            )
-            change = wire.read_change(payload)
-            digest = hashlib.sha256(payload).digest()
-            known = records.change_of_digest(unit, stored.id, digest)
-            if known is not None and known.signed_at is not None:
-                return self._view(unit, stored, stands, reader=actor.principal)
-            check_change(change, stored, stands, unit.now)
-            if change.after != records.next_number(unit, stored.id) - 1:
-                raise ConflictError(
-                    "More has happened in the engagement since this change was asked for.",
-                    next_step="Ask for it again with `clearhold model engagement ask`.",
-                )
-            if change.act == "extend":
-                self._check_length(unit, stored, stands, change, reader=actor.principal)
-            signed = self._sign(unit, stored, known or _fresh(unit, stored, digest), side, envelope)
-            unit.record(
-                f"evaluations:change:{change.act}",
-                actor=actor.principal,
-                subject=stored.id,
-                compartment=stored.compartment,
-                detail={"change": digest.hex(), "side": side, "key": key},
-            )
-            if signed.signed_at is not None:
-                stored = self._effect(unit, actor, stored, change)
-            return self._view(unit, stored, stands, reader=actor.principal)
-
-    def take_back(self, actor: Actor, identity: str, change: bytes) -> EngagementView:
-        """Take back the actor's side's signature on a change, by the SHA-256 of its terms.
-
-        Nothing is left to consent to then. Raises `ConflictError` once both sides have signed, and
-        `NotFoundError` for what the actor's side has not signed.
-        """
-        actor.need(Permission.EVALUATIONS_AGREE)
-        with self._sessions.transaction() as unit:
-            stored, stands = self.held(unit, actor, identity)
-            side = side_of(stands, actor)
-            known = records.change_of_digest(unit, stored.id, change)
-            if known is None or getattr(known, f"sealed_{side}_envelope") is None:
-                raise NotFoundError("Your side has signed no such change.")
-            if known.signed_at is not None:
-                raise ConflictError("Both sides have signed this change, so it has taken place.")
-            records.forget_change(unit, known.id)
-            unit.record(
-                "evaluations:change:take-back",
-                actor=actor.principal,
-                subject=stored.id,
-                compartment=stored.compartment,
-                detail={"change": change.hex(), "side": side},
-            )
-            return self._view(unit, stored, stands, reader=actor.principal)
+            return self.view(unit, stored, stands, reader=actor.principal)
 
     def get(self, actor: Actor, identity: str) -> EngagementView:
         """One engagement of the actor's party. Raises `NotFoundError`."""
         actor.need(Permission.EVALUATIONS_READ)
         with self._sessions.transaction() as unit:
             stored, stands = self.found(unit, actor, identity)
-            return self._view(unit, stored, stands, reader=actor.principal)
+            return self.view(unit, stored, stands, reader=actor.principal)
 
     def list(self, actor: Actor, *, after: str | None = None) -> tuple[StoredEngagement, ...]:
         """The engagements of the actor's party, so many at once, without what is sealed of them."""
@@ -318,7 +250,7 @@ class Engagements:
         records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
         return moved
 
-    def _check_sum(
+    def check_sum(
         self, unit: UnitOfWork, stands: StoredAgreement, body: Body, length: timedelta
     ) -> None:
         """Thirty days are for a variant, however many engagements under an agreement name it."""
@@ -347,90 +279,7 @@ class Engagements:
         )
         return msgspec.json.decode(content, type=Body)
 
-    def _check_length(
-        self,
-        unit: UnitOfWork,
-        stored: StoredEngagement,
-        stands: StoredAgreement,
-        change: Change,
-        *,
-        reader: str,
-    ) -> None:
-        """An extension too stays within the window of the agreement."""
-        most = self._register.terms(unit, stands, reader=reader).window_days
-        found = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
-        if found.length + timedelta(hours=change.hours) > timedelta(days=most):
-            raise InvalidError(f"Access lasts at most {most} days by the agreement.")
-        body = self.body(unit, stored, reader=reader)
-        self._check_sum(unit, stands, body, timedelta(hours=change.hours))
-
-    def _effect(
-        self, unit: UnitOfWork, actor: Actor, stored: StoredEngagement, change: Change
-    ) -> StoredEngagement:
-        """What both sides have signed takes place now."""
-        if change.act == "extend":
-            note(unit, actor.principal, stored, "extend", "both", length_s=change.hours * 3600)
-            return stored
-        if change.act == LATE_DRAFT:
-            note(unit, actor.principal, stored, LATE_DRAFT, "both")
-            return stored
-        if change.act == "lift-hold":
-            moved = replace(stored, state=self._held_in(unit, stored), changed_at=unit.now)
-            records.change(unit, stored.id, state=moved.state, changed_at=unit.now)
-        else:
-            moved = self.reach(unit, stored, Act(change.act))
-        pausing = change.act == "pause"
-        note(
-            unit,
-            actor.principal,
-            stored,
-            change.act,
-            "both",
-            until=change.until if pausing else None,
-            stops_clock=change.stops_clock if pausing else None,
-        )
-        return moved
-
-    def _held_in(self, unit: UnitOfWork, stored: StoredEngagement) -> EngagementState:
-        """Where an engagement goes on after a hold: where it was held, a pause still running too."""
-        happened = records.happened(unit, stored.id)
-        if Act.BEGIN not in {each.act for each in happened}:
-            return EngagementState.ACCESS_VERIFIED
-        stands = clock(stored.window, clock_events(happened), unit.now)
-        return EngagementState.PAUSED if stands.paused_until else EngagementState.TESTING
-
-    def _sign(
-        self,
-        unit: UnitOfWork,
-        stored: StoredEngagement,
-        change: StoredChange,
-        side: Side,
-        envelope: bytes,
-    ) -> StoredChange:
-        """The change with one more signature; it counts from the second on."""
-        name = f"sealed_{side}_envelope"
-        if getattr(change, name) is not None:
-            return change
-        place = ("engagement_change", name, change.id)
-        sealed = self._vault.seal(unit, stored.compartment, place=place, content=envelope)
-        second = bool(change.sealed_developer_envelope or change.sealed_evaluator_envelope)
-        signed = replace(
-            change,
-            sealed_developer_envelope=sealed
-            if side is Side.DEVELOPER
-            else change.sealed_developer_envelope,
-            sealed_evaluator_envelope=sealed
-            if side is Side.EVALUATOR
-            else change.sealed_evaluator_envelope,
-            signed_at=unit.now if second else None,
-        )
-        if second:
-            records.sign_change(unit, change.id, **{name: sealed, "signed_at": unit.now})
-        else:
-            records.add_change(unit, signed)
-        return signed
-
-    def _view(
+    def view(
         self,
         unit: UnitOfWork,
         stored: StoredEngagement,
@@ -438,6 +287,7 @@ class Engagements:
         *,
         reader: str,
     ) -> EngagementView:
+        """An engagement as it is shown to `reader`, to whom what is sealed of it is released."""
         happened = records.happened(unit, stored.id)
         return EngagementView(
             stored,
@@ -516,10 +366,6 @@ def settled(unit: UnitOfWork, stored: StoredEngagement) -> StoredEngagement:
     stands = clock(stored.window, clock_events(records.happened(unit, stored.id)), unit.now)
     paused = stands.paused_until is not None
     return stored if paused else replace(stored, state=EngagementState.TESTING)
-
-
-def _fresh(unit: UnitOfWork, stored: StoredEngagement, digest: bytes) -> StoredChange:
-    return StoredChange(new_id(unit.now), stored.id, digest, None, None, unit.now, None)
 
 
 def side_of(stands: StoredAgreement, actor: Actor) -> Side:

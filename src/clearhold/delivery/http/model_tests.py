@@ -224,7 +224,7 @@ def release(hub: HubDep, actor: ActorDep, engagement: str, when: Release) -> Eng
 @router.post("/engagements/{engagement}/consents", **requires(Permission.EVALUATIONS_AGREE))
 def consent(hub: HubDep, actor: ActorDep, engagement: str, signed: Envelope) -> EngagementOut:
     """Sign a pause, a resumption, more time or the end of a hold; it counts once both have."""
-    return _engagement(hub.models.engagements.consent(actor, engagement, signed.envelope.encode()))
+    return _engagement(hub.models.consents.consent(actor, engagement, signed.envelope.encode()))
 
 
 @router.post(
@@ -233,7 +233,7 @@ def consent(hub: HubDep, actor: ActorDep, engagement: str, signed: Envelope) -> 
 def take_back(hub: HubDep, actor: ActorDep, engagement: str, change: SignedChange) -> EngagementOut:
     """Take back the caller's signature on a change that the other side has not signed."""
     digest = bytes.fromhex(change.sha256)
-    return _engagement(hub.models.engagements.take_back(actor, engagement, digest))
+    return _engagement(hub.models.consents.take_back(actor, engagement, digest))
 
 
 def _summary(stored: StoredAgreement) -> dict[str, Any]:
