@@ -105,6 +105,20 @@ def test_two_sides_agree_and_change_an_engagement_by_commands(
         testers, "engagement", "ask", engagement, "extend", "--hours", "48", *signing(testers)
     )
     nonce = asked["waiting"][0]["change"]["nonce"]  # type: ignore[index]
+    for actor in (lab, testers):
+        become(actor)
+        other = run("model", "engagement", "take-back", engagement, "no-such-nonce")
+        assert "No change with this nonce" in other.err
+    become(lab)
+    assert "signed no such change" in run("model", "engagement", "take-back", engagement, nonce).err
+    taken = done(testers, "engagement", "take-back", engagement, nonce)
+    assert taken["waiting"] == []
+    become(lab)
+    assert run("model", "engagement", "consent", engagement, nonce, *signing(lab)).code == 1
+    asked = done(
+        testers, "engagement", "ask", engagement, "extend", "--hours", "48", *signing(testers)
+    )
+    nonce = asked["waiting"][0]["change"]["nonce"]  # type: ignore[index]
     longer = done(lab, "engagement", "consent", engagement, nonce, *signing(lab))
     assert longer["clock"]["length_s"] == 12 * 86400  # type: ignore[index]
     assert longer["waiting"] == []

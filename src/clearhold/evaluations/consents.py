@@ -13,17 +13,9 @@ from clearhold.evaluations.agreement_records import StoredAgreement
 from clearhold.evaluations.agreements import ModelAgreements
 from clearhold.evaluations.clock import clock
 from clearhold.evaluations.engagement_records import StoredChange, StoredEngagement
-from clearhold.evaluations.engagement_rules import (
-    LATE_DRAFT,
-    check_change,
-    clock_events,
-)
+from clearhold.evaluations.engagement_rules import LATE_DRAFT, check_change, clock_events
 from clearhold.evaluations.engagements import Engagements, EngagementView, note, side_of
-from clearhold.evaluations.model import (
-    Act,
-    EngagementState,
-    Side,
-)
+from clearhold.evaluations.model import Act, EngagementState, Side
 from clearhold.kernel.errors import ConflictError, InvalidError, NotFoundError
 from clearhold.kernel.ids import new_id
 from clearhold.parties.signatures import signed_by

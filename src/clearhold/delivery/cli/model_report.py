@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,7 @@ import typer
 
 from clearhold.delivery.cli import party_key
 from clearhold.delivery.cli.log_reading import content, write_new
-from clearhold.delivery.cli.model_agreement import KEY
+from clearhold.delivery.cli.model_agreement import KEY, now
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
 from clearhold.evaluations import plan, trials
 from clearhold.evaluations.reporting import (
@@ -76,7 +75,7 @@ def draft(
         plan_sha256=facts["plan_sha256"],
         beside=msgspec.convert(facts["beside"], Beside),
         ended=ended or stands["clock"]["elapsed"],
-        at=datetime.now(UTC),
+        at=now(),
     )
     write_new(to, written.content)
     show({"file": str(to), "sha256": written.sha256, "due": facts["draft_due"]}, as_json=as_json)
@@ -174,7 +173,7 @@ def final(
         answered,
         _removals(remove),
         reasons,
-        at=datetime.now(UTC),
+        at=now(),
     )
     envelope = signed.sign(whole, signer)
     if removed:
