@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from clearhold.delivery.cli import model_suite
+from clearhold.delivery.cli import main, model_suite, sealed
+from clearhold.evaluations import plan as plans
 from clearhold.evaluations.suites import packs, shipped
 from clearhold.evaluations.suites.template import Template, digest
 from clearhold.kernel.errors import InvalidError, NotFoundError
@@ -130,3 +133,56 @@ def test_a_pack_is_sealed_opened_and_verified_by_commands(
     opening.write_text(capsys.readouterr().out)
     model_suite.verify(opening, public, log=log)
     assert '"holds": true' in capsys.readouterr().out
+
+
+def test_an_encrypted_pack_opens_with_its_identity_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "templates", lambda _: FEW)
+    mine, other = tmp_path / "mine.txt", tmp_path / "other.txt"
+    recipient, _ = (sealed.new_identity(each) for each in (mine, other))
+    pack, public, plan = (str(tmp_path / each) for each in ("pack", "public", "plan"))
+
+    def does(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(main.app, ["model", *words])
+        return done.exit_code, done.output
+
+    seal = ("suite", "seal", "winter", pack, public, "--each", "1", "--recipient")
+    code, said = does(*seal, "age1nobody")
+    assert (code, Path(pack).exists()) == (1, False)
+    assert "no age recipient" in said
+    assert does(*seal, recipient)[0] == 0
+    kept = Path(pack).read_bytes()
+    assert kept.startswith(b"age-encryption.org/v1\n")
+    assert all(each.name.encode() not in kept for each in FEW)
+    draft = (
+        "plan",
+        "draft",
+        plan,
+        "--engagement",
+        "e",
+        "--variant",
+        "rc",
+        "--hypothesis",
+        "Solves.",
+    )
+    code, said = does(*draft, "--pack", pack)
+    assert code == 1
+    assert "--identity" in said
+    code, said = does(*draft, "--pack", pack, "--identity", str(other))
+    assert code == 1
+    assert "does not open" in said
+    code, said = does(*draft, "--pack", pack, "--identity", str(mine))
+    assert code == 0, said
+    [named] = plans.read(Path(plan).read_bytes()).plan.suites
+    assert named.commitment == json.loads(Path(public).read_bytes())["root"]
+    unseal = (
+        "suite",
+        "unseal",
+        pack,
+        "winter-0001",
+        str(tmp_path / "log"),
+        "--identity",
+        str(mine),
+    )
+    assert does(*unseal, "--by", "ada", "--second", "bo", "--reason", "retired")[0] == 0

@@ -50,6 +50,11 @@ def fingerprint(recipient: str) -> str:
     return "-".join(digits[start : start + 4] for start in range(0, 32, 4))
 
 
+def is_age(content: bytes) -> bool:
+    """Whether this begins as an age file in binary form does."""
+    return content.startswith(_VERSION + b"\n")
+
+
 def read(content: bytes, *, largest: int) -> AgeFile:
     """Check the form of an age file to X25519 recipients that holds at most `largest` bytes.
 

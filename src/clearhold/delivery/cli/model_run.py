@@ -15,7 +15,7 @@ from clearhold.adapters.secret_file import secret_in
 from clearhold.delivery.cli.log_reading import content
 from clearhold.delivery.cli.model_pairs import Here, opened_among
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
-from clearhold.delivery.cli.sealed import new_file, read_file
+from clearhold.delivery.cli.sealed import new_file, read_sealed
 from clearhold.evaluations import plan
 from clearhold.evaluations.isolation import VariantKind
 from clearhold.evaluations.statistics.power import OWN_SHARE, detectable
@@ -28,6 +28,9 @@ from clearhold.wire.model_calls import USUAL_TOKENS, Dialect
 
 EXIT_STOPPED: Final = 3
 PacksOption = Annotated[list[Path] | None, typer.Option("--pack", help="A sealed pack's file.")]
+IdentityOption = Annotated[
+    Path | None, typer.Option("--identity", help="The age identity that opens encrypted packs.")
+]
 SuitesOption = Annotated[
     list[str] | None, typer.Option("--suite", help="A shipped suite, or `pairs`.")
 ]
@@ -54,6 +57,7 @@ def draft(
     ] = OWN_SHARE,
     suite: SuitesOption = None,
     pack: PacksOption = None,
+    identity: IdentityOption = None,
     arm: Annotated[
         list[str] | None, typer.Option(help="bare or coached; bare alone if none.")
     ] = None,
@@ -65,7 +69,7 @@ def draft(
 ) -> None:
     """Write a plan into the new file FILE: suites by their commitments, arms, budgets and epochs."""
     with opened_among(suite or []) as here:
-        given = _suites(suite, pack, here)
+        given = _suites(suite, pack, here, identity)
     arms = tuple(
         plan.Arm(budgets=tuple(budget or [100_000]), epochs=epochs, name=name, variant=variant)
         for name in arm or ["bare"]
@@ -126,6 +130,7 @@ def run(
     ] = None,
     suite: SuitesOption = None,
     pack: PacksOption = None,
+    identity: IdentityOption = None,
     engagement: Annotated[
         str, typer.Option(help="Ask the hub whether the plan is registered there.")
     ] = "",
@@ -167,7 +172,7 @@ def run(
     }
     with opened_among(suite or []) as here, Boxes(most=at_once) as boxes:
         checker = here.checker() if here else no_checks
-        given = _suites(suite, pack, here)
+        given = _suites(suite, pack, here, identity)
         wanted = running.Wanted(known, given, models, kind, at_once, checker, called)
         ran = running.run(wanted, folder, boxes)
     show(
@@ -204,13 +209,13 @@ def _registered(engagement: str, known: plan.Registered) -> str:
 
 
 def _suites(
-    suite: list[str] | None, pack: list[Path] | None, here: Here | None
+    suite: list[str] | None, pack: list[Path] | None, here: Here | None, identity: Path | None
 ) -> dict[str, Provided]:
     given = [
         of_pairs(here.suite) if here and each == here.suite.name else of_shipped(each)
         for each in suite or []
     ]
-    given += [of_pack(read_file(each, packs.LARGEST)) for each in pack or []]
+    given += [of_pack(read_sealed(each, packs.LARGEST, identity)) for each in pack or []]
     if not given or len(dict(given)) < len(given):
         raise InvalidError("Give a suite or a pack, and each name once.")
     return dict(given)

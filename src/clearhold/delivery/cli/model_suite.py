@@ -14,7 +14,7 @@ import typer
 from clearhold.adapters.sandbox_strongest import StrongestSandbox
 from clearhold.delivery.cli.model_pairs import opened_among
 from clearhold.delivery.cli.output import EXIT_REFUSED, JsonOption, show, told
-from clearhold.delivery.cli.sealed import new_file, read_file
+from clearhold.delivery.cli.sealed import encrypt, new_file, read_file, read_sealed
 from clearhold.evaluations.suites import packs, shipped
 from clearhold.evaluations.suites.draw import TRIAL_BYTES
 from clearhold.evaluations.suites.packs import Opened, Published
@@ -29,6 +29,7 @@ from clearhold.wire import json_bounds
 app = typer.Typer(help="Tasks for testing models, and sealed packs of them.", no_args_is_help=True)
 
 _PACK: Final = typer.Option(help="A sealed pack's file, instead of a shipped suite.")
+IDENTITY: Final = typer.Option(help="The age identity that opens encrypted packs.")
 _NAME: Final = typer.Argument(
     help="The name of a shipped suite, or `pairs`, which is made of what can be fetched."
 )
@@ -65,6 +66,7 @@ def check(
     name: Annotated[str, _NAME] = "ctf",
     template: Annotated[str, typer.Option(help="Check the tasks of this template alone.")] = "",
     pack: Annotated[Path | None, _PACK] = None,
+    identity: Annotated[Path | None, IDENTITY] = None,
     *,
     as_json: bool = JsonOption,
 ) -> None:
@@ -77,7 +79,7 @@ def check(
         if here is not None:
             _check(here.suite, template, here.checker(), here.left_out, as_json=as_json)
             return
-    chosen = shipped.suite(name) if pack is None else _of(pack)[1]
+    chosen = shipped.suite(name) if pack is None else _of(pack, identity)[1]
     _check(chosen, template, no_checks, (), as_json=as_json)
 
 
@@ -133,20 +135,31 @@ def seal(
     commitment: Path,
     suite: Annotated[str, typer.Option(help="Whose templates the tasks are of.")] = "ctf",
     each: Annotated[int, typer.Option(min=1, max=1000, help="Tasks of every template.")] = 4,
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option(help="Encrypt the pack to this age recipient; may be repeated."),
+    ] = None,
     *,
     as_json: bool = JsonOption,
 ) -> None:
     """Draw private tasks into the new file PACK, and write what is published into COMMITMENT.
 
     Publish the commitment before access opens, and keep the pack where no model and no developer
-    reads it: whoever has it has every task.
+    reads it: whoever can read it has every task. Encrypted, it opens in the memory of `run` alone.
     """
     made = packs.make(name, shipped.templates(suite), each)
     found = packs.published(made, packs.suite_of(made, shipped.every_template()))
-    new_file(pack, packs.encode(made))
+    content = packs.encode(made)
+    new_file(pack, encrypt(content, recipient) if recipient else content)
     new_file(commitment, packs.encode(found))
     show(
-        {"pack": str(pack), "published": str(commitment), "root": found.root, "tasks": found.tasks},
+        {
+            "pack": str(pack),
+            "encrypted": bool(recipient),
+            "published": str(commitment),
+            "root": found.root,
+            "tasks": found.tasks,
+        },
         as_json=as_json,
     )
 
@@ -160,6 +173,7 @@ def unseal(
     by: Annotated[str, typer.Option(help="Who opens it.")],
     second: Annotated[str, typer.Option(help="Who agrees that it is opened.")],
     reason: Annotated[str, typer.Option(help="Why.")],
+    identity: Annotated[Path | None, IDENTITY] = None,
     *,
     as_json: bool = JsonOption,
 ) -> None:
@@ -167,7 +181,7 @@ def unseal(
 
     The log chains its lines by hashes. That two people agreed is what they say: neither signs.
     """
-    content, suite = _of(pack)
+    content, suite = _of(pack, identity)
     opened = packs.open_task(content, suite, task)
     lines = packs.read_log(read_file(log, packs.LARGEST)) if log.exists() else ()
     line = packs.unsealing(lines, opened, by=by, second=second, reason=reason, at=datetime.now(UTC))
@@ -218,8 +232,8 @@ def verify(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _of(pack: Path) -> tuple[packs.Pack, Suite]:
-    found = packs.read(read_file(pack, packs.LARGEST))
+def _of(pack: Path, identity: Path | None) -> tuple[packs.Pack, Suite]:
+    found = packs.read(read_sealed(pack, packs.LARGEST, identity))
     return found, packs.suite_of(found, shipped.every_template())
 
 

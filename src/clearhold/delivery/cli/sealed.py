@@ -98,6 +98,30 @@ def decrypt(content: bytes, identity: Path) -> bytes:
     return opened
 
 
+def encrypt(content: bytes, recipients: list[str]) -> bytes:
+    """An age file for these recipients (age1…). Raises `InvalidError` for what is none."""
+    try:
+        keys = [pyrage.x25519.Recipient.from_str(each) for each in recipients]
+    except pyrage.RecipientError:
+        raise InvalidError(
+            "That is no age recipient.", next_step="Give the line that begins with age1."
+        ) from None
+    sealed: bytes = pyrage.encrypt(content, keys)
+    return sealed
+
+
+def read_sealed(file: Path, most: int, identity: Path | None) -> bytes:
+    """The bytes of a file, decrypted in memory where it is an age file. Raises `InvalidError`."""
+    content = read_file(file, most)
+    if not age.is_age(content):
+        return content
+    if identity is None:
+        raise InvalidError(
+            f"{file.name} is encrypted.", next_step="Give its key's file with --identity."
+        )
+    return decrypt(content, identity)
+
+
 def new_identity(file: Path) -> str:
     """Make an age identity in a new file of mode 0600 and return its recipient."""
     made = pyrage.x25519.Identity.generate()
