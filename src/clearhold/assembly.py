@@ -427,7 +427,7 @@ def _discovery(
     searcher = LaboratorySearcher(
         laboratory,
         all_engines(open_model(settings), context=settings.model_context),
-        lists=RegistryReleases(settings.cache_directory),
+        lists=RegistryReleases(settings.cache_directory, also=settings.source_networks),
         repositories=GitRepositories(also=settings.source_networks),
     )
     discovery = DiscoveryService(
@@ -608,7 +608,7 @@ def _judge_and_port(
     most = settings.backport_versions
     judging = Judging(sessions, vault, material, judge, onward=most > 0)
     engine.register(patches_service.JUDGE, judging.judge)
-    lists = RegistryReleases(settings.cache_directory)
+    lists = RegistryReleases(settings.cache_directory, also=settings.source_networks)
     porter = LaboratoryPorter(laboratory, judge, lists, most=most or MOST_BACKPORTS)
     engine.register(PORT, Porting(sessions, vault, material, porter).run)
 
@@ -616,7 +616,9 @@ def _judge_and_port(
 def _examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
     """Who examines reports: the workers of a spool, or this machine."""
     if not settings.validation_spool:
-        return LaboratoryExaminer(laboratory, RegistryReleases(settings.cache_directory))
+        return LaboratoryExaminer(
+            laboratory, RegistryReleases(settings.cache_directory, also=settings.source_networks)
+        )
     return SpoolExaminer(Spool(Path(settings.validation_spool)), settings.workers_directory)
 
 
