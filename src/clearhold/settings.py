@@ -63,8 +63,8 @@ class Settings:
         reproduced shows its flaw on; 0 to never do that by itself.
     backport_versions: to how many other versions of a package an accepted fix is brought by itself,
         each judged there; 0 to bring none unless somebody of the case names it.
-    source_networks: networks beside the public ones where Git repositories of packages may lie,
-        such as 10.0.0.0/8.
+    source_networks: networks beside the public ones where Git repositories and archives of packages
+        may lie, and what a registry of one's own links to, such as 10.0.0.0/8.
     validation_spool: the directory through which validation workers are asked; empty while the hub
         validates on its own machine. The workers are enrolled in `workers` in the key directory.
     model_url, model_name: the base address of a language model that searches under leases, by

@@ -317,7 +317,9 @@ def _judged(measured: list[sizes.Measured]) -> Observation:
     [
         ([0.05, 0.2, 0.8, 3.2], RunKind.VIOLATION),
         ([0.0, 0.0, 0.0, 3.2], RunKind.VIOLATION),
-        ([0.01, 0.04, 0.16, 0.64], RunKind.CLEAN),
+        ([0.01, 0.03, 0.11, 0.45], RunKind.CLEAN),
+        ([0.01, 0.04, 0.16, 0.64], RunKind.INCONCLUSIVE),
+        ([0.1, 0.2, 0.4, 0.8], RunKind.CLEAN),
         ([0.3, 0.6, 1.2, 2.4], RunKind.CLEAN),
         ([0.2, 0.57, 1.6, 4.5], RunKind.INCONCLUSIVE),
         ([0.4, 1.6, 6.4], RunKind.INCONCLUSIVE),
@@ -357,6 +359,8 @@ def test_what_is_cut_off_early_is_measured_at_smaller_sizes(
     seen = _on_a_machine(lambda size: 0.01 + cost(size), largest)
     if cost(largest) > 1.0:
         assert seen is kind
+    elif cost(largest) > 0.5 and kind is RunKind.VIOLATION:
+        assert seen is RunKind.INCONCLUSIVE
     else:
         assert seen is RunKind.CLEAN
 
@@ -388,6 +392,19 @@ def test_what_grows_steeply_is_never_clean_on_a_busy_machine(
         return slower * (start + 6.9 * math.pow(size / 400, power)) * drawn.uniform(1.0, 1.4)
 
     assert _on_a_machine(seconds, 400) is not RunKind.CLEAN
+
+
+@given(st.floats(0.02, 0.05), st.floats(0.7, 1.5), st.integers(0, 99))
+def test_a_fixed_side_that_is_as_slow_is_never_clean_beside_a_violation(
+    start: float, most: float, seed: int
+) -> None:
+    drawn = Random(seed)  # noqa: S311 (reproducible, no secret)
+
+    def seconds(size: int) -> float:
+        return (start + most * (size / 400) ** 2) * drawn.uniform(1.0, 1.4)
+
+    seen = {_on_a_machine(seconds, 400) for _ in range(15)}
+    assert not seen >= {RunKind.VIOLATION, RunKind.CLEAN}
 
 
 @given(**_BUSY, power=st.sampled_from([0.5, 1.0]))

@@ -33,8 +33,17 @@ def download(client: httpx.Client, address: str, target: Path, *, size_cap: int)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         refuse_full_disk(error)
         target.unlink(missing_ok=True)
-        return type(error).__name__
+        return reason_of(error)
     return ""
+
+
+class RefusedAddressError(httpx.RequestError):
+    """A request would have gone where it may not go."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why nothing was brought, in words that repeat nothing of what a server said."""
+    return str(error) if isinstance(error, RefusedAddressError) else type(error).__name__
 
 
 def write_within(response: httpx.Response, target: Path, *, size_cap: int) -> None:

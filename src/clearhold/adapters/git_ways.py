@@ -8,9 +8,7 @@ none (Git's HTTP transport, "Smart Clients", gitprotocol-http).
 
 from __future__ import annotations
 
-import os
 import re
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,11 +18,11 @@ import httpx
 
 from clearhold.adapters.download import trusting
 from clearhold.adapters.guarded_address import Network, look_up
+from clearhold.adapters.guarded_client import SETTING, proxy_to
 from clearhold.adapters.outside import LimitedTransport
 from clearhold.kernel.errors import UnavailableError
 
 HTTPS: Final = "https"
-SETTING: Final = "CLEARHOLD_SOURCE_NETWORKS"
 _ADDRESS: Final = re.compile(
     r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?/[A-Za-z0-9._/~-]+"
 )
@@ -68,7 +66,7 @@ def way_to(address: str, *, protocol: str = HTTPS, also: Sequence[Network] = ())
 def _asked(address: str, also: Sequence[Network]) -> tuple[tuple[str, ...], str]:
     """What git is to be told about the host, and where the server says the repository moved to."""
     host, port = urlsplit(address).hostname or "", urlsplit(address).port or 443
-    proxy = _proxy(host)
+    proxy = proxy_to(HTTPS, host)
     headers = {"Accept": "*/*", "Git-Protocol": "version=2", "User-Agent": "git/2 (clearhold)"}
     if proxy:
         settings: tuple[str, ...] = ()
@@ -102,15 +100,6 @@ def _on_the_same_host(address: str, moved: str) -> str:
     if new == there or not is_address(new) or urlsplit(new).netloc != urlsplit(address).netloc:
         raise _no_repository(address, "it redirects to another place")
     return new
-
-
-def _proxy(host: str) -> str:
-    """The proxy of the environment for https to a host; empty for none."""
-    given = os.environ
-    without = given.get("no_proxy") or given.get("NO_PROXY") or ""
-    if urllib.request.proxy_bypass_environment(host, {"no": without}):  # type: ignore[attr-defined]
-        return ""
-    return given.get("https_proxy") or given.get("HTTPS_PROXY") or ""
 
 
 def _no_repository(address: str, reason: str) -> UnavailableError:

@@ -41,13 +41,13 @@ class _Kept:
 def all_origins(cache: Path, *, also: Sequence[Network] = ()) -> dict[str, Fetcher]:
     """The fetchers; `cache` is a directory of ours for what they keep.
 
-    Repositories may lie in the networks `also`, too.
+    Repositories, archives and what registries link to may lie in the networks `also`, too.
     """
     return {
-        "pypi": PypiFetcher(),
+        "pypi": PypiFetcher(also=also),
         "debian": DebianFetcher(cache / "apt"),
-        "npm": NpmFetcher(),
+        "npm": NpmFetcher(also=also),
         "git": GitFetcher(also),
-        "tarball": WebFetcher(),
+        "tarball": WebFetcher(also),
         KEPT: _Kept(),
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -16,7 +16,9 @@ import httpx
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from clearhold.adapters.download import trusting
+from clearhold.adapters.download import reason_of
+from clearhold.adapters.guarded_address import Network
+from clearhold.adapters.guarded_client import guarded_client
 from clearhold.adapters.sources_debian import DebianFetcher
 from clearhold.adapters.sources_npm import npm_settings
 from clearhold.adapters.sources_pypi import pip_settings
@@ -32,25 +34,31 @@ _NPM: Final = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*
 _INDEX: Final = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 
-def of_npm(name: str) -> NpmPackage:
+def of_npm(name: str, *, also: Sequence[Network] = ()) -> NpmPackage:
     """What the registry tells of a package. Raises `UnavailableError` and `NotFoundError`."""
     if not _NPM.fullmatch(name):
         raise _unknown(name)
     settings = npm_settings()
     address = f"{settings.registry_of(name)}{quote(name, safe='@/')}"
     return npm_package.read(
-        _asked(address, settings.certificate, "application/json", settings.headers(address))
+        _asked(
+            address,
+            settings.certificate,
+            "application/json",
+            settings.headers(address),
+            also=also,
+        )
     )
 
 
-def of_pypi(name: str) -> list[PypiFile]:
+def of_pypi(name: str, *, also: Sequence[Network] = ()) -> list[PypiFile]:
     """The files of a Python project in all indexes that pip asks; raises as `of_npm`."""
     settings = pip_settings()
     found: dict[str, PypiFile] = {}
     for index in settings.indexes:
         address = f"{index.rstrip('/')}/{canonicalize_name(name)}/"
         with contextlib.suppress(NotFoundError):
-            for file in pypi_index.read(_asked(address, settings.certificate, _INDEX)):
+            for file in pypi_index.read(_asked(address, settings.certificate, _INDEX, also=also)):
                 found.setdefault(file.filename, file)
     if not found:
         raise _unknown(name)
@@ -63,17 +71,18 @@ class RegistryReleases:
     Of Debian, what its configured archives hold now; `cache` is where apt keeps its lists.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, *, also: Sequence[Network] = ()) -> None:
         self._cache = cache
+        self._also = tuple(also)
 
     def releases(self, package: str) -> dict[str, tuple[str, ...]]:
         """The origins of each release by version; raises `NotFoundError`, `UnavailableError`."""
         purl = Purl.parse(package)
         if purl.type == "pypi":
-            return _of_python(purl.name)
+            return _of_python(purl.name, self._also)
         if purl.type == "npm":
             name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
-            proper = (each for each in of_npm(name).versions if "-" not in each)
+            proper = (each for each in of_npm(name, also=self._also).versions if "-" not in each)
             return {version: (f"npm:{name}@{version}",) for version in proper}
         if purl.type == "deb":
             held = DebianFetcher(self._cache / "apt").versions(purl.name)
@@ -89,22 +98,27 @@ def pypi_origin(name: str, file: PypiFile) -> str:
     return f"pypi:{canonicalize_name(name)}=={file.version}:{file.filename}"
 
 
-def _of_python(name: str) -> dict[str, tuple[str, ...]]:
+def _of_python(name: str, also: Sequence[Network]) -> dict[str, tuple[str, ...]]:
     """The source archives and pure wheels of each release that is none before a release proper."""
     found: dict[str, tuple[str, ...]] = {}
-    for file in of_pypi(name):
+    for file in of_pypi(name, also=also):
         if (file.source or file.pure) and not Version(file.version).is_prerelease:
             found[file.version] = (*found.get(file.version, ()), pypi_origin(name, file))
     return found
 
 
 def _asked(
-    address: str, certificate: str | None, accept: str, headers: Mapping[str, str] | None = None
+    address: str,
+    certificate: str | None,
+    accept: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    also: Sequence[Network],
 ) -> bytes:
     try:
         with (
-            httpx.Client(
-                verify=trusting(certificate), timeout=_TIMEOUT_S, follow_redirects=True
+            guarded_client(
+                also=also, own=(address,), certificate=certificate, timeout_s=_TIMEOUT_S
             ) as client,
             client.stream(
                 "GET", address, headers={"accept": accept, **(headers or {})}
@@ -118,9 +132,9 @@ def _asked(
                 content += piece
                 if len(content) > _MOST:
                     break
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnavailableError(
-            f"The list of releases could not be fetched ({type(error).__name__}).",
+            f"The list of releases could not be fetched ({reason_of(error)}).",
             next_step="Check the network and the package index of this machine.",
         ) from error
     if len(content) > _MOST:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import httpx
-
-from clearhold.adapters.download import download, trusting
+from clearhold.adapters.download import download
+from clearhold.adapters.guarded_address import Network
+from clearhold.adapters.guarded_client import guarded_client
 from clearhold.kernel.errors import InvalidError, UnavailableError
 
 _LOCATOR = re.compile(
@@ -100,9 +100,14 @@ class NpmFetcher:
     """`ports.sources.Fetcher` for locators `NAME@VERSION` and `@SCOPE/NAME@VERSION`."""
 
     def __init__(
-        self, settings: RegistrySettings | None = None, *, timeout_s: float = 30.0
+        self,
+        settings: RegistrySettings | None = None,
+        *,
+        also: Sequence[Network] = (),
+        timeout_s: float = 30.0,
     ) -> None:
         self._settings = settings
+        self._also = tuple(also)
         self._timeout_s = timeout_s
 
     def fetch(self, locator: str, target: Path, *, size_cap: int) -> None:
@@ -116,12 +121,13 @@ class NpmFetcher:
         settings = self._settings or npm_settings()
         file = f"{name.rsplit('/', 1)[-1]}-{version}.tgz"
         address = f"{settings.registry_of(name)}{quote(name, safe='@/')}/-/{quote(file)}"
-        with httpx.Client(
-            verify=trusting(settings.certificate),
-            timeout=self._timeout_s,
-            follow_redirects=True,
-            headers=settings.headers(address),
+        with guarded_client(
+            also=self._also,
+            own=(address,),
+            certificate=settings.certificate,
+            timeout_s=self._timeout_s,
         ) as client:
+            client.headers.update(settings.headers(address))
             reason = download(client, address, target, size_cap=size_cap)
         if reason:
             raise UnavailableError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +19,9 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import httpx
 from packaging.utils import canonicalize_name
 
-from clearhold.adapters.download import trusting, write_within
+from clearhold.adapters.download import reason_of, write_within
+from clearhold.adapters.guarded_address import Network
+from clearhold.adapters.guarded_client import guarded_client
 from clearhold.kernel.errors import InvalidError, UnavailableError, refuse_full_disk
 
 _LOCATOR = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.!+_-]+):([A-Za-z0-9][A-Za-z0-9.+_-]*)")
@@ -29,11 +31,15 @@ _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """What pip would use: index URLs in order, local directories of files, a CA bundle or None."""
+    """What pip would use: index URLs in order, local directories of files, a CA bundle or None.
+
+    `files` are the other servers that pip is built to take files from.
+    """
 
     indexes: tuple[str, ...]
     directories: tuple[Path, ...]
     certificate: str | None
+    files: tuple[str, ...] = ()
 
 
 def pip_settings() -> IndexSettings:
@@ -47,7 +53,7 @@ def pip_settings() -> IndexSettings:
         from pip._internal.configuration import Configuration  # noqa: PLC0415
         from pip._internal.models.index import PyPI  # noqa: PLC0415
 
-        default = str(PyPI.simple_url)
+        default, files = str(PyPI.simple_url), f"https://{PyPI.file_storage_domain}/"
         configuration = Configuration(isolated=False)
         configuration.load()
         found: dict[str, str] = {}
@@ -74,6 +80,7 @@ def pip_settings() -> IndexSettings:
             if "://" not in place or place.startswith("file:")
         ),
         certificate=found.get("cert"),
+        files=(files,),
     )
 
 
@@ -105,8 +112,15 @@ def _links(page: httpx.Response, body: bytes) -> Iterator[tuple[str, str]]:
 class PypiFetcher:
     """`ports.sources.Fetcher` for locators `NAME==VERSION:FILENAME`."""
 
-    def __init__(self, settings: IndexSettings | None = None, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        settings: IndexSettings | None = None,
+        *,
+        also: Sequence[Network] = (),
+        timeout_s: float = 30.0,
+    ) -> None:
         self._settings = settings
+        self._also = tuple(also)
         self._timeout_s = timeout_s
 
     def fetch(self, locator: str, target: Path, *, size_cap: int) -> None:
@@ -125,19 +139,26 @@ class PypiFetcher:
                 shutil.copyfile(local, target)
                 return
         reasons: list[str] = []
-        with httpx.Client(
-            verify=trusting(settings.certificate),
-            timeout=self._timeout_s,
-            follow_redirects=True,
+        with guarded_client(
+            also=self._also,
+            own=(*settings.indexes, *settings.files),
+            certificate=settings.certificate,
+            timeout_s=self._timeout_s,
         ) as client:
             for index in settings.indexes:
                 try:
                     if _download(client, index, name, filename, target, size_cap=size_cap):
                         return
                     reasons.append("the index does not list it")
-                except (httpx.HTTPError, ValueError, KeyError, OSError) as error:
+                except (
+                    httpx.HTTPError,
+                    httpx.InvalidURL,
+                    ValueError,
+                    KeyError,
+                    OSError,
+                ) as error:
                     refuse_full_disk(error)
-                    reasons.append(type(error).__name__)
+                    reasons.append(reason_of(error))
         raise UnavailableError(
             f"{filename} could not be fetched ({'; '.join(reasons) or 'pip has no index'}).",
             next_step=(

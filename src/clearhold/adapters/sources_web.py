@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
-from clearhold.adapters.download import download, trusting
+from clearhold.adapters.download import download
+from clearhold.adapters.guarded_address import Network
+from clearhold.adapters.guarded_client import guarded_client
 from clearhold.kernel.errors import InvalidError, UnavailableError
 
 
 class WebFetcher:
-    """`ports.sources.Fetcher` for locators that are https addresses."""
+    """`ports.sources.Fetcher` for locators that are https addresses, public or in networks `also`."""
 
-    def __init__(self, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, also: Sequence[Network] = (), *, timeout_s: float = 30.0) -> None:
+        self._also = tuple(also)
         self._timeout_s = timeout_s
 
     def fetch(self, locator: str, target: Path, *, size_cap: int) -> None:
@@ -25,12 +29,8 @@ class WebFetcher:
                 f"{locator[:200]!a} is no https address without a name and password.",
                 next_step="Write tarball:https://HOST/PATH.",
             )
-        with httpx.Client(
-            verify=trusting(None),
-            timeout=self._timeout_s,
-            follow_redirects=True,
-            event_hooks={"request": [_https_alone]},
-        ) as client:
+        with guarded_client(also=self._also, timeout_s=self._timeout_s) as client:
+            client.event_hooks = {"request": [_https_alone]}
             reason = download(client, locator, target, size_cap=size_cap)
         if reason:
             raise UnavailableError(

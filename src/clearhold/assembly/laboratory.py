@@ -44,5 +44,7 @@ def open_laboratory(settings: Settings) -> Laboratory:
 def open_examiner(settings: Settings, laboratory: Laboratory) -> Examiner:
     """Who examines reports: the workers of a spool, or this machine."""
     if not settings.validation_spool:
-        return LaboratoryExaminer(laboratory, RegistryReleases(settings.cache_directory))
+        return LaboratoryExaminer(
+            laboratory, RegistryReleases(settings.cache_directory, also=settings.source_networks)
+        )
     return SpoolExaminer(Spool(Path(settings.validation_spool)), settings.workers_directory)

@@ -75,7 +75,7 @@ def judge_and_port(
     most = settings.backport_versions
     judging = Judging(sessions, vault, material, judge, onward=most > 0)
     engine.register(patches_service.JUDGE, judging.judge)
-    lists = RegistryReleases(settings.cache_directory)
+    lists = RegistryReleases(settings.cache_directory, also=settings.source_networks)
     porter = LaboratoryPorter(laboratory, judge, lists, most=most or MOST_BACKPORTS)
     engine.register(PORT, Porting(sessions, vault, material, porter).run)
 
@@ -96,7 +96,7 @@ def discovery_of(
     searcher = LaboratorySearcher(
         laboratory,
         all_engines(open_model(settings), context=settings.model_context),
-        lists=RegistryReleases(settings.cache_directory),
+        lists=RegistryReleases(settings.cache_directory, also=settings.source_networks),
         repositories=GitRepositories(also=settings.source_networks),
     )
     discovery = DiscoveryService(

@@ -83,7 +83,7 @@ def _published(laboratory: Laboratory, fetched: Fetched, purl: Purl) -> Subject:
 
 
 def _newest(fetched: Fetched, purl: Purl) -> str:
-    published = RegistryReleases(fetched.cache).releases(str(purl.package))
+    published = RegistryReleases(fetched.cache, also=fetched.also).releases(str(purl.package))
     if not published:
         raise NotFoundError(f"No release of {purl.name} has source.", next_step="Name another.")
     return max(published, key=scheme_for(purl.type).key)

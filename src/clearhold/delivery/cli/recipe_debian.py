@@ -99,7 +99,7 @@ def _not_published(
 
 def _published(fetched: Fetched, purl: Purl) -> dict[str, tuple[str, ...]]:
     """Origins of the archives of every version in the configured archives, oldest first."""
-    found = RegistryReleases(fetched.cache).releases(str(purl))
+    found = RegistryReleases(fetched.cache, also=fetched.also).releases(str(purl))
     return {
         version: tuple(each for each in sorted(found[version]) if _ARCHIVE.search(each))
         for version in sorted(found, key=scheme_for("deb").key)

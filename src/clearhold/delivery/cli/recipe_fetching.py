@@ -18,8 +18,9 @@ class Fetched:
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self.cache = settings.cache_directory
+        self.also = settings.source_networks
         self.cache.mkdir(parents=True, exist_ok=True)
-        self._origins = all_origins(self.cache, also=settings.source_networks)
+        self._origins = all_origins(self.cache, also=self.also)
         self.scratch = scratch
         self._number = 0
 

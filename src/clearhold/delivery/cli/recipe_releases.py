@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -46,8 +46,8 @@ class Releases:
         self._kind = purl.type
         self._cve = cve
         self._name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
-        self._npm = cache(of_npm)
-        self._pypi = cache(of_pypi)
+        self._npm = cache(partial(of_npm, also=fetched.also))
+        self._pypi = cache(partial(of_pypi, also=fetched.also))
         self._python = _Python(fetched, self._pypi, toolchain)
 
     def around(self, affected: Affected, *, vulnerable: str, fixed: str) -> tuple[str, str]:

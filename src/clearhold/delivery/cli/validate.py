@@ -191,7 +191,7 @@ def versions(
     chosen = named(laboratory.recipes, recipe)
     listed: Sequence[Listed | SideSource]
     if releases is None:
-        lists = RegistryReleases(settings.cache_directory)
+        lists = RegistryReleases(settings.cache_directory, also=settings.source_networks)
         listed, listed_by = published_releases(chosen, lists)
     else:
         listed, listed_by = read_releases(read_input(releases)), str(releases)

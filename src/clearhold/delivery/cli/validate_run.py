@@ -51,7 +51,7 @@ def run(
     settings = from_environment()
     laboratory = open_laboratory(settings)
     chosen = named(laboratory.recipes, recipe)
-    lists = RegistryReleases(settings.cache_directory)
+    lists = RegistryReleases(settings.cache_directory, also=settings.source_networks)
     done = examine(
         laboratory,
         chosen,

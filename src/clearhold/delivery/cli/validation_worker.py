@@ -74,7 +74,7 @@ def worker(spool: Path, identity: Path, *, once: bool = _ONCE) -> None:
 def _examiner() -> Examiner:
     settings = from_environment()
     _check_apart(settings)
-    lists = RegistryReleases(settings.cache_directory)
+    lists = RegistryReleases(settings.cache_directory, also=settings.source_networks)
     return LaboratoryExaminer(open_laboratory(settings), lists)
 
 

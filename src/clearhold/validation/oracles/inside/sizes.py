@@ -19,6 +19,10 @@ SIZES = 4
 """How many sizes tell how fast the time grows."""
 SLOW_S, CLEAR = 1.0, 8.0
 """Beyond a size that took longer, and so many times what starting costs, none is measured."""
+SHORT_S = SLOW_S / 2
+"""What takes no longer is clean however it grows. Between it and what is slow lies what a busy machine
+may add: else a fixed side as slow as the vulnerable one could be clean.
+"""
 STEEP, FLAT = 1.8, 1.2
 NOISE_S = 0.02
 LEAST_S, LATER_S, SURE_S = 1.0, 2.0, 5.0
@@ -62,8 +66,13 @@ class Growth(NamedTuple):
 
     @property
     def flat(self) -> bool:
-        """Whether the time stays short, or grows hardly faster than the size and came to an end."""
-        return self.enough and (not self.slow or (self.exponent <= FLAT and not self.capped))
+        """Whether the time stays short, or grows hardly faster than the size and came to an end.
+
+        What is nearly slow, and grows faster, is neither flat nor steep.
+        """
+        if not self.enough or self.capped:
+            return False
+        return self.beyond_s <= SHORT_S or self.exponent <= FLAT
 
 
 def growth(told: Sequence[Measured]) -> Growth | None:
@@ -136,7 +145,7 @@ def _in_doubt(plan: Sequence[int], measured: Sequence[Measured], budget_s: float
     told = telling(measured)
     seen = growth(told)
     spent = sum(seconds for _, seconds, _ in measured)
-    if seen is None or seen.steep or not seen.slow or spent > PATIENCE * budget_s:
+    if seen is None or seen.steep or (seen.flat and not seen.slow) or spent > PATIENCE * budget_s:
         return None
     took, capped = _told(measured)
     larger = [size for size in plan if size > seen.largest]
