@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MAXIMUM_FILE = 1024 * 1024
 
 
-DRIVERS = ("call.py", "call.cjs", "raising.py")
+DRIVERS = ("call.py", "call.cjs", "raising.py", "shown.cjs")
 """Drivers that recipes can share; docs/recipes.md says what they take."""
 
 

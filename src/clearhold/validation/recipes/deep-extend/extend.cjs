@@ -2,6 +2,7 @@
 // Target `extend`: objects extended; the proof is JSON.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -14,4 +15,4 @@ function read() {
   }
 }
 
-require("/build/package")({}, read());
+console.log(shown(require("/build/package")({}, read())));

@@ -2,6 +2,7 @@
 // Target `set`: a property set by a path; the proof is JSON with the path.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -14,4 +15,6 @@ function read() {
   }
 }
 
-require("/build/package").set({}, read().path, "value");
+const made = {};
+require("/build/package").set(made, read().path, "value");
+console.log(shown(made));

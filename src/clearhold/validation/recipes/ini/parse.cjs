@@ -2,6 +2,7 @@
 // Target `parse`: an INI file read; the proof is the file.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -14,4 +15,4 @@ function read() {
   }
 }
 
-require("/build/package").parse(read());
+console.log(shown(require("/build/package").parse(read())));

@@ -2,6 +2,7 @@
 // Target `defaults-deep`: defaults filled in deeply; the proof is JSON.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -15,4 +16,4 @@ function read() {
 }
 
 const filled = require("/build/package").defaultsDeep({}, read());
-console.log(typeof filled);
+console.log(shown(filled));

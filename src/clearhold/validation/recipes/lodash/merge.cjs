@@ -2,6 +2,7 @@
 // Target `merge`: objects merged; the proof is JSON.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -15,4 +16,4 @@ function read() {
 }
 
 const merged = require("/build/package").merge({}, read());
-console.log(typeof merged);
+console.log(shown(merged));

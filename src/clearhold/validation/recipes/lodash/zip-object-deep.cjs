@@ -2,6 +2,7 @@
 // Target `zip-object-deep`: paths and values zipped to an object; the proof is a JSON array of paths.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -16,4 +17,4 @@ function read() {
 
 const paths = read();
 if (!Array.isArray(paths)) process.exit(UNUSABLE_PROOF);
-require("/build/package").zipObjectDeep(paths, paths.map(() => "value"));
+console.log(shown(require("/build/package").zipObjectDeep(paths, paths.map(() => "value"))));

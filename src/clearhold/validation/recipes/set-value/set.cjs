@@ -2,6 +2,7 @@
 // Target `set`: a value set by a path; the proof is JSON with the path.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -16,7 +17,9 @@ function read() {
 
 const { path } = read();
 try {
-  require("/build/package")({}, path, "value");
+  const made = {};
+  require("/build/package")(made, path, "value");
+  console.log(shown(made));
 } catch (refused) {
   console.log(refused instanceof Error ? "refused" : "thrown");
 }

@@ -2,6 +2,7 @@
 // Target `locale`: a locale chosen and extended; the proof is JSON with its name and its words.
 
 const fs = require("node:fs");
+const shown = require("/recipe/shown.cjs");
 
 const UNUSABLE_PROOF = 65;
 
@@ -15,6 +16,7 @@ function read() {
 }
 
 const proof = read();
-const words = require("/build/package")();
+const words = require("/build/package")({updateFiles: false});
 words.setLocale(proof.locale);
 words.updateLocale(proof.words);
+console.log(shown(Object.keys(proof.words).map((word) => words.__(word))));
