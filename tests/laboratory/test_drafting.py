@@ -163,6 +163,14 @@ def test_what_leads_to_the_change_is_tried_first_and_what_is_named_before_it() -
         (b"{{CLEARHOLD_A*CLEARHOLD_B}}", "text", ("template",)),
         (b"PK\x03\x04\xff../../x", "bytes", ("path-escape",)),
         (b"import clearhold_canary", "text", ("import",)),
+        (b'{"call": "f", "args": [{"$bytes": "UEsuLi8uLi94"}]}', "call", ("path-escape",)),
+        (
+            b'{"args": [{"$file": {"name": "a.zip", "bytes": "UEsuLi8uLi94"}}]}',
+            "args",
+            ("path-escape",),
+        ),
+        (b'{"args": [{"$bytes": 7}, {"bytes": "***"}]}', "args", ()),
+        (b"[" * 900 + b"]" * 900, "text", ()),
     ],
 )
 def test_a_proof_tells_its_form_and_its_oracle(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -25,6 +28,7 @@ _PROGRAM: Final = re.compile(
     r"(?m)^\s*(?:import \w|from [\w.]+ import |#!|def \w+\(.*\):|(?:const|let|var) .*=\s*require\()"
 )
 _SHORT: Final = 16
+_DEEPEST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,15 @@ class Told:
 
 
 def read(proof: bytes) -> Told:
-    """What can be told of a proof from itself. Nothing of it is run."""
-    oracles = tuple(name for pattern, name in _CANARIES if re.search(pattern, proof))
+    """What can be told of a proof from itself, and from bytes that it holds. Nothing of it is run."""
     try:
         text = proof.decode("utf-8")
     except ValueError:
-        return Told("bytes", None, oracles)
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return Told("text", None, oracles, program=bool(_PROGRAM.search(text)))
+        return Told("bytes", None, _oracles(proof))
+    parts = _json(text)
+    if not parts:
+        return Told("text", None, _oracles(proof), program=bool(_PROGRAM.search(text)))
+    value, oracles = parts[0], _oracles(proof, *_packed(parts))
     if isinstance(value, dict) and isinstance(value.get("call"), str):
         return Told("call", value, oracles)
     if isinstance(value, dict) and {"largest", "pump"} <= set(value):
@@ -55,6 +58,37 @@ def read(proof: bytes) -> Told:
     if isinstance(value, dict) and "args" in value and set(value) <= {"args", "kwargs"}:
         return Told("args", value, oracles)
     return Told("json", value, oracles)
+
+
+def _oracles(*parts: bytes) -> tuple[str, ...]:
+    return tuple(
+        name for pattern, name in _CANARIES if any(re.search(pattern, each) for each in parts)
+    )
+
+
+def _json(text: str) -> list[Any]:
+    """What JSON says, and then all that it holds; nothing where it is none, or very deep."""
+    try:
+        waiting = [(json.loads(text), 0)]
+    except (ValueError, RecursionError):
+        return []
+    found = []
+    while waiting:
+        each, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return []
+        found.append(each)
+        below = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        waiting += ((one, depth + 1) for one in below)
+    return found
+
+
+def _packed(parts: Iterable[Any]) -> Iterator[bytes]:
+    """The bytes that a proof in JSON holds in base64, such as an archive."""
+    for each in parts:
+        for name in ("$bytes", "bytes") if isinstance(each, dict) else ():
+            with suppress(ValueError):
+                yield base64.b64decode(str(each.get(name, "")))
 
 
 def benign(told: Told) -> bytes:
