@@ -49,6 +49,36 @@ def test_an_npm_tree_is_of_its_time_and_every_package_finds_what_fits() -> None:
     assert later.placed["node_modules/a"] == ("a", "1.1.0")
 
 
+@pytest.mark.parametrize(
+    ("stated", "taken"),
+    [
+        ("^1.1.0", "1.0.0"),
+        ("^2.0.0", "1.2.0"),
+        ("~1.2.0", "1.1.0"),
+        ("1", "1.2.0"),
+        ("no", "1.2.0"),
+    ],
+)
+def test_what_a_fix_asks_for_otherwise_is_not_taken_for_the_release_before_it(
+    stated: str, taken: str
+) -> None:
+    tree = npm_tree.resolve("root", "1.0.0", package, outside={"a": stated})
+    assert tree.placed["node_modules/a"] == ("a", taken)
+
+
+def test_only_what_both_releases_need_differently_is_told() -> None:
+    needs = {
+        "1.0.0": {"a": "^1.0.0", "b": "1", "c": "1"},
+        "1.0.1": {"a": "^1.1.0", "b": "1", "d": "1"},
+    }
+    told = npm_package.read(
+        json.dumps(
+            {"versions": {each: {"dependencies": its} for each, its in needs.items()}}
+        ).encode()
+    )
+    assert npm_tree.raised(told, "1.0.0", "1.0.1") == {"a": "^1.1.0"}
+
+
 def wheel(name: str, version: str, uploaded: str = "2020", tags: str = "py3-none-any") -> PypiFile:
     return PypiFile(f"{name}-{version}-{tags}.whl", version, frozenset({tags}), uploaded)
 

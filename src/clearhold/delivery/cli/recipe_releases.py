@@ -97,10 +97,12 @@ class Releases:
     def _of_npm(self, chosen: tuple[str, str]) -> tuple[dict[str, Drafted], Material]:
         name, package = self._name, self._npm(self._name)
         sides, problems = {}, []
+        raised = npm_tree.raised(package, *chosen)
         for side, version in zip(_SIDES, chosen, strict=True):
             pinned = [self._fetched.archive(f"npm:{name}@{version}")[0]]
             before = package.times.get(version, "")
-            tree = npm_tree.resolve(name, version, self._npm, before=before)
+            outside = raised if version == chosen[0] else {}
+            tree = npm_tree.resolve(name, version, self._npm, before=before, outside=outside)
             problems += [f"{side}: {each}" for each in tree.problems]
             for place, (needed, its) in sorted(tree.placed.items()):
                 pinned.append(self._fetched.archive(f"npm:{needed}@{its}", place)[0])

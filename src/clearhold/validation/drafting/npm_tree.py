@@ -27,12 +27,27 @@ class Tree:
     problems: list[str] = field(default_factory=list)
 
 
-def resolve(name: str, version: str, ask: Callable[[str], NpmPackage], *, before: str = "") -> Tree:
+def raised(package: NpmPackage, before: str, after: str) -> dict[str, str]:
+    """The ranges of what the release `after` needs otherwise than the release `before`, by name."""
+    old, new = (package.release(each).needs for each in (before, after))
+    return {alias: new[alias] for alias in old.keys() & new.keys() if old[alias] != new[alias]}
+
+
+def resolve(
+    name: str,
+    version: str,
+    ask: Callable[[str], NpmPackage],
+    *,
+    before: str = "",
+    outside: Mapping[str, str] | None = None,
+) -> Tree:
     """What `version` of the package `name` needs, each at a place where it is found.
 
     `ask` tells of a package. Of each, the newest fitting release that was published no later than
-    `before` (RFC 3339) is taken, or the oldest fitting one when all came later. One range is
-    placed as high as no other version of the package stands in its way.
+    `before` (RFC 3339) is taken, or the newest fitting one when all came later. One range is
+    placed as high as no other version of the package stands in its way. What `name` itself needs is
+    taken from `outside` a range, by name, where there is such a release: a fix may lie in what a
+    package needs, and mirrors tell when they fetched a release, not when it was published.
     """
     tree = Tree()
     waiting = deque([("", name, ask(name).release(version).needs)])
@@ -49,7 +64,8 @@ def resolve(name: str, version: str, ask: Callable[[str], NpmPackage], *, before
                 return tree
             try:
                 package = ask(real)
-                chosen = _chosen(package, wanted, before)
+                shunned = "" if place else (outside or {}).get(alias, "")
+                chosen = _chosen(package, wanted, before, shunned)
             except ClearholdError as error:
                 tree.problems.append(f"its dependency {real[:80]} {wanted[:60]}: {error.message}")
                 continue
@@ -64,10 +80,12 @@ def _meant(alias: str, stated: str) -> tuple[str, str]:
     return (found["name"], found["range"] or "*") if found else (alias, stated)
 
 
-def _chosen(package: NpmPackage, wanted: str, before: str) -> str:
+def _chosen(package: NpmPackage, wanted: str, before: str, shunned: str) -> str:
     if wanted in package.tags:
         wanted = f"<={package.tags[wanted]}"
     fitting = [each for each in package.versions if npm_range.contains(wanted, each)]
+    if shunned and shunned not in package.tags:
+        fitting = [each for each in fitting if not npm_range.contains(shunned, each)] or fitting
     times = package.times
     in_time = [each for each in fitting if before and each in times and times[each] <= before]
     found = npm_range.newest(in_time or fitting, wanted)
