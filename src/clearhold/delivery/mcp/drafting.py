@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult
 from mcp.types import Tool as ListedTool
 from pydantic import BaseModel, Field
 
 from clearhold.delivery.mcp.answering import told
+from clearhold.delivery.mcp.listing import entry
 from clearhold.delivery.mcp.tool import UNTRUSTED, Arguments
 from clearhold.discovery.harness.draft import PATIENCE_S, Box
 from clearhold.discovery.harness.trial import SEARCH_S
@@ -62,17 +63,14 @@ class HarnessAnswer(BaseModel):
 
 def listed() -> ListedTool:
     """How the tool stands in the list."""
-    return ListedTool(
-        name=HARNESS,
-        description=_DESCRIPTION,
-        input_schema=HarnessArguments.model_json_schema(),
-        output_schema=HarnessAnswer.model_json_schema(mode="serialization"),
-        annotations=ToolAnnotations(
-            read_only_hint=False,
-            destructive_hint=False,
-            idempotent_hint=False,
-            open_world_hint=True,
+    return entry(
+        HARNESS,
+        _DESCRIPTION,
+        (
+            HarnessArguments.model_json_schema(),
+            HarnessAnswer.model_json_schema(mode="serialization"),
         ),
+        open_world=True,
     )
 
 

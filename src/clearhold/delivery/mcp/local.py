@@ -10,13 +10,14 @@ import base64
 import binascii
 from typing import Annotated, Any, Final
 
-from mcp.types import CallToolResult, ToolAnnotations
+from mcp.types import CallToolResult
 from mcp.types import Tool as ListedTool
 from pydantic import BaseModel, Field
 
 from clearhold.delivery.asking import privately
 from clearhold.delivery.client import HubClient
 from clearhold.delivery.mcp.answering import told
+from clearhold.delivery.mcp.listing import entry
 from clearhold.delivery.mcp.tool import Arguments
 from clearhold.findings.known.signatures import MOST_PROOFS, Public, derive
 from clearhold.findings.known.tokens import LARGEST
@@ -58,17 +59,10 @@ class KnownAnswer(BaseModel):
 
 def listed() -> ListedTool:
     """How the tool stands in the list."""
-    return ListedTool(
-        name=KNOWN,
-        description=_DESCRIPTION,
-        input_schema=KnownArguments.model_json_schema(),
-        output_schema=KnownAnswer.model_json_schema(mode="serialization"),
-        annotations=ToolAnnotations(
-            read_only_hint=False,
-            destructive_hint=False,
-            idempotent_hint=False,
-            open_world_hint=False,
-        ),
+    return entry(
+        KNOWN,
+        _DESCRIPTION,
+        (KnownArguments.model_json_schema(), KnownAnswer.model_json_schema(mode="serialization")),
     )
 
 

@@ -25,7 +25,6 @@ from mcp.types import (
     CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
-    ToolAnnotations,
 )
 from mcp.types import Tool as ListedTool
 
@@ -44,6 +43,7 @@ from clearhold.delivery.mcp import (
     watches,
 )
 from clearhold.delivery.mcp.answering import answered
+from clearhold.delivery.mcp.listing import entry
 from clearhold.delivery.mcp.tool import Tool, check
 from clearhold.kernel.errors import DeniedError, InvalidError, TooLargeError
 
@@ -216,17 +216,12 @@ def make_server(hub: Hub, tools: Sequence[Tool]) -> Server[Any]:
 
 def listed(tool: Tool) -> ListedTool:
     """How a tool stands in the list."""
-    return ListedTool(
-        name=tool.name,
-        description=tool.description,
-        input_schema=tool.input_schema(),
-        output_schema=tool.output_schema(),
-        annotations=ToolAnnotations(
-            read_only_hint=tool.reads,
-            destructive_hint=False,
-            idempotent_hint=tool.repeats,
-            open_world_hint=False,
-        ),
+    return entry(
+        tool.name,
+        tool.description,
+        (tool.input_schema(), tool.output_schema()),
+        reads=tool.reads,
+        repeats=tool.repeats,
     )
 
 
