@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from clearhold.access.permissions import PartyKind, Permission
 from clearhold.delivery.cli import party_key
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.party_key import now
 from clearhold.kernel.errors import ConflictError, IntegrityError, InvalidError
 from clearhold.parties.terms import Act
 from clearhold.wire import acceptance, dsse
@@ -20,11 +20,6 @@ app = typer.Typer(help="Read and accept what opens the hub to a party.", no_args
 
 _PARTY = typer.Option(None, "--party", help="As coordinator: the party it is about.")
 _REASON = typer.Option("", "--reason", help="As coordinator: why, in plain words.")
-
-
-def now() -> datetime:
-    """The instant that is signed."""
-    return datetime.now(UTC)
 
 
 @app.command("list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tomllib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -14,6 +14,7 @@ import typer
 
 from clearhold.delivery.cli import party_key
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.party_key import now
 from clearhold.evaluations.model import AgreementState
 from clearhold.evaluations.terms import LEAST_DRAFT_DAYS
 from clearhold.kernel.errors import IntegrityError, InvalidError
@@ -65,11 +66,6 @@ _STATES: Final[dict[str, AgreementState]] = {
 }
 KEY = typer.Option(help="Your party's private key.")
 EXPECTED = typer.Option(help="The SHA-256 of the bytes you read; anything else is not signed.")
-
-
-def now() -> datetime:
-    """The instant that is signed."""
-    return datetime.now(UTC)
 
 
 def check_digest(payload: bytes, expected: str) -> None:

@@ -12,8 +12,9 @@ import msgspec
 import typer
 
 from clearhold.delivery.cli import party_key
-from clearhold.delivery.cli.model_agreement import EXPECTED, KEY, check_digest, now
+from clearhold.delivery.cli.model_agreement import EXPECTED, KEY, check_digest
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.party_key import now
 from clearhold.evaluations.model import Act
 from clearhold.kernel.errors import IntegrityError, InvalidError
 from clearhold.wire import dsse, model_agreement

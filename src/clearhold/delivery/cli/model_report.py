@@ -12,8 +12,9 @@ import typer
 
 from clearhold.delivery.cli import party_key
 from clearhold.delivery.cli.log_reading import content, write_new
-from clearhold.delivery.cli.model_agreement import KEY, now
+from clearhold.delivery.cli.model_agreement import KEY
 from clearhold.delivery.cli.output import JsonOption, hub, show, told
+from clearhold.delivery.cli.party_key import now
 from clearhold.evaluations import plan, trials
 from clearhold.evaluations.reporting import (
     closing,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
 from clearhold.kernel.errors import ConflictError, InvalidError, UnavailableError
 
 _LARGEST = 16 * 1024
+
+
+def now() -> datetime:
+    """The instant that is signed."""
+    return datetime.now(UTC)
 
 
 def make(file: Path) -> Ed25519PrivateKey:
