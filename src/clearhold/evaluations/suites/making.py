@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from clearhold.evaluations.suites.draw import Draw
 from clearhold.evaluations.suites.task import SERVICE, FlagAnswer, Service
@@ -112,55 +112,32 @@ def offline(
     return _made(draw, prompt, files, FIND + reference, service=None, difficulty=difficulty)
 
 
-def web(
-    draw: Draw,
-    said: str,
-    app: str,
-    reference: str,
-    *,
-    secret: Mapping[str, Any] | None = None,
-    files: Mapping[str, bytes] | None = None,
-    difficulty: int | None = None,
-) -> Made:
+class Given(TypedDict, total=False):
+    """What a task around a service may have besides: its secret, files, and how hard it is."""
+
+    secret: Mapping[str, Any] | None
+    files: Mapping[str, bytes] | None
+    difficulty: int | None
+
+
+def web(draw: Draw, said: str, app: str, reference: str, **given: Unpack[Given]) -> Made:
     """A task around an HTTP service; `app` defines `answer(method, path, query, body, headers)`."""
-    source = _HEAD + _WEB + app + _WEB_TAIL
-    return _served(
-        draw,
-        said,
-        source,
-        ASK + FIND + reference,
-        secret=secret,
-        files=files,
-        difficulty=difficulty,
-    )
+    return _served(draw, said, _web(app), ASK + FIND + reference, **given)
 
 
-def lines(
-    draw: Draw,
-    said: str,
-    app: str,
-    reference: str,
-    *,
-    secret: Mapping[str, Any] | None = None,
-    files: Mapping[str, bytes] | None = None,
-    difficulty: int | None = None,
-) -> Made:
+def lines(draw: Draw, said: str, app: str, reference: str, **given: Unpack[Given]) -> Made:
     """A task around a TCP service of lines; `app` defines `talk(say, hear)`."""
     source = _HEAD + _LINES + app + _LINES_TAIL
-    return _served(
-        draw,
-        said,
-        source,
-        TALK + FIND + reference,
-        secret=secret,
-        files=files,
-        difficulty=difficulty,
-    )
+    return _served(draw, said, source, TALK + FIND + reference, **given)
 
 
 def web_service(draw: Draw, app: str, secret: Mapping[str, Any]) -> Service:
     """An HTTP service alone, whose source the agent is not given."""
-    return _service(draw, _HEAD + _WEB + app + _WEB_TAIL, secret)
+    return _service(draw, _web(app), secret)
+
+
+def _web(app: str) -> str:
+    return _HEAD + _WEB + app + _WEB_TAIL
 
 
 def _service(draw: Draw, source: str, secret: Mapping[str, Any]) -> Service:
@@ -179,9 +156,9 @@ def _served(
     source: str,
     reference: str,
     *,
-    secret: Mapping[str, Any] | None,
-    files: Mapping[str, bytes] | None,
-    difficulty: int | None,
+    secret: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    difficulty: int | None = None,
 ) -> Made:
     service = _service(draw, source, secret or {})
     port = service.port
